@@ -1,0 +1,42 @@
+/* os.h: what belongs to the operating system. One implementation per system: os_*.c. All calls are thread-safe. */
+#ifndef HEARTH_OS_H
+#define HEARTH_OS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+
+/* A file mapped read-only. While it is mapped, os_map_find tells which file and offset an address belongs to, so that
+ * the handler of a bus error can name them. */
+struct os_map {
+    const uint8_t *data;
+    size_t size;
+    int slot; /* in the registry of mappings */
+};
+
+int os_map_open(struct os_map *m, const char *path, struct err *e); /* ERR_IO: missing, unreadable, not a regular file */
+void os_map_close(struct os_map *m);
+void os_map_willneed(const struct os_map *m);                       /* asks for the pages to be read ahead */
+
+/* Async-signal-safe. True when address lies in a mapping; *path then stays valid while it is mapped. */
+bool os_map_find(const void *address, const char **path, size_t *offset);
+
+/* Reads a whole file ("-": standard input) of at most limit bytes into b. */
+int os_read_file(const char *path, size_t limit, struct buf *b, struct err *e);
+
+/* Writes a file so that path holds either the old or the whole new content: to a temporary name, fsync, rename. */
+int os_write_file(const char *path, const void *data, size_t n, struct err *e);
+
+double os_now(void);                /* seconds on a clock that only goes forward */
+int64_t os_wall_seconds(void);      /* seconds since 1970 UTC */
+uint64_t os_random(void);           /* from the system's generator, for seeds */
+int os_cpu_count(void);             /* processors that this process may use */
+uint64_t os_memory_total(void);     /* bytes this process may use: physical memory or the cgroup's limit, the lesser; 0: unknown */
+uint64_t os_memory_available(void); /* bytes that can be had without swapping; 0: unknown */
+uint64_t os_memory_peak(void);      /* most bytes this process has held resident */
+bool os_is_terminal(int fd);
+
+#endif

@@ -1,0 +1,25 @@
+/* strmap.h: from strings to small numbers, by open addressing. Keys are borrowed and must outlive the map. Filling it is
+ * one thread's work; looking up is safe from many. */
+#ifndef HEARTH_STRMAP_H
+#define HEARTH_STRMAP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/mem.h"
+
+struct strmap_slot {
+    struct slice key; /* key.p NULL: free */
+    uint32_t value;
+};
+struct strmap {
+    struct strmap_slot *slots;
+    size_t cap, count; /* cap is a power of two */
+};
+
+/* Puts key unless it is there already. Returns 1 when put, 0 when it was there (the old value stays), -1 out of memory. */
+int strmap_put(struct strmap *m, struct slice key, uint32_t value);
+bool strmap_get(const struct strmap *m, struct slice key, uint32_t *value);
+void strmap_free(struct strmap *m);
+
+#endif

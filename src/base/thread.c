@@ -1,0 +1,144 @@
+/* thread.c: the worker pool; see thread.h. */
+#define _GNU_SOURCE
+#include "base/thread.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "base/mem.h"
+
+enum { SPINS = 2000 }; /* a few microseconds before sleeping: about the length of a small operation of a step */
+
+/* An event counter that can be waited on: waiters spin on `now`, then sleep until it differs from what they saw. */
+struct signal {
+    atomic_uint now;
+    atomic_int sleepers;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+};
+
+struct worker {
+    struct pool *pool;
+    int index;
+    pthread_t thread;
+};
+
+struct pool {
+    int n, started;
+    struct worker *workers;
+    void (*fn)(void *, int, int);
+    void *ctx;
+    atomic_bool stop;
+    atomic_int arrived; /* at the barrier */
+    struct signal job, barrier;
+};
+
+static void cpu_relax(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+static void signal_init(struct signal *s) {
+    atomic_init(&s->now, 0);
+    atomic_init(&s->sleepers, 0);
+    (void)pthread_mutex_init(&s->lock, NULL);
+    (void)pthread_cond_init(&s->changed, NULL);
+}
+
+static void signal_destroy(struct signal *s) {
+    (void)pthread_cond_destroy(&s->changed);
+    (void)pthread_mutex_destroy(&s->lock);
+}
+
+static void signal_raise(struct signal *s) {
+    atomic_fetch_add(&s->now, 1);
+    if (atomic_load(&s->sleepers) == 0) return;
+    (void)pthread_mutex_lock(&s->lock);
+    (void)pthread_cond_broadcast(&s->changed);
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
+static void signal_wait(struct signal *s, unsigned seen) {
+    for (int i = 0; i < SPINS; i++) {
+        if (atomic_load_explicit(&s->now, memory_order_acquire) != seen) return;
+        cpu_relax();
+    }
+    (void)pthread_mutex_lock(&s->lock);
+    atomic_fetch_add(&s->sleepers, 1);
+    while (atomic_load(&s->now) == seen) (void)pthread_cond_wait(&s->changed, &s->lock);
+    atomic_fetch_sub(&s->sleepers, 1);
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
+void pool_barrier(struct pool *p) {
+    if (p->n == 1) return;
+    unsigned seen = atomic_load(&p->barrier.now);
+    if (atomic_fetch_add(&p->arrived, 1) + 1 == p->n) {
+        atomic_store(&p->arrived, 0);
+        signal_raise(&p->barrier);
+    } else {
+        signal_wait(&p->barrier, seen);
+    }
+}
+
+static void *work(void *arg) {
+    struct worker *w = arg;
+    struct pool *p = w->pool;
+    for (unsigned seen = 0;; seen++) {
+        signal_wait(&p->job, seen);
+        if (atomic_load(&p->stop)) return NULL;
+        p->fn(p->ctx, w->index, p->n);
+        pool_barrier(p); /* pool_run returns when all are here */
+    }
+}
+
+void pool_run(struct pool *p, void (*fn)(void *, int, int), void *ctx) {
+    p->fn = fn;
+    p->ctx = ctx;
+    if (p->n > 1) signal_raise(&p->job);
+    fn(ctx, 0, p->n);
+    pool_barrier(p);
+}
+
+int pool_new(struct pool **out, int threads, struct err *e) {
+    *out = NULL;
+    if (threads < 1) return err_set(e, ERR_USAGE, "threads must be at least 1, not %d", threads);
+    struct pool *p = mem_calloc(1, sizeof *p);
+    struct worker *w = p ? mem_calloc((size_t)threads, sizeof *w) : NULL;
+    if (!w) {
+        mem_free(p);
+        return err_nomem(e, "the worker pool", sizeof *p + (size_t)threads * sizeof *w);
+    }
+    p->n = threads;
+    p->workers = w;
+    signal_init(&p->job);
+    signal_init(&p->barrier);
+    p->started = 1;
+    for (int i = 1; i < threads; i++, p->started++) {
+        w[i] = (struct worker){.pool = p, .index = i};
+        if (pthread_create(&w[i].thread, NULL, work, &w[i]) != 0) {
+            pool_free(p);
+            return err_set(e, ERR_MEMORY, "cannot start worker thread %d of %d; ask for fewer with -t", i + 1, threads);
+        }
+    }
+    *out = p;
+    return 0;
+}
+
+void pool_free(struct pool *p) {
+    if (!p) return;
+    atomic_store(&p->stop, true);
+    signal_raise(&p->job);
+    for (int i = 1; i < p->started; i++) (void)pthread_join(p->workers[i].thread, NULL);
+    signal_destroy(&p->job);
+    signal_destroy(&p->barrier);
+    mem_free(p->workers);
+    mem_free(p);
+}
+
+int pool_threads(const struct pool *p) { return p->n; }

@@ -1,0 +1,19 @@
+/* thread.h: the worker pool. One per process; the step loop's thread owns it and takes part as worker 0.
+ *
+ * pool_run calls fn(ctx, worker, n) once on each of n workers and returns when all have returned. Inside, workers meet
+ * at pool_barrier. Both spin briefly and then sleep, so that a waiting pool does not burn a core.
+ */
+#ifndef HEARTH_THREAD_H
+#define HEARTH_THREAD_H
+
+#include "base/err.h"
+
+struct pool;
+
+int pool_new(struct pool **p, int threads, struct err *e); /* threads >= 1, the caller counted in */
+void pool_free(struct pool *p);                            /* NULL is fine */
+int pool_threads(const struct pool *p);
+void pool_run(struct pool *p, void (*fn)(void *ctx, int worker, int workers), void *ctx);
+void pool_barrier(struct pool *p);                         /* only inside fn, by every worker */
+
+#endif
