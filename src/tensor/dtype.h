@@ -2,7 +2,7 @@
  *
  * Numbers are GGUF's. A quantised type stores `block` elements in `bytes` bytes; rows are whole blocks. Decoding and
  * encoding are the plain-C statement of what the bits mean (the reference twin of every faster kernel). All functions
- * here are pure and thread-safe.
+ * here are pure and thread-safe. Encoded data needs no alignment. How each type lies in memory is in block.h.
  */
 #ifndef HEARTH_DTYPE_H
 #define HEARTH_DTYPE_H
@@ -39,7 +39,7 @@ const struct dtype_info *dtype_info(uint32_t type);
 /* The number of a name such as "q4_k" or "Q4_K" (case is ignored), or -1. */
 int dtype_by_name(const char *name);
 
-/* Bytes of n elements; n must be a multiple of the block. Returns 0 on overflow. */
+/* Bytes of n elements. 0 when n is not whole blocks, on overflow, and for an unknown type. */
 size_t dtype_size(enum dtype type, uint64_t n);
 
 /* IEEE half and bfloat16. Conversions to them round to nearest even. */

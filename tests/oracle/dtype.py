@@ -1,0 +1,163 @@
+#!/usr/bin/env python3
+"""Holds the element types against live oracles: decoders bit for bit against the `gguf` package and against the peer's
+library, encoders by their error against the peer's on the same weights.
+
+Usage: PEER_LIBS=folder-of-libggml-base.so tests/oracle/dtype.py [path of libhearth.a]
+What is absent is skipped, and said.
+"""
+import ctypes as C
+import os
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+try:
+    import numpy as np
+    sys.path.insert(0, os.path.join(HERE, "..", "tensor"))
+    import mkgolden
+except ImportError as missing:
+    print(f"SKIPPED: dtype oracle: {missing} (pip install gguf numpy)")
+    sys.exit(0)
+
+ENCODED = """Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_NL IQ4_XS MXFP4 NVFP4 TQ1_0 TQ2_0 Q1_0 Q2_0""".split()
+BOUND = 1.01
+
+
+class Info(C.Structure):  # struct dtype_info
+    _fields_ = [("name", C.c_char_p), ("block", C.c_uint32), ("bytes", C.c_uint32),
+                ("decode", C.CFUNCTYPE(None, C.c_void_p, C.c_void_p, C.c_size_t)),
+                ("encode", C.CFUNCTYPE(None, C.c_void_p, C.c_void_p, C.c_size_t, C.c_void_p))]
+
+
+class Traits(C.Structure):  # struct ggml_type_traits, its beginning
+    _fields_ = [("name", C.c_char_p), ("block", C.c_int64), ("interleave", C.c_int64), ("bytes", C.c_size_t),
+                ("quantized", C.c_bool), ("to_float", C.CFUNCTYPE(None, C.c_void_p, C.c_void_p, C.c_int64))]
+
+
+def load_own(archive, folder):
+    so = os.path.join(folder, "own.so")
+    subprocess.run([os.environ.get("CC", "cc"), "-shared", "-o", so, "-Wl,-u,dtype_info", archive, "-lm"], check=True)
+    own = C.CDLL(so)
+    own.dtype_info.restype = C.POINTER(Info)
+    return own
+
+
+def load_peer():
+    path = os.path.join(os.environ.get("PEER_LIBS", ""), "libggml-base.so")
+    if not os.path.exists(path):
+        print("SKIPPED: comparison with the peer: set PEER_LIBS to the folder of libggml-base.so")
+        return None
+    peer = C.CDLL(path)
+    peer.ggml_get_type_traits.restype = C.POINTER(Traits)
+    peer.ggml_quantize_chunk.restype = C.c_size_t
+    peer.ggml_quantize_chunk.argtypes = [C.c_int, C.c_void_p, C.c_void_p] + [C.c_int64] * 3 + [C.c_void_p]
+    return peer
+
+
+def pointer(a):
+    return a.ctypes.data if a is not None else None
+
+
+def own_decode(info, blocks):
+    out = np.empty((len(blocks), info.block), np.float32)
+    info.decode(pointer(blocks), pointer(out), out.size)
+    return out
+
+
+def compare_bits(what, ours, theirs):
+    if np.array_equal(ours.view(np.uint32), theirs.view(np.uint32)):
+        return True
+    at = np.argwhere(ours.view(np.uint32) != theirs.view(np.uint32))[0]
+    print(f"FAILED: {what}: block {at[0]} element {at[1]}: {ours[tuple(at)]!r}, expected {theirs[tuple(at)]!r}")
+    return False
+
+
+def check_decoders(own, peer, count=4000):
+    rng, good = np.random.default_rng(1), True
+    for name in mkgolden.NAMES:
+        number, block, size, fn = mkgolden.row(name)
+        info = own.dtype_info(number).contents
+        good &= (info.name.decode(), info.block, info.bytes) == (name, block, size)
+        blocks = mkgolden.random_blocks(rng, name, count)
+        floats = own_decode(info, blocks)
+        line = f"{name}: {count} blocks, "
+        good &= compare_bits(f"{name} and gguf", floats, mkgolden.decode(fn, blocks).reshape(floats.shape))
+        traits = peer.ggml_get_type_traits(number).contents if peer else None
+        if traits and traits.to_float:
+            theirs = np.empty_like(floats)
+            traits.to_float(pointer(blocks), pointer(theirs), theirs.size)
+            good &= compare_bits(f"{name} and the peer", floats, theirs)
+            line += "peer too, "
+        print(line + ("equal" if good else "see above"))
+    return good
+
+
+def weights(rng, kind, rows, width):
+    """rows of weights as models have them: Gaussian, heavier tails, a few outlying columns"""
+    if kind == "gauss":
+        x = rng.normal(0, 0.02, (rows, width))
+    elif kind == "laplace":
+        x = rng.laplace(0, 0.02, (rows, width))
+    elif kind == "student":
+        x = rng.standard_t(4, (rows, width)) * 0.02
+    else:
+        x = rng.normal(0, 0.02, (rows, width)) * np.where(rng.random(width) < 0.02, 8, 1)
+    return np.ascontiguousarray(x, dtype=np.float32)
+
+
+def own_encode(info, x, importance):
+    out = np.zeros((x.shape[0], x.shape[1] // info.block * info.bytes), np.uint8)
+    for src, dst in zip(x, out):
+        info.encode(pointer(src), pointer(dst), len(src), pointer(importance))
+    return out
+
+
+def rms(info, x, coded, importance):
+    err = (own_decode(info, coded.reshape(-1, info.bytes)).reshape(x.shape).astype(np.float64) - x) ** 2
+    return np.sqrt(np.mean(err * (importance if importance is not None else 1)))
+
+
+def check_encoders(own, peer):
+    rng, good = np.random.default_rng(2), True
+    print("encoders: RMS error over the peer's (below 1 is better), at weights: " + ", ".join(KINDS) + "; then with importances")
+    for name in ENCODED:
+        number = mkgolden.row(name)[0]
+        info = own.dtype_info(number).contents
+        if not info.encode:
+            print(f"{name}: no encoder")
+            continue
+        ratios = []
+        for weighted in (False, True):
+            for kind in KINDS:
+                for width in (256, 1024, 4096):
+                    x = weights(rng, kind, 16384 // width * 4, width)
+                    importance = rng.gamma(0.5, 2, width).astype(np.float32) if weighted else None
+                    theirs = np.zeros((x.shape[0], width // info.block * info.bytes), np.uint8)
+                    peer.ggml_quantize_chunk(number, pointer(x), pointer(theirs), 0, x.shape[0], width, pointer(importance))
+                    ours = own_encode(info, x, importance)
+                    ratios.append(rms(info, x, ours, importance) / rms(info, x, theirs, importance))
+        worst = max(ratios)
+        means = np.array(ratios).reshape(2, len(KINDS), 3).max(axis=2)
+        print(f"{name:7} worst {worst:.4f}  " + " ".join(f"{v:.4f}" for v in means[0]) + "  | " + " ".join(f"{v:.4f}" for v in means[1])
+              + ("" if worst <= BOUND else "  FAILED"))
+        good &= worst <= BOUND
+    return good
+
+
+KINDS = ["gauss", "laplace", "student", "columns"]
+
+
+def main():
+    archive = sys.argv[1] if len(sys.argv) > 1 else os.path.join(HERE, "..", "..", "build", "libhearth.a")
+    with tempfile.TemporaryDirectory() as folder:
+        own, peer = load_own(archive, folder), load_peer()
+        good = check_decoders(own, peer)
+        if peer:
+            good &= check_encoders(own, peer)
+    print("dtype oracle: " + ("passed" if good else "FAILED"))
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
