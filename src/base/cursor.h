@@ -19,7 +19,7 @@ struct cursor {
 
 static inline struct cursor cursor_of(const void *p, size_t n) {
     const uint8_t *s = p;
-    return (struct cursor){s, s, s + n, false};
+    return (struct cursor){s, s, n ? s + n : s, false};
 }
 static inline size_t cursor_left(const struct cursor *c) { return (size_t)(c->end - c->at); }
 static inline size_t cursor_offset(const struct cursor *c) { return (size_t)(c->at - c->start); }

@@ -2,8 +2,11 @@
 #include "base/err.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "base/utf8.h"
 
 int err_set(struct err *e, int code, const char *fmt, ...) {
     if (!e) return code;
@@ -33,19 +36,29 @@ int err_in(struct err *e, const char *fmt, ...) {
     return e->code;
 }
 
+/* Whether a character may stand in a message as it is: not a control, and not one that breaks or turns the line. */
+static bool printable(uint32_t c) {
+    return c >= 0x20 && (c < 0x7f || c >= 0xa0) && c != 0xfeff && !(c >= 0x200b && c <= 0x200f) && !(c >= 0x2028 && c <= 0x202e) &&
+           !(c >= 0x2066 && c <= 0x2069);
+}
+
 const char *err_quote(char *out, unsigned cap, const void *text, unsigned long len) {
     static const char hex[] = "0123456789abcdef";
     const unsigned char *s = text;
-    unsigned n = 0;
-    for (unsigned long i = 0; i < len; i++) {
-        if (n + 8 > cap) {
+    size_t n = 0;
+    for (size_t i = 0, k; i < len; i += k) {
+        uint32_t c;
+        if (n + 8 > cap) { /* a character takes up to 4 bytes, the dots 3, the NUL 1 */
             memcpy(out + n, "...", 3);
             n += 3;
             break;
         }
-        if (s[i] >= 0x20 && s[i] < 0x7f) {
-            out[n++] = (char)s[i];
+        k = utf8_char(s + i, len - i, &c);
+        if (k > 0 && printable(c)) {
+            memcpy(out + n, s + i, k);
+            n += k;
         } else {
+            k = 1;
             out[n++] = '\\';
             out[n++] = 'x';
             out[n++] = hex[s[i] >> 4];

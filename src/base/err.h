@@ -37,8 +37,8 @@ int err_nomem(struct err *e, const char *what, unsigned long long n);
 /* Puts "prefix: " in front of the message of an error that is on its way up, and returns its code. */
 int err_in(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* Writes `text` into out as one printable line: control bytes and invalid UTF-8 as \xNN, cut with "..." at cap. For
- * quoting outside bytes in a message. Returns out. */
+/* Writes `text` into out as one printable line: UTF-8 stays, control characters, those that break or turn the line, and invalid bytes become
+ * \xNN; cut with "..." at cap, which is at least 8. For quoting outside bytes in a message. Returns out. */
 const char *err_quote(char *out, unsigned cap, const void *text, unsigned long len);
 
 #endif

@@ -16,12 +16,9 @@ int64_t mem_live(void) { return atomic_load(&live); }
 
 static bool injected(void) {
     long long n = atomic_load_explicit(&fail_in, memory_order_relaxed);
-    if (n == 0) return false;
-    if (n < 0) return true;
-    n = atomic_fetch_sub(&fail_in, 1);
-    if (n != 1) return n < 1;
-    atomic_store(&fail_in, -1); /* 0 would mean "off" */
-    return true;
+    while (n > 0) /* from 1 straight to -1: 0 would mean "off" to another thread */
+        if (atomic_compare_exchange_weak(&fail_in, &n, n == 1 ? -1 : n - 1)) return n == 1;
+    return n < 0;
 }
 
 static void *counted(void *p) {

@@ -17,23 +17,32 @@ struct os_map {
     int slot; /* in the registry of mappings */
 };
 
-int os_map_open(struct os_map *m, const char *path, struct err *e); /* ERR_IO: missing, unreadable, not a regular file */
+int os_map_open(struct os_map *m, const char *path, struct err *e); /* ERR_IO: missing, unreadable, not a regular file; ERR_FORMAT: empty */
 void os_map_close(struct os_map *m);
 void os_map_willneed(const struct os_map *m);                       /* asks for the pages to be read ahead */
 
 /* Async-signal-safe. True when address lies in a mapping; *path then stays valid while it is mapped. */
 bool os_map_find(const void *address, const char **path, size_t *offset);
 
-/* Reads a whole file ("-": standard input) of at most limit bytes into b. */
+/* Appends a whole file ("-": standard input) of at most limit bytes to b, which the caller frees, also after an error. */
 int os_read_file(const char *path, size_t limit, struct buf *b, struct err *e);
 
-/* Writes a file so that path holds either the old or the whole new content: to a temporary name, fsync, rename. */
+/* A file written piece by piece, so that path holds either the old or the whole new content: to a temporary name beside
+ * it, fsync, rename. What is not a regular file (a pipe, /dev/stdout) is written straight to. Pieces are collected, so they may be
+ * small. One thread at a time. */
+struct os_out;
+int os_out_open(struct os_out **o, const char *path, struct err *e);
+int os_out_write(struct os_out *o, const void *data, size_t n, struct err *e);
+int os_out_commit(struct os_out *o, struct err *e); /* puts the file in place; frees o, also when it fails */
+void os_out_abort(struct os_out *o);                /* leaves path as it was; frees o; NULL is fine */
+
+/* The same for content that is there at once. */
 int os_write_file(const char *path, const void *data, size_t n, struct err *e);
 
 double os_now(void);                /* seconds on a clock that only goes forward */
 int64_t os_wall_seconds(void);      /* seconds since 1970 UTC */
 uint64_t os_random(void);           /* from the system's generator, for seeds */
-int os_cpu_count(void);             /* processors that this process may use */
+int os_cpu_count(void);             /* processors that this process may use (affinity and the cgroup's quota), at least 1 */
 uint64_t os_memory_total(void);     /* bytes this process may use: physical memory or the cgroup's limit, the lesser; 0: unknown */
 uint64_t os_memory_available(void); /* bytes that can be had without swapping; 0: unknown */
 uint64_t os_memory_peak(void);      /* most bytes this process has held resident */

@@ -52,7 +52,7 @@ bool os_map_find(const void *address, const char **path, size_t *offset) {
 
 int os_map_open(struct os_map *m, const char *path, struct err *e) {
     *m = (struct os_map){.slot = -1};
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not hold us here: it is refused below */
     if (fd < 0) return err_set(e, ERR_IO, "%s: cannot open: %s", path, strerror(errno));
     struct stat st;
     int code = 0;
@@ -85,6 +85,8 @@ void os_map_willneed(const struct os_map *m) {
     if (m->data) (void)madvise((void *)(uintptr_t)m->data, m->size, MADV_WILLNEED);
 }
 
+enum { READ_BYTES = 65536 };
+
 int os_read_file(const char *path, size_t limit, struct buf *b, struct err *e) {
     bool standard_input = strcmp(path, "-") == 0;
     int fd = standard_input ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
@@ -93,11 +95,11 @@ int os_read_file(const char *path, size_t limit, struct buf *b, struct err *e) {
     int code = 0;
     size_t total = 0;
     while (code == 0) {
-        if (!buf_reserve(b, 65536)) {
-            code = err_nomem(e, name, b->len + 65536);
+        if (!buf_reserve(b, READ_BYTES)) {
+            code = err_nomem(e, name, b->len + READ_BYTES);
             break;
         }
-        ssize_t n = read(fd, b->data + b->len, 65536);
+        ssize_t n = read(fd, b->data + b->len, READ_BYTES);
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) code = err_set(e, ERR_IO, "%s: cannot read: %s", name, strerror(errno));
         if (n <= 0) break;
@@ -121,23 +123,103 @@ static int write_all(int fd, const char *p, size_t n) {
     return 0;
 }
 
-int os_write_file(const char *path, const void *data, size_t n, struct err *e) {
+enum { OUT_BYTES = 65536 };
+struct os_out {
+    int fd;
+    char *path, *tmp; /* tmp NULL: path is no regular file and is written straight to */
+    size_t held;
+    char bytes[OUT_BYTES];
+};
+
+static void out_free(struct os_out *o) {
+    mem_free(o->path);
+    mem_free(o->tmp);
+    mem_free(o);
+}
+
+/* Creates a file of a new name beside path. Not mkostemp: the kernel then applies the umask by itself. */
+static int out_create(struct os_out *o) {
     struct buf tmp = {0};
-    if (!buf_printf(&tmp, "%s.XXXXXX", path)) return err_nomem(e, "a file name", strlen(path) + 8);
-    int fd = mkostemp(tmp.data, O_CLOEXEC), code = 0;
-    if (fd < 0) {
-        code = err_set(e, ERR_IO, "%s: cannot create: %s", path, strerror(errno));
-        buf_free(&tmp);
+    for (int tries = 0; tries < 100; tries++) {
+        tmp.len = 0;
+        if (!buf_printf(&tmp, "%s.%08llx.tmp", o->path, (unsigned long long)os_random() & 0xffffffff)) {
+            errno = ENOMEM;
+            break;
+        }
+        o->fd = open(tmp.data, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (o->fd >= 0) {
+            o->tmp = tmp.data;
+            return 0;
+        }
+        if (errno != EEXIST) break;
+    }
+    int why = errno;
+    buf_free(&tmp);
+    errno = why;
+    return -1;
+}
+
+int os_out_open(struct os_out **out, const char *path, struct err *e) {
+    *out = NULL;
+    struct os_out *o = mem_alloc(sizeof *o);
+    if (!o) return err_nomem(e, path, sizeof *o);
+    *o = (struct os_out){.fd = -1, .path = mem_strndup(path, strlen(path))};
+    if (!o->path) {
+        out_free(o);
+        return err_nomem(e, path, strlen(path) + 1);
+    }
+    struct stat st;
+    bool straight = stat(path, &st) == 0 && !S_ISREG(st.st_mode);
+    if (straight) o->fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (straight ? o->fd < 0 : out_create(o) != 0) {
+        int code = err_set(e, errno == ENOMEM ? ERR_MEMORY : ERR_IO, "%s: cannot create: %s", path, strerror(errno));
+        out_free(o);
         return code;
     }
-    mode_t mask = umask(0);
-    (void)umask(mask);
-    if (write_all(fd, data, n) != 0 || fchmod(fd, 0666 & ~mask) != 0 || fsync(fd) != 0)
-        code = err_set(e, ERR_IO, "%s: cannot write: %s", path, strerror(errno));
-    if (close(fd) != 0 && code == 0) code = err_set(e, ERR_IO, "%s: cannot write: %s", path, strerror(errno));
-    if (code == 0 && rename(tmp.data, path) != 0) code = err_set(e, ERR_IO, "%s: cannot rename into place: %s", path, strerror(errno));
-    if (code != 0) (void)unlink(tmp.data);
-    buf_free(&tmp);
+    *out = o;
+    return 0;
+}
+
+static int out_flush(struct os_out *o, const char *p, size_t n, struct err *e) {
+    return write_all(o->fd, p, n) == 0 ? 0 : err_set(e, ERR_IO, "%s: cannot write: %s", o->path, strerror(errno));
+}
+
+int os_out_write(struct os_out *o, const void *data, size_t n, struct err *e) {
+    if (n > OUT_BYTES - o->held) {
+        int code = out_flush(o, o->bytes, o->held, e);
+        o->held = 0;
+        if (code) return code;
+        if (n >= OUT_BYTES) return out_flush(o, data, n, e);
+    }
+    if (n) memcpy(o->bytes + o->held, data, n);
+    o->held += n;
+    return 0;
+}
+
+int os_out_commit(struct os_out *o, struct err *e) {
+    int code = out_flush(o, o->bytes, o->held, e);
+    if (code == 0 && o->tmp && fsync(o->fd) != 0) code = err_set(e, ERR_IO, "%s: cannot write: %s", o->path, strerror(errno));
+    if (close(o->fd) != 0 && code == 0) code = err_set(e, ERR_IO, "%s: cannot write: %s", o->path, strerror(errno));
+    if (code == 0 && o->tmp && rename(o->tmp, o->path) != 0)
+        code = err_set(e, ERR_IO, "%s: cannot rename into place: %s", o->path, strerror(errno));
+    if (code != 0 && o->tmp) (void)unlink(o->tmp);
+    out_free(o);
+    return code;
+}
+
+void os_out_abort(struct os_out *o) {
+    if (!o) return;
+    (void)close(o->fd);
+    if (o->tmp) (void)unlink(o->tmp);
+    out_free(o);
+}
+
+int os_write_file(const char *path, const void *data, size_t n, struct err *e) {
+    struct os_out *o;
+    int code = os_out_open(&o, path, e);
+    if (code) return code;
+    if ((code = os_out_write(o, data, n, e)) == 0) return os_out_commit(o, e);
+    os_out_abort(o);
     return code;
 }
 
@@ -155,13 +237,6 @@ uint64_t os_random(void) {
     return r;
 }
 
-int os_cpu_count(void) {
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0) return CPU_COUNT(&set);
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
-    return n > 0 ? (int)n : 1;
-}
-
 /* One number from a small file of /proc or /sys after `key`; 0 where it is not there. */
 static uint64_t number_in(const char *path, const char *key) {
     FILE *f = fopen(path, "re");
@@ -175,6 +250,24 @@ static uint64_t number_in(const char *path, const char *key) {
         }
     (void)fclose(f);
     return v;
+}
+
+/* Processors that the cgroup's quota amounts to, rounded up; 0: no quota. The file reads "max 100000" or "QUOTA PERIOD". */
+static long long quota_cpus(void) {
+    FILE *f = fopen("/sys/fs/cgroup/cpu.max", "re");
+    if (!f) return 0;
+    long long quota = 0, period = 0;
+    int n = fscanf(f, "%lld %lld", &quota, &period);
+    (void)fclose(f);
+    return n == 2 && quota > 0 && period > 0 ? quota / period + (quota % period != 0) : 0;
+}
+
+int os_cpu_count(void) {
+    cpu_set_t set;
+    long long n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 0, quota = quota_cpus();
+    if (n <= 0) n = sysconf(_SC_NPROCESSORS_ONLN);
+    if (quota && quota < n) n = quota;
+    return n > 0 ? (int)n : 1;
 }
 
 uint64_t os_memory_total(void) {
