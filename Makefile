@@ -1,60 +1,211 @@
-# Hearth. `make` builds build/hearth and build/libhearth.a; `make run` and `make test` do their own set-up first.
-# Variables: BUILD (output folder), SAN (sanitizers, e.g. address,undefined), CC, PREFIX, DESTDIR.
+# Makefile: builds Hearth. `make help` lists what it can do.
+#
+# Everything is made under BUILD. Objects depend on a stamp of the flags, so another compiler or other flags rebuild them.
+# Instruction sets beyond the machine's base line are enabled for the files of their own folder and for no others.
 
-CC      ?= cc
-PREFIX  ?= /usr/local
-SAN     ?=
-BUILD   ?= build$(if $(SAN),/$(subst $(comma),-,$(SAN)))
-comma   := ,
-ARCH    := $(shell $(CC) -dumpmachine | cut -d- -f1)
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SECONDARY: # objects are kept
 
-LIBS    := libpcre2-8 libutf8proc jansson
-WARN    := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Werror=implicit-function-declaration
-CFLAGS  ?= -O2 -g
-# Every instruction set gives the same bits only if no compiler fuses a product and a sum on its own.
-HCFLAGS  = -std=c17 $(WARN) -ffp-contract=off -fno-math-errno -fPIC -Isrc -Iinclude $(BASE_ISA) \
-           $(shell pkg-config --cflags $(LIBS) 2>/dev/null) $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
-HLDLIBS  = $(shell pkg-config --libs $(LIBS) 2>/dev/null) -lpthread -lm
-HLDFLAGS = $(if $(SAN),-fsanitize=$(SAN))
+VERSION := 0.1.0
+SOVERSION := 0# counts the incompatible changes of libhearth.so
 
-# Instruction-set flags by folder.
-ifeq ($(ARCH),x86_64)
-BASE_ISA    := -march=x86-64-v2
-ISA_DIRS    := x86/avx2 x86/avx512
-FLAGS_avx2   = -march=x86-64-v3
-FLAGS_avx512 = -march=x86-64-v4 -mavx512vnni -mavx512bf16
-else
-BASE_ISA    :=
-ISA_DIRS    :=
+CC         ?= cc
+OBJCOPY    ?= $(or $(patsubst %-gcc,%-objcopy,$(filter %-gcc,$(CC))),objcopy)
+PKG_CONFIG ?= pkg-config
+PREFIX     ?= /usr/local
+DESTDIR    ?=
+BINDIR     ?= $(PREFIX)/bin
+LIBDIR     ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+MANDIR     ?= $(PREFIX)/share/man
+SAN        ?=
+V          ?=
+comma      := ,
+BUILD      ?= build$(if $(SAN),/$(subst $(comma),-,$(SAN)))
+
+# What needs no compiler and no library: it comes before the check of what is installed.
+SELF_CONTAINED := run test check-full check-ci fuzz clean help uninstall structure
+NEEDS := $(filter-out $(SELF_CONTAINED),$(or $(MAKECMDGOALS),all))
+ifneq ($(NEEDS),)
+MISSING := $(shell CC='$(CC)' sh tools/setup.sh --check $(if $(filter check unit test-programs fuzzers,$(NEEDS)),test,build))
+ifneq ($(MISSING),)
+$(error $(MISSING))
+endif
+ARCH      := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
+LIB_PKGS  := libpcre2-8 libutf8proc jansson
+APP_PKGS  := libedit
+PC_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(LIB_PKGS) $(APP_PKGS))
+LIB_LIBS  := $(shell $(PKG_CONFIG) --libs $(LIB_PKGS)) -lpthread -lm
+APP_LIBS  := $(shell $(PKG_CONFIG) --libs $(APP_PKGS))
 endif
 
-ROOMS   := base tensor kernel kernel/ref gguf text graph model engine
-LIB_SRC := $(foreach r,$(ROOMS),$(wildcard src/$(r)/*.c)) $(foreach d,$(ISA_DIRS),$(wildcard src/kernel/$(d)/*.c))
+WARN   := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Werror=implicit-function-declaration
+CFLAGS ?= -O2 -g
+HARDEN := -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
+# -ffp-contract=off: every instruction set gives the same bits only if no compiler fuses a product and a sum on its own.
+HCFLAGS = -std=c17 $(WARN) -ffp-contract=off -fno-math-errno -fPIC -fno-semantic-interposition -Isrc -Iinclude -Itests \
+          -DHEARTH_VERSION='"$(VERSION)"' $(BASE_ISA) $(PC_CFLAGS) $(if $(SAN),$(SANFLAGS),$(HARDEN)) $(CPPFLAGS) $(CFLAGS)
+HLDFLAGS = $(SANFLAGS) -Wl,--as-needed $(LDFLAGS)
+
+# Instruction sets: folders of src/kernel, with the flags of each. BASE_ISA is what every file may use.
+ifeq ($(ARCH),x86_64)
+BASE_ISA     := -march=x86-64-v2
+ISA_DIRS     := x86/avx2 x86/avx512
+FLAGS_avx2   := -march=x86-64-v3
+FLAGS_avx512 := -march=x86-64-v4 -mavx512vnni -mavx512bf16
+else ifeq ($(ARCH),aarch64)
+ISA_DIRS      := arm/neon arm/dotprod arm/i8mm
+FLAGS_dotprod := -march=armv8.2-a+dotprod+fp16
+FLAGS_i8mm    := -march=armv8.2-a+dotprod+fp16+i8mm+bf16
+endif
+isa_flags = $(if $(filter $(addprefix src/kernel/,$(addsuffix /%,$(ISA_DIRS))),$(1)),$(FLAGS_$(notdir $(patsubst %/,%,$(dir $(1))))))
+
+ROOMS   := base tensor kernel kernel/ref $(addprefix kernel/,$(ISA_DIRS)) gguf text graph model engine
+LIB_SRC := $(foreach r,$(ROOMS),$(wildcard src/$(r)/*.c src/$(r)/*.S))
 APP_SRC := $(wildcard src/app/*.c)
-TESTS   := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/*/test_*.c))
-obj      = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+obj      = $(patsubst %.S,$(BUILD)/obj/%.o,$(patsubst %.c,$(BUILD)/obj/%.o,$(1)))
 
-.PHONY: all clean unit
-all: $(BUILD)/libhearth.a $(if $(APP_SRC),$(BUILD)/hearth)
+INTERNAL := $(BUILD)/libhearth-internal.a# all symbols: for the program and the tests
+STATIC   := $(BUILD)/libhearth.a# only hearth_*: for users
+SHARED   := $(BUILD)/libhearth.so.$(VERSION)
 
-$(BUILD)/obj/%.o: %.c
+TESTS        := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/*/test_*.c))
+FUZZERS      := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/*/fuzz_*.c))
+TEST_SUPPORT := $(call obj,$(wildcard tests/support/*.c))
+EXAMPLES     := $(patsubst %.c,$(BUILD)/%,$(wildcard examples/*.c))
+
+.PHONY: all lib examples run test test-programs check unit check-ci check-full fuzz fuzzers structure docs install uninstall clean help FORCE
+
+all: lib $(if $(APP_SRC),$(BUILD)/hearth) ## build the program and libhearth (the default)
+lib: $(INTERNAL) $(if $(SAN),,$(STATIC) $(SHARED))
+
+# ---- compiling
+
+# A line for each step; V=1 shows whole commands.
+Q = $(if $(V),,@echo '  $(1)';)
+
+FLAGS := $(CC) $(HCFLAGS) $(HLDFLAGS) $(LIB_LIBS) $(APP_LIBS) $(foreach d,$(notdir $(ISA_DIRS)),$(FLAGS_$(d)))
+$(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
-	$(CC) $(HCFLAGS) $(CFLAGS) $(FLAGS_$(notdir $(patsubst %/,%,$(dir $<)))) -MMD -MP -c $< -o $@
+	@printf '%s\n' '$(subst ','\'',$(FLAGS))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(FLAGS))' >$@
 
-$(BUILD)/libhearth.a: $(call obj,$(LIB_SRC))
-	rm -f $@ && $(AR) rcs $@ $^
-
-$(BUILD)/hearth: $(call obj,$(APP_SRC)) $(BUILD)/libhearth.a
-	$(CC) $(HLDFLAGS) $^ -o $@ $(HLDLIBS)
-
-$(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/libhearth.a
+$(BUILD)/obj/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) $(HLDFLAGS) $^ -o $@ $(HLDLIBS) -lcmocka
+	$(call Q,CC   $<)$(CC) $(HCFLAGS) $(call isa_flags,$<) -MMD -MP -c $< -o $@
 
-unit: $(TESTS)
-	@for t in $(TESTS); do echo "== $$t"; $$t || exit 1; done
+$(BUILD)/obj/%.o: %.S $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call Q,AS   $<)$(CC) $(CPPFLAGS) -MMD -MP -c $< -o $@
 
-clean:
+# An archive is written afresh, so that no object of a file that is gone stays in it.
+$(INTERNAL): $(call obj,$(LIB_SRC))
+	@rm -f $@
+	$(call Q,AR   $@)$(AR) rcs $@ $^
+
+# One object whose only global names are those of hearth.h: a user's own log_line or mem_alloc does not collide with ours.
+$(STATIC): $(call obj,$(LIB_SRC))
+	@rm -f $@
+	$(call Q,AR   $@)$(CC) -r -nostdlib -o $(BUILD)/hearth-all.o $^ && \
+	$(OBJCOPY) -w --keep-global-symbol='hearth_*' $(BUILD)/hearth-all.o && \
+	$(AR) rcs $@ $(BUILD)/hearth-all.o && rm -f $(BUILD)/hearth-all.o
+
+$(SHARED): $(call obj,$(LIB_SRC)) src/libhearth.map
+	$(call Q,LD   $@)$(CC) -shared $(HLDFLAGS) -Wl,-soname,libhearth.so.$(SOVERSION) -Wl,--version-script=src/libhearth.map \
+	    -Wl,-z,relro,-z,now $(filter %.o,$^) -o $@ $(LIB_LIBS)
+	@ln -sf $(@F) $(BUILD)/libhearth.so.$(SOVERSION)
+	@ln -sf $(@F) $(BUILD)/libhearth.so
+
+$(BUILD)/hearth: $(call obj,$(APP_SRC)) $(INTERNAL)
+	$(call Q,LD   $@)$(CC) $(HLDFLAGS) $^ -o $@ $(LIB_LIBS) $(APP_LIBS)
+
+examples: $(EXAMPLES) ## build examples/*.c against libhearth
+$(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(STATIC)
+	@mkdir -p $(@D)
+	$(call Q,LD   $@)$(CC) $(HLDFLAGS) $^ -o $@ $(LIB_LIBS)
+
+# ---- the two commands
+
+CPUS := $(shell nproc 2>/dev/null || echo 1)
+JOBS  = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(CPUS))
+export HEARTH_RUN_MODEL  := $(value MODEL)
+export HEARTH_RUN_PROMPT := $(value PROMPT)
+
+run: ## set up, build, and run: make run [MODEL=file.gguf] [PROMPT="..."]
+	@sh tools/setup.sh build
+	@$(MAKE) -s --no-print-directory $(JOBS) all
+	@set --; [ -z "$$HEARTH_RUN_MODEL" ] || set -- "$$HEARTH_RUN_MODEL"; \
+	[ -z "$$HEARTH_RUN_PROMPT" ] || set -- "$$@" -p "$$HEARTH_RUN_PROMPT"; $(BUILD)/hearth run "$$@"
+
+test: ## set up, build, and run the tests (under five minutes on two cores)
+	@sh tools/setup.sh test
+	@$(MAKE) -s --no-print-directory $(JOBS) check
+
+# ---- checking
+
+test-programs: $(TESTS) $(FUZZERS) $(EXAMPLES)
+
+check: all test-programs # the tests, without the set-up
+	@python3 tests/run.py $(BUILD)
+
+unit: $(TESTS) ## only the unit tests; ROOM=base: of one room
+	@python3 tests/run.py $(BUILD) $(addprefix --only tests/,$(addsuffix /test_*.c,$(or $(ROOM),'*')))
+
+$(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_SUPPORT) $(INTERNAL)
+	@mkdir -p $(@D)
+	$(call Q,LD   $@)$(CC) $(HLDFLAGS) $^ -o $@ $(LIB_LIBS) -lcmocka
+
+# A fuzzer is a program of its own under clang's libFuzzer; everywhere else it replays the files of its corpus.
+fuzzers: $(FUZZERS)
+$(FUZZERS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(if $(findstring fuzzer,$(SAN)),,$(call obj,tests/fuzz/replay.c)) $(INTERNAL)
+	@mkdir -p $(@D)
+	$(call Q,LD   $@)$(CC) $(HLDFLAGS) $(if $(findstring fuzzer,$(SAN)),-fsanitize=fuzzer) $^ -o $@ $(LIB_LIBS)
+
+fuzz: ## fuzz each reader for SECONDS (60)
+	@sh tools/setup.sh full
+	@sh tests/check.sh fuzz $(or $(SECONDS),60)
+
+structure: # the order of the rooms, the size of files and functions
+	@python3 tests/structure/check.py
+
+check-ci: # what CI runs after `make test`, about ten minutes
+	@sh tools/setup.sh full
+	@sh tests/check.sh ci
+
+check-full: ## everything: sanitizers, longer fuzzing, valgrind, every instruction set
+	@sh tools/setup.sh full
+	@sh tests/check.sh full
+
+docs: $(BUILD)/hearth ## rewrite the tables in README.md from those of the program
+	python3 tools/tables.py $(BUILD)/hearth README.md
+
+# ---- installing
+
+install: all ## install under PREFIX (/usr/local), below DESTDIR if given
+	install -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(LIBDIR)/pkgconfig' '$(DESTDIR)$(INCLUDEDIR)' '$(DESTDIR)$(MANDIR)/man1'
+	install -m 755 $(BUILD)/hearth '$(DESTDIR)$(BINDIR)/hearth'
+	install -m 644 include/hearth.h '$(DESTDIR)$(INCLUDEDIR)/hearth.h'
+	install -m 644 $(STATIC) '$(DESTDIR)$(LIBDIR)/libhearth.a'
+	install -m 644 $(SHARED) '$(DESTDIR)$(LIBDIR)/libhearth.so.$(VERSION)'
+	ln -sf libhearth.so.$(VERSION) '$(DESTDIR)$(LIBDIR)/libhearth.so.$(SOVERSION)'
+	ln -sf libhearth.so.$(VERSION) '$(DESTDIR)$(LIBDIR)/libhearth.so'
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' -e 's|@VERSION@|$(VERSION)|' \
+	    -e 's|@REQUIRES@|$(LIB_PKGS)|' hearth.pc.in >'$(DESTDIR)$(LIBDIR)/pkgconfig/hearth.pc'
+	install -m 644 man/hearth.1 '$(DESTDIR)$(MANDIR)/man1/hearth.1'
+
+uninstall: ## remove what install put there
+	rm -f '$(DESTDIR)$(BINDIR)/hearth' '$(DESTDIR)$(INCLUDEDIR)/hearth.h' '$(DESTDIR)$(MANDIR)/man1/hearth.1'
+	rm -f '$(DESTDIR)$(LIBDIR)/pkgconfig/hearth.pc' '$(DESTDIR)$(LIBDIR)/libhearth.a' '$(DESTDIR)$(LIBDIR)/libhearth.so'
+	rm -f '$(DESTDIR)$(LIBDIR)/libhearth.so.$(SOVERSION)' '$(DESTDIR)$(LIBDIR)/libhearth.so.$(VERSION)'
+
+clean: ## remove what was built
 	rm -rf build
 
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+	@echo "Variables: BUILD (folder), CC, CFLAGS, SAN (for example address,undefined), V=1, PREFIX, DESTDIR."
+
+ifneq ($(NEEDS),)
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
+endif

@@ -1,0 +1,114 @@
+#!/bin/sh
+# check.sh: what goes beyond `make test`.
+#
+#   tests/check.sh ci              about ten minutes: sanitizers, short fuzzing, valgrind on a smoke run
+#   tests/check.sh full            the whole: also clang, threads, each instruction set, aarch64, longer fuzzing
+#   tests/check.sh fuzz SECONDS    only fuzzing, SECONDS for each fuzzer
+#
+# Every step is run even when one before it failed; its output is shown when it fails and kept in build/check. The last line
+# is "N passed, N failed", counted in steps.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+mode=${1:-full}
+logs=build/check
+mkdir -p $logs
+passed=0 failed=0 bad=
+jobs=-j$(nproc 2>/dev/null || echo 1)
+unset MAKEFLAGS MAKELEVEL MFLAGS # of the make that called this: its job server is not ours
+
+# step NAME COMMAND...
+step() {
+    name=$1
+    shift
+    log=$logs/$(echo "$name" | tr ' /' '--').log
+    start=$(date +%s)
+    if "$@" >"$log" 2>&1 </dev/null; then
+        passed=$((passed + 1)) word="ok  "
+    else
+        failed=$((failed + 1)) word=FAIL bad="$bad, $name"
+    fi
+    # A sum of tests is the more telling part of a log that ends well.
+    note=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$log" | tail -n 1)
+    echo "$word $name${note:+: $note} ($(($(date +%s) - start)) s)"
+    [ "$word" = FAIL ] && tail -n 150 "$log" | sed 's/^/     | /'
+}
+
+# build_and_test BUILD WRAP MAKE-ARGUMENT...: the unit tests and replays of the corpus, built the given way
+build_and_test() {
+    b=$1 wrap=$2
+    shift 2
+    make -s $jobs BUILD="$b" "$@" all test-programs && python3 tests/run.py "$b" --only 'tests/*/test_*.c' --only 'tests/*/fuzz_*.c' --wrap "$wrap"
+}
+
+export ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:allocator_may_return_null=1
+export UBSAN_OPTIONS=print_stacktrace=1
+export TSAN_OPTIONS=halt_on_error=1
+
+sanitizers() { build_and_test build/asan "" SAN=address,undefined CFLAGS='-O1 -g'; }
+clang_sanitizers() { build_and_test build/clang-asan "" CC=clang SAN=address,undefined CFLAGS='-O1 -g'; }
+clang_build() { build_and_test build/clang "" CC=clang CPPFLAGS=-Werror; }
+gcc_warnings() { make -s $jobs BUILD=build/werror CPPFLAGS=-Werror all test-programs; }
+threads() { build_and_test build/tsan "" SAN=thread CFLAGS='-O1 -g'; }
+
+# Leaks and uninitialised memory in the program itself. valgrind knows AVX2 but not AVX-512, so the kernels are held back.
+valgrind_smoke() {
+    make -s $jobs all && HEARTH_ISA=avx2 valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,possible \
+        build/hearth run -p 'The sea' -n 8 --temp 0 -t 1
+}
+valgrind_unit() { make -s $jobs all test-programs && HEARTH_ISA=avx2 python3 tests/run.py build --only 'tests/*/test_*.c' --timeout 1800 \
+    --wrap 'valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite'; }
+
+# Each instruction set, on the tests that compute.
+isa_test() { make -s $jobs all test-programs && HEARTH_ISA=$1 python3 tests/run.py build; }
+has_cpu() { grep -qw "$1" /proc/cpuinfo; }
+
+# fuzz_one SOURCE SECONDS: new inputs go to build/fuzz/new, what crashes to build/fuzz/crash
+fuzz_one() {
+    fuzz_name=$(basename "$1" .c | cut -c6-)
+    corpus=$(dirname "$1")/corpus/$fuzz_name
+    new=build/fuzz/new/$fuzz_name crash=build/fuzz/crash/
+    mkdir -p "$new" "$crash"
+    "build/fuzz/${1%.c}" -max_total_time="$2" -rss_limit_mb=2048 -timeout=20 -malloc_limit_mb=1024 -print_final_stats=1 \
+        -artifact_prefix="$crash$fuzz_name-" "$new" "$corpus"
+}
+fuzz_all() {
+    fuzz_build() { make -s $jobs BUILD=build/fuzz CC=clang SAN=fuzzer-no-link,address,undefined CFLAGS='-O1 -g' fuzzers; }
+    step "build the fuzzers" fuzz_build
+    for f in tests/*/fuzz_*.c; do
+        [ -e "$f" ] && step "fuzz $(basename "$f" .c | cut -c6-) for $1 s" fuzz_one "$f" "$1"
+    done
+}
+
+case $mode in
+ci)
+    step "structure" python3 tests/structure/check.py
+    step "address and undefined-behaviour sanitizers" sanitizers
+    step "clang" clang_build
+    step "valgrind on a short generation" valgrind_smoke
+    step "reference kernels" isa_test ref
+    fuzz_all 20
+    ;;
+full)
+    step "structure" python3 tests/structure/check.py
+    step "gcc without a warning" gcc_warnings
+    step "clang without a warning" clang_build
+    step "address and undefined-behaviour sanitizers" sanitizers
+    step "the same under clang" clang_sanitizers
+    step "thread sanitizer" threads
+    step "reference kernels" isa_test ref
+    has_cpu avx2 && step "AVX2 kernels" isa_test avx2
+    has_cpu avx512_vnni && step "AVX-512 kernels" isa_test avx512
+    step "valgrind on a short generation" valgrind_smoke
+    step "valgrind on the unit tests" valgrind_unit
+    fuzz_all 300
+    ;;
+fuzz) fuzz_all "${2:-60}" ;;
+*)
+    echo "usage: tests/check.sh ci|full|fuzz [SECONDS]" >&2
+    exit 2
+    ;;
+esac
+
+[ -z "$bad" ] || echo "failed: ${bad#, }"
+echo "$passed passed, $failed failed"
+[ $failed = 0 ]
