@@ -144,7 +144,7 @@ test: ## set up, build, and run the tests (under five minutes on two cores)
 
 # ---- checking
 
-test-programs: $(TESTS) $(FUZZERS) $(EXAMPLES)
+test-programs: $(TESTS) $(FUZZERS) $(EXAMPLES) $(BUILD)/tools/tables
 
 check: all test-programs # the tests, without the set-up
 	@python3 tests/run.py $(BUILD)
@@ -177,8 +177,12 @@ check-full: ## everything: sanitizers, longer fuzzing, valgrind, every instructi
 	@sh tools/setup.sh full
 	@sh tests/check.sh full
 
-docs: $(BUILD)/hearth ## rewrite the tables in README.md from those of the program
-	python3 tools/tables.py $(BUILD)/hearth README.md
+docs: $(BUILD)/tools/tables ## rewrite the tables in README.md from those of the code
+	python3 tools/tables.py $< README.md
+
+$(BUILD)/tools/tables: $(BUILD)/obj/tools/tables.o $(INTERNAL)
+	@mkdir -p $(@D)
+	$(call Q,LD   $@)$(CC) $(HLDFLAGS) $^ -o $@ $(LIB_LIBS)
 
 # ---- installing
 
