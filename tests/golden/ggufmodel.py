@@ -21,12 +21,12 @@ class Writer:
 
     def __init__(self, name, arch, seed=0):
         self.name, self.arch, self.seed = name, arch, seed
-        self.meta, self.tensors = [], []
+        self.meta, self.tensors = {}, []
         self.put("general.architecture", arch)
         self.put("general.name", "golden")  # a telling name makes some loaders look for tokens
 
     def put(self, key, value):
-        self.meta.append((key, value))
+        self.meta[key] = value
 
     def kv(self, **pairs):
         """Keys below the architecture's own prefix; a double underscore stands for a dot."""
@@ -64,7 +64,7 @@ class Writer:
 
     def save(self, path):
         head = struct.pack("<IIQQ", 0x46554747, 3, len(self.tensors), len(self.meta))
-        head += b"".join(text(k) + value_bytes(v) for k, v in self.meta)
+        head += b"".join(text(k) + value_bytes(v) for k, v in self.meta.items())
         offset, body = 0, []
         for name, shape, kind, data in self.tensors:
             head += text(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, kind, offset)
@@ -128,7 +128,7 @@ def mxfp4_code(x):
 def decoder(w, L=3, E=72, H=6, K=2, D=None, DV=None, F=100, ctx=128, eps=EPS, rms=True, norm_bias=False,
             norms=("attn_norm", "ffn_norm"), base=None, rot=None, tied=False, fused_qkv=False, bias="", qk=None,
             ffn="gate", ffn_bias=False, moe=None, head_bias=False, kv=None, more=None, kind=F32, embd_std=None,
-            no_kv_heads=False):
+            no_kv_heads=False, skipped=0):
     """A stack of attention and feed-forward blocks.
 
     norms: the blocks' norms by name; bias: which of q, k, v, o (and f, all of a fused qkv) carry one; qk: "head" (one
@@ -136,7 +136,7 @@ def decoder(w, L=3, E=72, H=6, K=2, D=None, DV=None, F=100, ctx=128, eps=EPS, rm
     one matrix); moe: the arguments of experts() for every layer from its lead on."""
     w.kind = kind
     head, vhead = D or E // H, DV or D or E // H
-    w.kv(context_length=ctx, embedding_length=E, block_count=L, feed_forward_length=F, attention__head_count=H)
+    w.kv(context_length=ctx, embedding_length=E, block_count=L + skipped, feed_forward_length=F, attention__head_count=H)
     if not no_kv_heads:
         w.kv(attention__head_count_kv=K)
     w.kv(**{"attention__layer_norm_rms_epsilon" if rms else "attention__layer_norm_epsilon": eps})
@@ -148,7 +148,7 @@ def decoder(w, L=3, E=72, H=6, K=2, D=None, DV=None, F=100, ctx=128, eps=EPS, rm
         w.kv(rope__dimension_count=rot)
     w.kv(**(kv or {}))
     outside(w, E, tied, norm_bias, head_bias, embd_std)
-    for i in range(L):
+    for i in range(L + skipped):
         for name in norms:
             w.norm(f"blk.{i}.{name}", E, bias=norm_bias)
         attention(w, i, E, H, K, head, vhead, fused_qkv, bias, qk)

@@ -11,23 +11,30 @@ where the definition mixes a fixed epsilon with the key's), so that a default us
 """
 import os
 import sys
+from collections import namedtuple
 
 from ggufmodel import F16, MXFP4, Q8_0, Writer, decoder, delta_net, latent, lfm2, mamba2
 
-MODELS = {}  # name -> (builder, architecture, seed, arguments)
+MODELS = {}  # name -> Entry
+Entry = namedtuple("Entry", "arch builder seed tolerance peer arguments")
 
 POST = ("post_attention_norm", "post_ffw_norm")
 SANDWICH = ("attn_norm", "post_attention_norm", "ffn_norm", "post_ffw_norm")
 WINDOW = {"attention__sliding_window": 8}
 
 
-def model(name, arch, builder=decoder, seed=0, **arguments):
+def model(name, arch, builder=decoder, seed=0, tolerance=1e-6, peer="", **arguments):
+    """tolerance: the normalised mean squared error allowed; peer: why llama.cpp's answer is not the published one.
+
+    seed: chosen, where experts are, so that no choice between two of them hangs on the last digits."""
     assert name not in MODELS, name
-    MODELS[name] = (builder, arch, seed, arguments)
+    MODELS[name] = Entry(arch, builder, seed, tolerance, peer, arguments)
 
 
-def scaling(kind, factor, original=None, **more):
-    keys = {"rope__scaling__type": kind, "rope__scaling__factor": float(factor)}
+def scaling(kind, factor=None, original=None, **more):
+    keys = {"rope__scaling__type": kind}
+    if factor:
+        keys["rope__scaling__factor"] = float(factor)
     if original:
         keys["rope__scaling__original_context_length"] = original
     return keys | {"rope__scaling__" + k: v for k, v in more.items()}
@@ -50,6 +57,16 @@ def long_factors(half):
     return add
 
 
+def next_token_layer(last):
+    """A block that predicts the token after the next one: it stands behind the others and takes no part."""
+    def add(w, i):
+        if i > last:
+            w.matrix(f"blk.{i}.nextn.eh_proj.weight", 144, 72)
+            for name in ("enorm", "hnorm", "shared_head_norm"):
+                w.norm(f"blk.{i}.nextn.{name}", 72)
+    return add
+
+
 def weight_scales(w, i):
     """The factors that NVFP4 files carry beside their matrices; they hold for any type."""
     for at, name in enumerate(("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")):
@@ -63,30 +80,31 @@ model("llama-multiquery-fused", "llama", K=1, fused_qkv=True, bias="f")
 model("llama-linear", "llama", base=500000, kv=scaling("linear", 4))
 model("llama-linear-old-key", "llama", kv={"rope__scale_linear": 2.5})
 model("llama-scaling-none", "llama", kv=scaling("none", 4))
-model("llama-yarn", "llama", D=20, kv=scaling("yarn", 4, 16))
-model("llama-yarn-attn-factor", "llama", D=20, base=50000, kv=scaling("yarn", 3, 24, attn_factor=0.8))
+model("llama-yarn", "llama", D=20, kv=scaling("yarn", 4, 4096))
+model("llama-yarn-attn-factor", "llama", D=20, base=50000, kv=scaling("yarn", 3, 2048, attn_factor=0.8))
 model("llama-llama3", "llama", D=16, base=500000, more=rope_freqs(8))
 model("llama-weight-scales", "llama", more=weight_scales)
-model("llama-f16", "llama", kind=F16)
-model("llama-q8_0", "llama", E=64, H=4, F=96, kind=Q8_0)
-model("llama-mixtral", "llama", D=16, F=44, moe={}, kv=mixture())
-model("llama-mixtral-weights-scale", "llama", F=44, moe={"n": 6}, kv=mixture(6, 2, expert_weights_scale=1.75))
-model("mistral3", "mistral3", D=20, kv=scaling("yarn", 4, 16, yarn_beta_fast=4.0, yarn_beta_slow=0.5,
+model("llama-array-keys", "llama", kv={"attention__head_count": [6] * 3, "attention__head_count_kv": [2] * 3,
+      "feed_forward_length": [100] * 3})
+model("llama-f16", "llama", kind=F16, tolerance=1e-4)
+model("llama-q8_0", "llama", E=64, H=4, F=96, kind=Q8_0, tolerance=2e-3)
+model("llama-mixtral", "llama", seed=1, D=16, F=44, moe={}, kv=mixture())
+model("mistral3", "mistral3", D=20, kv=scaling("yarn", 4, 16, yarn_beta_fast=0.3, yarn_beta_slow=0.05,
       yarn_log_multiplier=1.0) | {"attention__temperature_scale": 0.3})
 model("mistral3-plain", "mistral3", D=16, tied=True)
 model("smollm3", "smollm3", L=5, tied=True, base=100000)
-model("arcee", "arcee", D=16, ffn="plain", kv=scaling("yarn", 5, 16), base=20000)
+model("arcee", "arcee", D=16, ffn="plain", kv=scaling("yarn", 5, 4096), base=20000)
 model("internlm2", "internlm2", bias="qkv", kv=scaling("linear", 2))
 model("minicpm", "minicpm", tied=True, E=60, kv={"embedding_scale": 3.0, "residual_scale": 0.6, "logit_scale": 0.7})
-model("minicpm-defaults", "minicpm", L=4)
+model("minicpm-defaults", "minicpm", peer="it inverts the default logit scale", L=4)
 model("minicpm-longrope", "minicpm", D=16, ctx=1024, more=long_factors(8),
-      kv=scaling("longrope", 1, 16, attn_factor=1.2) | {"embedding_scale": 2.0, "residual_scale": 0.5, "logit_scale": 0.4})
+      kv=scaling("longrope", None, 16, attn_factor=1.2) | {"embedding_scale": 2.0, "residual_scale": 0.5, "logit_scale": 0.4})
 model("granite", "granite", kv={"embedding_scale": 3.0, "residual_scale": 0.6, "attention__scale": 0.15, "logit_scale": 2.5})
 model("granite-bias-tied", "granite", D=16, tied=True, bias="qkvo", ffn_bias=True,
       kv={"embedding_scale": 2.0, "residual_scale": 0.5, "attention__scale": 0.4, "logit_scale": 3.0})
-model("granitemoe", "granitemoe", F=44, moe={}, kv=mixture() | {"embedding_scale": 3.0, "residual_scale": 0.6,
+model("granitemoe", "granitemoe", seed=2, F=44, moe={}, kv=mixture() | {"embedding_scale": 3.0, "residual_scale": 0.6,
       "attention__scale": 0.15, "logit_scale": 2.5})
-model("granitemoe-shared", "granitemoe", F=44, moe={"shared": 52}, kv=mixture(expert_shared_feed_forward_length=52) | {
+model("granitemoe-shared", "granitemoe", seed=4, F=44, moe={"shared": 52}, kv=mixture(expert_shared_feed_forward_length=52) | {
       "embedding_scale": 2.0, "residual_scale": 0.7, "attention__scale": 0.3, "logit_scale": 1.5})
 model("seed_oss", "seed_oss", D=16, bias="qkv", norms=("attn_norm", "post_attention_norm"), base=10000000)
 model("hunyuan-dense", "hunyuan-dense", D=16, qk="head", tied=True)
@@ -97,28 +115,33 @@ model("ernie4_5-moe", "ernie4_5-moe", L=4, moe={"lead": 1, "shared": 40, "probs_
 
 # --- qwen
 model("qwen2", "qwen2", tied=True, bias="qkv", base=1000000)
-model("qwen2-yarn", "qwen2", bias="qkv", base=1000000, kv=scaling("yarn", 4, 16))
-model("qwen2moe", "qwen2moe", bias="qkv", moe={"shared": 52, "shared_gate": True},
+model("qwen2-yarn", "qwen2", bias="qkv", base=1000000, head_bias=True, kv=scaling("yarn", 4, 4096))
+model("qwen2moe", "qwen2moe", seed=7, bias="qkv", moe={"shared": 52, "shared_gate": True},
       kv=mixture(expert_shared_feed_forward_length=52))
+model("qwen2moe-default-sizes", "qwen2moe", seed=6, F=90, moe={"n": 6, "ff": 30, "shared": 90, "shared_gate": True},
+      kv={"expert_count": 6, "expert_used_count": 3})
 model("qwen3", "qwen3", D=16, qk="head", tied=True, base=1000000)
-model("qwen3-yarn", "qwen3", D=20, qk="head", base=1000000, kv=scaling("yarn", 2, 16))
+model("qwen3-yarn", "qwen3", D=20, qk="head", base=1000000, kv=scaling("yarn", 2, 8192))
 model("qwen3moe", "qwen3moe", D=16, qk="head", base=1000000, moe={}, kv=mixture())
 
 # --- gemma
+GELU_TABLE = "its GELU is a half-precision table, and so many layers make much of it"
 GEMMA = dict(D=20, tied=True, embd_std=0.12)
 model("gemma", "gemma", K=1, **GEMMA)
-model("gemma2", "gemma2", L=4, norms=SANDWICH, kv=WINDOW | {"attn_logit_softcapping": 2.0, "final_logit_softcapping": 3.0}, **GEMMA)
+model("gemma2", "gemma2", L=4, norms=SANDWICH, kv=WINDOW | {"attn_logit_softcapping": 2.0, "final_logit_softcapping": 3.0},
+      **GEMMA)
 model("gemma2-default-caps", "gemma2", L=4, norms=SANDWICH, kv=WINDOW, **GEMMA)
 model("gemma2-pattern-array", "gemma2", L=4, norms=SANDWICH, kv=WINDOW | {
       "attention__sliding_window_pattern": [True, False, False, True], "attn_logit_softcapping": 4.0,
       "final_logit_softcapping": 5.0, "rope__freq_base_swa": 500.0}, **GEMMA)
-model("gemma2-27b", "gemma2", L=46, norms=SANDWICH, kv=WINDOW, **GEMMA | dict(E=32, H=4, F=36, D=12))
+model("gemma2-27b", "gemma2", peer=GELU_TABLE, L=46, norms=SANDWICH, kv=WINDOW,
+      **GEMMA | dict(E=32, H=4, F=36, D=12))
 model("gemma3", "gemma3", L=7, norms=SANDWICH, qk="head", base=1000000, kv=WINDOW | scaling("linear", 8), **GEMMA)
 model("gemma3-pattern", "gemma3", L=5, norms=SANDWICH, qk="head", base=1000000, kv=WINDOW | {
       "attention__sliding_window_pattern": 3, "final_logit_softcapping": 3.0, "rope__freq_base_swa": 700.0}, **GEMMA)
 model("gemma3-no-window", "gemma3", L=4, norms=SANDWICH, qk="head", **GEMMA)
-model("gemma3-27b", "gemma3", L=62, norms=SANDWICH, qk="head", base=1000000, kv=WINDOW | scaling("linear", 8),
-      **GEMMA | dict(E=32, H=4, F=36, D=12))
+model("gemma3-27b", "gemma3", peer=GELU_TABLE, L=62, norms=SANDWICH, qk="head", base=1000000,
+      kv=WINDOW | scaling("linear", 8), **GEMMA | dict(E=32, H=4, F=36, D=12))
 
 # --- phi
 PHI3 = dict(E=96, fused_qkv=True, ffn="fused")
@@ -126,13 +149,14 @@ model("phi2", "phi2", rms=False, norm_bias=True, norms=("attn_norm",), bias="qkv
       head_bias=True)
 model("phi3", "phi3", **PHI3)
 model("phi3-partial", "phi3", rot=12, tied=True, **PHI3)
-model("phi3-window", "phi3", kv=WINDOW, **PHI3)
-model("phi3-longrope-long", "phi3", ctx=1024, rot=12, more=long_factors(6), kv=scaling("longrope", 32, 32, attn_factor=1.19), **PHI3)
-model("phi3-longrope-short", "phi3", ctx=1024, more=long_factors(8), kv=scaling("longrope", 2, 512, attn_factor=1.05), **PHI3)
+model("phi3-window", "phi3", peer="it leaves the window out", kv=WINDOW, **PHI3)
+model("phi3-longrope-long", "phi3", ctx=1024, rot=12, more=long_factors(6),
+      kv=scaling("longrope", None, 32, attn_factor=1.19), **PHI3)
+model("phi3-longrope-short", "phi3", ctx=1024, more=long_factors(8), kv=scaling("longrope", None, 512, attn_factor=1.05), **PHI3)
 PHIMOE = dict(E=96, F=44, norm_bias=True, bias="qkvo", head_bias=True)
 model("phimoe", "phimoe", moe={}, kv=mixture(8, 2), **PHIMOE)
 model("phimoe-longrope", "phimoe", ctx=1024, moe={"n": 5}, more=long_factors(8),
-      kv=mixture(5, 2) | scaling("longrope", 32, 32, attn_factor=1.24), **PHIMOE)
+      kv=mixture(5, 2) | scaling("longrope", None, 32, attn_factor=1.24), **PHIMOE)
 
 # --- models with layer norms
 LN = dict(rms=False, norm_bias=True)
@@ -151,7 +175,8 @@ model("falcon-two-norms", "falcon", K=2, norms=("attn_norm", "attn_norm_2"), **F
 MPT = dict(rms=False, K=6, fused_qkv=True, ffn="plain", tied=True, no_kv_heads=True)
 model("mpt", "mpt", kv={"attention__max_alibi_bias": 8.0}, **MPT)
 model("mpt-clamp-bias", "mpt", norm_bias=True, bias="fo", ffn_bias=True,
-      kv={"attention__max_alibi_bias": 4.0, "attention__clamp_kqv": 0.9}, **MPT | dict(E=96, H=8, K=8))
+      kv={"attention__max_alibi_bias": 4.0, "attention__clamp_kqv": 0.9},
+      more=lambda w, i: w.random(f"blk.{i}.ffn.act.scales", (100,), 0.3, 1.2), **MPT | dict(E=96, H=8, K=8))
 model("mpt-positions", "mpt", ctx=64, more=lambda w, i: i or w.random("position_embd.weight", (72, 64), 0.3), **MPT)
 model("bloom", "bloom", K=6, fused_qkv=True, bias="fo", ffn="plain", ffn_bias=True, tied=True, no_kv_heads=True,
       more=lambda w, i: i or w.norm("token_embd_norm", 72, bias=True), **LN)
@@ -166,16 +191,20 @@ model("cohere2-pattern-array", "cohere2", L=4, kv=WINDOW | {"logit_scale": 0.5, 
 
 # --- norms after the blocks, around them
 model("olmo2", "olmo2", qk="full", norms=POST, base=500000)
-model("olmo2-window", "olmo2", L=5, qk="full", norms=POST, base=500000, kv=WINDOW | scaling("yarn", 8, 16, attn_factor=1.2))
-model("olmoe", "olmoe", K=6, F=44, qk="full", moe={}, kv=mixture())
+model("olmo2-window", "olmo2", L=5, qk="full", norms=POST, base=500000, kv=WINDOW | scaling("yarn", 8, 8192))
+model("olmoe", "olmoe", seed=1, K=6, F=44, qk="full", moe={}, kv=mixture())
 model("glm4", "glm4", D=16, rot=8, bias="qkv", ffn="fused", norms=SANDWICH)
-model("glm4-sections", "glm4", D=16, rot=8, bias="qkv", ffn="fused", norms=SANDWICH, kv={"rope__dimension_sections": [1, 1, 2, 0]})
+model("glm4-sections", "glm4", D=16, rot=8, bias="qkv", ffn="fused", norms=SANDWICH,
+      kv={"rope__dimension_sections": [1, 1, 2, 0]})
 GLMMOE = dict(D=16, rot=8, bias="qkv", norms=("attn_norm", "post_attention_norm"), base=1000000,
               moe={"lead": 1, "shared": 44, "probs_bias": 0.2})
 GLMKV = mixture(expert_shared_count=1, leading_dense_block_count=1)
-model("glm4moe", "glm4moe", L=4, qk="head", kv=GLMKV | {"expert_weights_norm": True, "expert_weights_scale": 2.5}, **GLMMOE)
+model("glm4moe", "glm4moe", seed=1, L=4, qk="head", kv=GLMKV | {"expert_weights_norm": True,
+      "expert_weights_scale": 2.5}, **GLMMOE)
 model("glm4moe-sections", "glm4moe", L=3, kv=GLMKV | {"expert_weights_norm": False, "expert_weights_scale": 1.5,
       "expert_gating_func": 2, "rope__dimension_sections": [2, 1, 1, 0]}, **GLMMOE)
+model("glm4moe-next", "glm4moe", L=4, skipped=1, qk="head", more=next_token_layer(3), kv=GLMKV | {
+      "expert_weights_norm": True, "nextn_predict_layers": 1}, **GLMMOE)
 model("exaone4", "exaone4", E=96, qk="head", norms=POST, base=1000000, more=rope_freqs(8))
 model("exaone4-window", "exaone4", L=64, E=24, H=4, F=28, qk="head", norms=POST, tied=True, kv=WINDOW)
 
@@ -184,37 +213,41 @@ V3 = {"n": 8, "ff": 44, "shared": 44, "lead": 1, "probs_bias": 0.2}
 V3KV = {"expert_used_count": 3, "expert_group_count": 4, "expert_group_used_count": 2, "expert_gating_func": 2,
         "expert_weights_norm": True, "expert_weights_scale": 2.5}
 model("deepseek2", "deepseek2", latent, moe=V3, kv=V3KV)
-model("deepseek2-yarn", "deepseek2", latent, moe=V3, kv=V3KV | scaling("yarn", 8, 16, yarn_log_multiplier=0.1))
+model("deepseek2-yarn", "deepseek2", latent, moe=V3, kv=V3KV | scaling("yarn", 8, 4096, yarn_log_multiplier=0.1))
 model("deepseek2-merged-experts", "deepseek2", latent, moe={"n": 6, "ff": 36, "shared": 72, "lead": 2, "merged": True},
       kv={"expert_used_count": 3, "expert_weights_scale": 1.5}, tied=True)
+model("deepseek2-softmax-groups", "deepseek2", latent, peer="it ranks groups by their two best experts, as only V3 does",
+      moe={"n": 12, "ff": 36, "shared": 36, "lead": 1}, kv={"expert_used_count": 4, "expert_group_count": 4, "expert_group_used_count": 2, "expert_gating_func": 1,
+      "expert_weights_scale": 4.0})
 LITE = {"n": 6, "ff": 20, "shared": 40, "lead": 1}
 LITEKV = {"expert_used_count": 3, "expert_weights_scale": 1.0}
 LITESIZE = dict(L=27, E=32, H=2, q_rank=0, kv_rank=16, nope=8, rot=6, vhead=10, F=44)
-model("deepseek2-lite", "deepseek2", latent, moe=LITE, kv=LITEKV, **LITESIZE)
-model("deepseek2-lite-unabsorbed", "deepseek2", latent, moe=LITE, absorbed=False, kv=LITEKV | scaling("yarn", 40, 16,
+model("deepseek2-lite", "deepseek2", latent, seed=4, moe=LITE, kv=LITEKV, **LITESIZE)
+model("deepseek2-lite-unabsorbed", "deepseek2", latent, moe=LITE, absorbed=False, kv=LITEKV | scaling("yarn", 40, 1024,
       yarn_log_multiplier=0.0707), **LITESIZE)
 OSS = dict(L=4, E=64, H=4, K=2, D=20, bias="qkvo", norms=("attn_norm", "post_attention_norm"), base=150000,
            more=lambda w, i: w.random(f"blk.{i}.attn_sinks.weight", (w.heads,), 1.0))
 OSSMOE = {"ff": 64, "bias": True, "router_bias": True}
-model("gpt-oss", "gpt-oss", moe=OSSMOE, kv=WINDOW | mixture(ff=64) | scaling("yarn", 32, 16), **OSS)
-model("gpt-oss-mxfp4", "gpt-oss", moe=OSSMOE | {"kind": MXFP4}, kv=WINDOW | mixture(ff=64), **OSS)
+model("gpt-oss", "gpt-oss", peer="it rounds the ends of the YaRN ramp, which this model does not", moe=OSSMOE,
+      kv=WINDOW | mixture(ff=64) | scaling("yarn", 32, 4096), **OSS)
+model("gpt-oss-mxfp4", "gpt-oss", moe=OSSMOE | {"kind": MXFP4}, kv=WINDOW | mixture(ff=64), tolerance=4e-3, **OSS)
 model("mamba2", "mamba2", mamba2)
 model("mamba2-tied", "mamba2", mamba2, inner=80, heads=4, groups=1, state=24, conv=3, tied=True)
 model("lfm2", "lfm2", lfm2)
 model("lfm2-window", "lfm2", lfm2, kv_heads=(1, 0, 2, 4), taps=4, tied=False, kv=WINDOW)
 model("qwen35", "qwen35", delta_net, L=5)
-model("qwen35-layers", "qwen35", delta_net, tied=True, k_heads=3, v_heads=3, conv=3, sections=(3, 2, 1, 0),
+model("qwen35-layers", "qwen35", delta_net, tied=True, k_heads=3, v_heads=3, conv=3, rot=16, sections=(3, 3, 2, 0),
       linear=[True, False, False, True], kv={"attention__recurrent_layers": [1, 0, 0, 1]})
-model("qwen35moe", "qwen35moe", delta_net, moe={"shared": 52, "shared_gate": True},
+model("qwen35moe", "qwen35moe", delta_net, moe={"shared": 52, "shared_gate": True, "merged": True},
       kv=mixture(expert_shared_feed_forward_length=52, full_attention_interval=2),
       linear=[True, False, True, False])
 
 
 def write(name, folder):
-    builder, arch, seed, arguments = MODELS[name]
-    out = Writer(name, arch, seed)
-    out.heads = arguments.get("H", 6)
-    builder(out, **arguments)
+    entry = MODELS[name]
+    out = Writer(name, entry.arch, entry.seed)
+    out.heads = entry.arguments.get("H", 6)
+    entry.builder(out, **entry.arguments)
     path = os.path.join(folder, name + ".gguf")
     out.save(path)
     return path
