@@ -1,4 +1,4 @@
-/* utf8.h: whether bytes are UTF-8 (RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF). Pure.
+/* utf8.h: UTF-8 one character at a time, over bytes that need not be it (RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF). Pure.
  */
 #ifndef HEARTH_UTF8_H
 #define HEARTH_UTF8_H
@@ -34,6 +34,18 @@ static inline size_t utf8_prefix(const void *p, size_t n) {
     uint32_t code;
     while (at < n && (len = utf8_char(s + at, n - at, &code)) > 0) at += len;
     return at;
+}
+
+/* Writes a character (at most U+10FFFF) to out and returns its bytes. */
+static inline size_t utf8_put(char out[4], uint32_t code) {
+    if (code < 0x80) {
+        out[0] = (char)code;
+        return 1;
+    }
+    size_t len = code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+    for (size_t i = len; i-- > 1; code >>= 6) out[i] = (char)(0x80 | (code & 0x3f));
+    out[0] = (char)((0xf00u >> len & 0xff) | code);
+    return len;
 }
 
 #endif
