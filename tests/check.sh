@@ -62,6 +62,13 @@ valgrind_unit() { make -s $jobs all test-programs && HEARTH_ISA=avx2 python3 tes
 isa_test() { make -s $jobs all test-programs && HEARTH_ISA=$1 python3 tests/run.py build; }
 has_cpu() { grep -qw "$1" /proc/cpuinfo; }
 
+# The unit tests as an aarch64 machine would run them, under emulation.
+aarch64() {
+    sh tools/setup.sh arm64 && PKG_CONFIG_LIBDIR=/usr/lib/aarch64-linux-gnu/pkgconfig:/usr/share/pkgconfig \
+        build_and_test build/arm64 qemu-aarch64 CC=aarch64-linux-gnu-gcc
+}
+foreign_debian() { [ "$(uname -m)" != aarch64 ] && grep -qx 'ID=debian' /etc/os-release; }
+
 # fuzz_one SOURCE SECONDS: new inputs go to build/fuzz/new, what crashes to build/fuzz/crash
 fuzz_one() {
     fuzz_name=$(basename "$1" .c | cut -c6-)
@@ -98,6 +105,11 @@ full)
     step "reference kernels" isa_test ref
     has_cpu avx2 && step "AVX2 kernels" isa_test avx2
     has_cpu avx512_vnni && step "AVX-512 kernels" isa_test avx512
+    if foreign_debian; then
+        step "aarch64, emulated" aarch64
+    else
+        echo "SKIPPED: aarch64 is emulated on Debian on another processor only"
+    fi
     step "valgrind on a short generation" valgrind_smoke
     step "valgrind on the unit tests" valgrind_unit
     fuzz_all 300

@@ -1,7 +1,7 @@
 #!/bin/sh
 # setup.sh: finds what is missing for a purpose, says so, and installs it.
 #
-#   tools/setup.sh [--check] build|test|full
+#   tools/setup.sh [--check] build|test|full|arm64
 #
 # --check installs nothing: one line with what is missing, and status 1. What is needed stands in packages.txt. Packages
 # are installed on Debian and Ubuntu, through sudo when not root; elsewhere the list is printed and status 1 returned.
@@ -17,8 +17,9 @@ case $want in
 build) groups=" build " ;;
 test) groups=" build test " ;;
 full) groups=" build test full " ;;
+arm64) groups=" arm64 " ;;
 *)
-    echo "usage: tools/setup.sh [--check] build|test|full" >&2
+    echo "usage: tools/setup.sh [--check] build|test|full|arm64" >&2
     exit 2
     ;;
 esac
@@ -30,6 +31,7 @@ present() {
     cmd:cc) command -v "${CC:-cc}" >/dev/null 2>&1 ;;
     cmd:*) command -v "${1#cmd:}" >/dev/null 2>&1 ;;
     pkg:*) pkg-config --exists "${1#pkg:}" 2>/dev/null ;;
+    arm64:*) PKG_CONFIG_LIBDIR=/usr/lib/aarch64-linux-gnu/pkgconfig pkg-config --exists "${1#arm64:}" 2>/dev/null ;;
     hdr:*) echo "#include <${1#hdr:}>" | ${CC:-cc} -E -x c - >/dev/null 2>&1 ;;
     fuzzer)
         echo 'int LLVMFuzzerTestOneInput(const char *p, long n) { return p && n < 0; }' |
@@ -92,6 +94,15 @@ apt() {
 # The names are split into words on purpose.
 install() { apt install -y --no-install-recommends $packages; }
 
+if [ $want = arm64 ]; then
+    # Ubuntu keeps foreign packages on other servers: adding the architecture alone would break its apt-get update.
+    if [ "$id" != debian ]; then
+        echo "setup: packages of a foreign architecture are installed on Debian only" >&2
+        exit 1
+    fi
+    echo "Adding the foreign architecture arm64 to dpkg."
+    $sudo dpkg --add-architecture arm64
+fi
 echo "Installing them with apt-get."
 # Package lists may be missing, or too old to find what they name.
 apt-get -qq -s install --no-install-recommends $packages >/dev/null 2>&1 || apt update
