@@ -89,7 +89,7 @@ fi
 
 # apt COMMAND...: apt-get that asks nothing and waits for another one to finish
 apt() {
-    $sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 "$@" </dev/null
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 "$@" </dev/null >/dev/null
 }
 # The names are split into words on purpose.
 install() { apt install -y --no-install-recommends $packages; }
@@ -103,7 +103,7 @@ if [ $want = arm64 ]; then
     echo "Adding the foreign architecture arm64 to dpkg."
     $sudo dpkg --add-architecture arm64
 fi
-echo "Installing them with apt-get."
+echo "Installing them with apt-get; this can take a minute or two."
 # Package lists may be missing, or too old to find what they name.
 apt-get -qq -s install --no-install-recommends $packages >/dev/null 2>&1 || apt update
 if ! install; then
