@@ -4,7 +4,7 @@
     tests/run.py BUILD [--only PREFIX]... [--skip PREFIX]... [--wrap "COMMAND"] [--jobs N] [--timeout SECONDS]
 
 What is run: the cmocka programs tests/*/test_*.c as built under BUILD, the fuzzers tests/*/fuzz_*.c over their corpus
-(tests/ROOM/corpus/NAME), and the scripts tests/*/check*.py and tests/*/test_*.{py,sh}. PREFIX selects by the path of
+(tests/ROOM/corpus/NAME), and the scripts tests/*/test_*.{py,sh}. PREFIX selects by the path of
 the source ("tests/base/test_"). A program's cases are read from its TAP lines; a script may print a last line
 "N passed, N failed[, N skipped]", otherwise its exit status is one case (77: skipped). Output is shown only of what fails or
 skips, and kept in BUILD/tests/log. The last line is the sum; the status is 1 when anything failed or nothing was run.
@@ -33,7 +33,7 @@ def find(build):
     for src in sorted(glob.glob("tests/*/fuzz_*.c")):
         room, name = os.path.dirname(src), os.path.basename(src)[5:-2]
         found.append((src, [os.path.join(build, src[:-2]), f"{room}/corpus/{name}"]))
-    for src in sorted(glob.glob("tests/*/check*.py") + glob.glob("tests/*/test_*.py")):
+    for src in sorted(glob.glob("tests/*/test_*.py")):
         found.append((src, ["python3", src]))
     for src in sorted(glob.glob("tests/*/test_*.sh")):
         found.append((src, ["sh", src]))

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""check_readme.py: the README's tables are those of the code. Remedy: `make docs`."""
+"""test_readme.py: the README's tables are those of the code. Remedy: `make docs`."""
 import os
 import subprocess
 import sys
