@@ -44,7 +44,7 @@ static void bf16_encode(const float *src, void *dst, size_t n, const float *weig
     for (size_t i = 0; i < n; i++) put_u16(p + 2 * i, f32_to_bf16(src[i]));
 }
 
-#define BLOCK(name, type, elements) {name, elements, sizeof(struct block_##type), type##_decode, NULL}
+#define BLOCK(name, type, elements) {name, elements, sizeof(struct block_##type), type##_decode, type##_encode}
 #define READ_ONLY(name, type, elements) {name, elements, sizeof(struct block_##type), type##_decode, NULL}
 
 static const struct dtype_info table[DT_LIMIT] = {

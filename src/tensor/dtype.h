@@ -28,8 +28,10 @@ struct dtype_info {
     /* n elements (a multiple of block) to or from float. NULL where there is none (integers; types only read). */
     void (*decode)(const void *src, float *dst, size_t n);
 
-    /* weight: importance of each of the n elements, or NULL for the type's default weighting. A row at a time: n is a
-     * row's length. */
+    /* Chooses scales and codes for the least sum of weight times squared error, a row at a time: n is a row's length.
+     * weight: the importance of each of the n elements, or NULL for all alike. For the quantised types what is not a
+     * number becomes 0, and what is beyond the type's reach its largest value: they never decode to anything but
+     * finite numbers. */
     void (*encode)(const float *src, void *dst, size_t n, const float *weight);
 };
 

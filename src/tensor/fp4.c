@@ -2,8 +2,11 @@
  *
  * MXFP4 (OCP Microscaling Formats 1.0): a power of two for each 32. NVFP4: an 8-bit float for each 16. The values of
  * the four-bit floats are kept doubled, as integers, and the scales halved. */
+#include <math.h>
+
 #include "tensor/block.h"
 #include "tensor/codec.h"
+#include "tensor/fit.h"
 
 const int8_t fp4_values[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
@@ -30,6 +33,72 @@ void nvfp4_decode(const void *src, float *dst, size_t n) {
             float d = ue4m3_half(b->d[run]);
             const uint8_t *q = b->qs + 8 * run;
             for (int j = 0; j < 16; j++) *dst++ = d * (float)fp4_values[q[j % 8] >> j / 8 * 4 & 15];
+        }
+    }
+}
+
+/* The same values in rising order, and the code of each. */
+static const int8_t ascending[16] = {-12, -8, -6, -4, -3, -2, -1, 0, 1, 2, 3, 4, 6, 8, 12, 12};
+static const uint8_t code_of[16] = {15, 14, 13, 12, 11, 10, 9, 0, 1, 2, 3, 4, 5, 6, 7, 7};
+static const struct levels levels = {
+    .hi = 15,
+    .values = ascending,
+    .middle = {-10, -7, -5, -3.5f, -2.5f, -1.5f, -0.5f, 0.5f, 1.5f, 2.5f, 3.5f, 5, 7, 10, 12},
+};
+
+static float largest(const float *x, int n) {
+    float most = 0;
+    for (int i = 0; i < n; i++) most = fmaxf(most, fabsf(x[i]));
+    return most;
+}
+
+/* Packs n codes, the first half of them in low nibbles. */
+static void pack(const int8_t *q, int n, uint8_t *qs) {
+    for (int j = 0; j < n / 2; j++) qs[j] = (uint8_t)(code_of[q[j]] | code_of[q[j + n / 2]] << 4);
+}
+
+/* The largest element wants an exponent such that it is 4 to 8 (6 is the largest value); the best of three is taken. */
+void mxfp4_encode(const float *src, void *dst, size_t n, const float *weight) {
+    struct block_mxfp4 *b = dst;
+    for (size_t i = 0; i < n; i += 32, b++) {
+        float x[32], w[32], least = INFINITY;
+        int8_t q[32];
+        fit_prepare(src + i, weight ? weight + i : NULL, 32, x, w);
+        float most = largest(x, 32);
+        int near = most > 0x1p-100f ? ilogbf(most) - 2 + 127 : 0;
+        b->e = 0;
+        for (int e = near > 0 ? near - 1 : 0; near > 0 && e <= near + 1; e++) {
+            float err = fit_codes(&levels, mx_half_scale((uint8_t)e), x, w, 32, NULL);
+            if (err >= least) continue;
+            least = err;
+            b->e = (uint8_t)e;
+        }
+        fit_codes(&levels, mx_half_scale(b->e), x, w, 32, q);
+        pack(q, 32, b->qs);
+    }
+}
+
+/* The scales whose largest value is around the largest element: from two thirds of it (clipping) to a third more. */
+void nvfp4_encode(const float *src, void *dst, size_t n, const float *weight) {
+    struct block_nvfp4 *b = dst;
+    for (size_t i = 0; i < n; i += 64, b++) {
+        float x[64], w[64];
+        fit_prepare(src + i, weight ? weight + i : NULL, 64, x, w);
+        for (int run = 0; run < 4; run++) {
+            const float *xr = x + 16 * run, *wr = w + 16 * run;
+            float most = largest(xr, 16), least = INFINITY;
+            int8_t q[16];
+            b->d[run] = 0;
+            for (int code = 0; code < 0x7f; code++) {
+                float d = ue4m3_half((uint8_t)code);
+                if (code > 0 && code < 0x7e && (12 * d < most * 0.6f || 12 * d > most * 1.6f)) continue;
+                float err = fit_codes(&levels, d, xr, wr, 16, NULL);
+                if (err >= least) continue;
+                least = err;
+                b->d[run] = (uint8_t)code;
+            }
+            fit_codes(&levels, ue4m3_half(b->d[run]), xr, wr, 16, q);
+            pack(q, 16, b->qs + 8 * run);
         }
     }
 }
