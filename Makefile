@@ -150,7 +150,7 @@ check: all test-programs # the tests, without the set-up
 	@python3 tests/run.py $(BUILD)
 
 unit: $(TESTS) ## only the unit tests; ROOM=base: of one room
-	@python3 tests/run.py $(BUILD) $(addprefix --only tests/,$(addsuffix /test_*.c,$(or $(ROOM),'*')))
+	@python3 tests/run.py $(BUILD) --only 'tests/$(or $(ROOM),*)/test_*.c'
 
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_SUPPORT) $(INTERNAL)
 	@mkdir -p $(@D)

@@ -1,5 +1,5 @@
 /* test_encode.c: the encoders: their error on seeded weights, what they keep exactly, weights of importance, and odd
- * input. How they compare with another engine's is tests/oracle/check_dtype.py. */
+ * input. How they compare with another engine's is tests/oracle/test_dtype.py. */
 #include <float.h>
 #include <math.h>
 #include <setjmp.h>

@@ -2,7 +2,7 @@
 """Holds the element types against live oracles: decoders bit for bit against the `gguf` package and against the peer's
 library, encoders by their error against the peer's on the same weights.
 
-Usage: PEER_LIBS=folder-of-libggml-base.so tests/oracle/check_dtype.py [path of libhearth-internal.a]
+Usage: PEER_LIBS=folder-of-libggml-base.so tests/oracle/test_dtype.py [path of libhearth-internal.a]
 What is absent is skipped, and said.
 """
 import ctypes as C
