@@ -1,0 +1,68 @@
+/* kernel.c: chooses the table of kernels; see kernel.h. One row per instruction set. */
+#include "kernel/kernel.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool always(void) { return true; }
+
+#if defined(__x86_64__)
+static bool has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"); }
+static bool has_avx512(void) {
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bf16");
+}
+#endif
+
+/* In order: each set builds on the rows of those before it that the processor has. */
+static const struct {
+    const char *name;
+    bool (*have)(void);
+    void (*fill)(struct kernels *);
+} sets[] = {
+    {"ref", always, kernels_ref},
+#if defined(__x86_64__)
+    {"avx2", has_avx2, kernels_avx2},
+    {"avx512", has_avx512, kernels_avx512},
+#endif
+};
+
+enum { SETS = sizeof sets / sizeof *sets };
+static struct kernels tables[SETS];
+static int usable; /* tables[0..usable) can run here */
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void fill(void) {
+    for (int i = 0; i < SETS && sets[i].have(); i++) {
+        if (i) tables[i] = tables[i - 1];
+        sets[i].fill(&tables[i]);
+        usable = i + 1;
+    }
+}
+
+int kernels_all(const struct kernels **k, int max) {
+    (void)pthread_once(&once, fill);
+    int n = usable < max ? usable : max;
+    for (int i = 0; i < n; i++) k[i] = &tables[i];
+    return n;
+}
+
+int kernels_get(const struct kernels **k, const char *name, struct err *e) {
+    (void)pthread_once(&once, fill);
+    if (!name) name = getenv("HEARTH_ISA");
+    *k = &tables[usable - 1];
+    if (!name || !*name) return 0;
+    char list[128] = "";
+    for (int i = 0; i < usable; i++) {
+        if (strcmp(tables[i].name, name) == 0) {
+            *k = &tables[i];
+            return 0;
+        }
+        size_t n = strlen(list);
+        (void)snprintf(list + n, sizeof list - n, "%s%s", n ? ", " : "", tables[i].name);
+    }
+    return err_set(e, ERR_USAGE, "HEARTH_ISA=%s: no such instruction set on this processor; it has %s", name, list);
+}

@@ -1,0 +1,132 @@
+/* avx2.c: the kernels in AVX2 with FMA and F16C, eight floats at a time. Compiled with those flags, called only where the
+ * processor has them. */
+#include <immintrin.h>
+#include <string.h>
+
+#include "kernel/kernel.h"
+
+static inline float sum8(__m256 v) {
+    __m128 x = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    x = _mm_add_ps(x, _mm_movehl_ps(x, x));
+    return _mm_cvtss_f32(_mm_add_ss(x, _mm_shuffle_ps(x, x, 1)));
+}
+
+/* Four accumulators hide the latency of the multiply-add; their order of summation is the same for every caller. */
+static float dot(const float *a, const float *b, size_t n) {
+    __m256 s0 = _mm256_setzero_ps(), s1 = s0, s2 = s0, s3 = s0;
+    size_t i = 0;
+    for (; i + 32 <= n; i += 32) {
+        s0 = _mm256_fmadd_ps(_mm256_loadu_ps(a + i), _mm256_loadu_ps(b + i), s0);
+        s1 = _mm256_fmadd_ps(_mm256_loadu_ps(a + i + 8), _mm256_loadu_ps(b + i + 8), s1);
+        s2 = _mm256_fmadd_ps(_mm256_loadu_ps(a + i + 16), _mm256_loadu_ps(b + i + 16), s2);
+        s3 = _mm256_fmadd_ps(_mm256_loadu_ps(a + i + 24), _mm256_loadu_ps(b + i + 24), s3);
+    }
+    for (; i + 8 <= n; i += 8) s0 = _mm256_fmadd_ps(_mm256_loadu_ps(a + i), _mm256_loadu_ps(b + i), s0);
+    float sum = sum8(_mm256_add_ps(_mm256_add_ps(s0, s1), _mm256_add_ps(s2, s3)));
+    for (; i < n; i++) sum += a[i] * b[i];
+    return sum;
+}
+
+static void dot_lanes(const float *a, const float *b, size_t stride, size_t n, float *out) {
+    for (size_t l = 0; l < KERNEL_LANES; l++) out[l] = dot(a, b + l * stride, n);
+}
+
+static void axpy(float a, const float *x, float *y, size_t n) {
+    const __m256 s = _mm256_set1_ps(a);
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) _mm256_storeu_ps(y + i, _mm256_fmadd_ps(s, _mm256_loadu_ps(x + i), _mm256_loadu_ps(y + i)));
+    for (; i < n; i++) y[i] += a * x[i];
+}
+
+static void decode_f16(const void *src, float *dst, size_t n) {
+    const uint8_t *p = src;
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) _mm256_storeu_ps(dst + i, _mm256_cvtph_ps(_mm_loadu_si128((const void *)(p + 2 * i))));
+    for (; i < n; i++) {
+        uint16_t h;
+        memcpy(&h, p + 2 * i, 2);
+        dst[i] = _cvtsh_ss(h);
+    }
+}
+
+static void decode_bf16(const void *src, float *dst, size_t n) {
+    const uint8_t *p = src;
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        __m256i w = _mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)(p + 2 * i))), 16);
+        _mm256_storeu_ps(dst + i, _mm256_castsi256_ps(w));
+    }
+    for (; i < n; i++) {
+        uint16_t h;
+        memcpy(&h, p + 2 * i, 2);
+        dst[i] = bf16_to_f32(h);
+    }
+}
+
+static inline __m256 bytes8(const uint8_t *p) { return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)p))); }
+
+static inline float scale16(const uint8_t *p) {
+    uint16_t h;
+    memcpy(&h, p, 2);
+    return _cvtsh_ss(h);
+}
+
+static void decode_q8_0(const void *src, float *dst, size_t n) {
+    const uint8_t *p = src;
+    for (size_t i = 0; i < n; i += 32, p += 34) {
+        const __m256 s = _mm256_set1_ps(scale16(p));
+        for (size_t j = 0; j < 32; j += 8) _mm256_storeu_ps(dst + i + j, _mm256_mul_ps(bytes8(p + 2 + j), s));
+    }
+}
+
+static float kv_dot_f32(const float *q, const void *k, size_t n) { return dot(q, k, n); }
+static void kv_axpy_f32(float a, const void *v, float *y, size_t n) { axpy(a, v, y, n); }
+
+static float kv_dot_f16(const float *q, const void *k, size_t n) {
+    const uint16_t *h = k;
+    __m256 s0 = _mm256_setzero_ps(), s1 = s0;
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16) {
+        s0 = _mm256_fmadd_ps(_mm256_loadu_ps(q + i), _mm256_cvtph_ps(_mm_loadu_si128((const void *)(h + i))), s0);
+        s1 = _mm256_fmadd_ps(_mm256_loadu_ps(q + i + 8), _mm256_cvtph_ps(_mm_loadu_si128((const void *)(h + i + 8))), s1);
+    }
+    float sum = sum8(_mm256_add_ps(s0, s1));
+    for (; i < n; i++) sum += q[i] * _cvtsh_ss(h[i]);
+    return sum;
+}
+
+static void kv_axpy_f16(float a, const void *v, float *y, size_t n) {
+    const uint16_t *h = v;
+    const __m256 s = _mm256_set1_ps(a);
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) _mm256_storeu_ps(y + i, _mm256_fmadd_ps(s, _mm256_cvtph_ps(_mm_loadu_si128((const void *)(h + i))), _mm256_loadu_ps(y + i)));
+    for (; i < n; i++) y[i] += a * _cvtsh_ss(h[i]);
+}
+
+static float kv_dot_q8_0(const float *q, const void *k, size_t n) {
+    const uint8_t *p = k;
+    float sum = 0;
+    for (size_t i = 0; i < n; i += 32, p += 34) {
+        __m256 part = _mm256_mul_ps(_mm256_loadu_ps(q + i), bytes8(p + 2));
+        for (size_t j = 8; j < 32; j += 8) part = _mm256_fmadd_ps(_mm256_loadu_ps(q + i + j), bytes8(p + 2 + j), part);
+        sum += scale16(p) * sum8(part);
+    }
+    return sum;
+}
+
+static void kv_axpy_q8_0(float a, const void *v, float *y, size_t n) {
+    const uint8_t *p = v;
+    for (size_t i = 0; i < n; i += 32, p += 34) {
+        const __m256 s = _mm256_set1_ps(a * scale16(p));
+        for (size_t j = 0; j < 32; j += 8) _mm256_storeu_ps(y + i + j, _mm256_fmadd_ps(s, bytes8(p + 2 + j), _mm256_loadu_ps(y + i + j)));
+    }
+}
+
+void kernels_avx2(struct kernels *k) {
+    k->name = "avx2";
+    k->dot = dot, k->dot_lanes = dot_lanes, k->axpy = axpy;
+    k->decode[DT_F16] = decode_f16, k->decode[DT_BF16] = decode_bf16, k->decode[DT_Q8_0] = decode_q8_0;
+    k->kv_dot[DT_F32] = kv_dot_f32, k->kv_axpy[DT_F32] = kv_axpy_f32;
+    k->kv_dot[DT_F16] = kv_dot_f16, k->kv_axpy[DT_F16] = kv_axpy_f16;
+    k->kv_dot[DT_Q8_0] = kv_dot_q8_0, k->kv_axpy[DT_Q8_0] = kv_axpy_q8_0;
+}
