@@ -1,0 +1,27 @@
+/* exec.c: runs the list. Every worker walks all nodes; after each part of each node they meet at the barrier. */
+#include "graph/internal.h"
+
+struct walk {
+    struct run run;
+    struct pool *pool;
+};
+
+static void walk(void *ctx, int worker, int workers) {
+    const struct walk *w = ctx;
+    const struct run *r = &w->run;
+    (void)workers;
+    for (int i = 0; i < r->g->n_nodes; i++) {
+        const struct node *n = r->g->nodes[i];
+        int phases = n->op->phases ? n->op->phases(r, n) : 1;
+        for (int p = 0; p < phases; p++) {
+            n->op->run(r, n, p, worker);
+            pool_barrier(w->pool);
+        }
+    }
+}
+
+const float *graph_run(struct graph *g, struct pool *pool, const struct step *s) {
+    struct walk w = {{g, s, g->plan.kernels, pool_threads(pool)}, pool};
+    pool_run(pool, walk, &w);
+    return value_row(&w.run, g->output, 0);
+}

@@ -1,0 +1,147 @@
+/* internal.h: what the operations share; included only inside src/graph. */
+#ifndef HEARTH_GRAPH_INTERNAL_H
+#define HEARTH_GRAPH_INTERNAL_H
+
+#include "graph/graph.h"
+
+enum { NODE_INPUTS = 6, NODE_OUTPUTS = LINEAR_MAX, NODE_WEIGHTS = 12 };
+
+struct value {
+    int width;
+    enum rows rows;
+    int root, first; /* a view's owner and its first column there; a value that owns its memory is its own root */
+    int born, last;  /* of a root: the node that writes it and the last that reads it or a view of it */
+    size_t offset;   /* of a root, after planning: floats per row that lie before it */
+};
+
+struct run;
+struct node;
+
+struct op {
+    const char *name;
+    /* How many parts a run has, with a barrier between them; NULL: one. */
+    int (*phases)(const struct run *r, const struct node *n);
+    /* One worker's share of one part. */
+    void (*run)(const struct run *r, const struct node *n, int phase, int worker);
+    /* Adds what `rows` rows cost, the first at position depth, besides reading each weight once; NULL: nothing worth counting. */
+    void (*cost)(const struct graph *g, const struct node *n, int rows, int depth, struct cost *c);
+    /* Scratch in floats: shared, per row of a step; and private to each worker. NULL: none. */
+    void (*scratch)(const struct graph *g, const struct node *n, size_t *per_row, size_t *per_worker);
+};
+
+struct node {
+    const struct op *op;
+    int layer;
+    int n_in, n_out, n_weights;
+    val in[NODE_INPUTS], out[NODE_OUTPUTS];
+    const struct tensor *weights[NODE_WEIGHTS]; /* all that the node reads, for costs and bookkeeping */
+    void *args;                                 /* the operation's own struct, in the arena */
+};
+
+struct kv_layer { /* where an attention layer's keys and values lie in a page of its group: [head][position] */
+    int group;
+    int heads, head_k, head_v; /* head_v 0: values are in the keys */
+    size_t k_row, v_row;       /* bytes of one head at one position */
+    size_t k_offset, v_offset; /* in a page */
+};
+
+struct graph {
+    struct arena arena;
+    struct err err;
+    struct value *values;
+    int n_values, cap_values;
+    struct node **nodes;
+    int n_nodes, cap_nodes;
+    int layer;
+    val output;
+    struct kv_layer *kv;
+    int n_kv, cap_kv;
+    int n_groups, window[KV_GROUPS];
+    size_t page_bytes[KV_GROUPS];
+    size_t state_floats;
+    /* after planning */
+    struct plan_options plan;
+    size_t row_floats[2];  /* floats per row of each kind of rows, all live values side by side */
+    float *buffer[2];
+    float *shared;         /* scratch of the node that runs */
+    float *private;        /* scratch of each worker */
+    size_t shared_floats, private_floats;
+};
+
+struct run { /* a step under way */
+    const struct graph *g;
+    const struct step *step;
+    const struct kernels *k;
+    int workers;
+};
+
+/* ---- recording ---- */
+
+/* A new node with `size` bytes of arguments; NULL when the graph has failed or memory is out (the graph then has failed). */
+struct node *node_new(struct graph *g, const struct op *op, size_t size);
+void node_input(struct graph *g, struct node *n, val v);
+val node_output(struct graph *g, struct node *n, enum rows rows, int width);
+void node_weight(struct node *n, const struct tensor *t); /* NULL is skipped */
+/* The numbers of a small vector of n elements (norm weight, bias, sinks) as floats: the tensor's own data, or a decoded
+ * copy in the arena. NULL for a NULL tensor; fails the graph on another size. Notes the weight. */
+const float *node_floats(struct graph *g, struct node *n, const struct tensor *t, int64_t count);
+/* Whether t is {ne0, ne1, ne2}; fails the graph otherwise, naming the tensor and both shapes. */
+bool shape_is(struct graph *g, const struct tensor *t, int64_t ne0, int64_t ne1, int64_t ne2);
+bool width_is(struct graph *g, const char *op, val v, int width);
+enum rows rows_of(const struct graph *g, val v);
+
+/* ---- running ---- */
+
+static inline int run_rows(const struct run *r, val v) {
+    return r->g->values[v].rows == ROWS_TOKENS ? r->step->n_rows : r->step->n_logits;
+}
+static inline size_t value_stride(const struct graph *g, val v) { return (size_t)g->values[g->values[v].root].width; }
+static inline float *value_row(const struct run *r, val v, int row) {
+    const struct value *x = &r->g->values[v], *root = &r->g->values[x->root];
+    size_t cap = (size_t)(x->rows == ROWS_TOKENS ? r->g->plan.max_tokens : r->g->plan.max_logits);
+    return r->g->buffer[x->rows] + root->offset * cap + (size_t)row * (size_t)root->width + (size_t)x->first;
+}
+static inline float *worker_scratch(const struct run *r, int worker) { return r->g->private + (size_t)worker * r->g->private_floats; }
+
+/* A worker's part [*from, *to) of n things, cut at multiples of `grain`. */
+static inline void share(int n, int grain, int worker, int workers, int *from, int *to) {
+    int64_t runs = (n + grain - 1) / grain, a = runs * worker / workers * grain, b = runs * (worker + 1) / workers * grain;
+    *from = (int)(a < n ? a : n);
+    *to = (int)(b < n ? b : n);
+}
+
+/* ---- arithmetic shared by operations ---- */
+
+float act_one(enum act act, float x);
+void glu_row(enum act act, const float *gate, const float *up, float *out, int n);
+
+struct norm_args { /* struct norm with its vectors resolved */
+    enum norm_kind kind;
+    float eps;
+    int group, length; /* length of weight and bias */
+    const float *weight, *bias;
+};
+void norm_resolve(struct graph *g, struct node *n, struct norm_args *a, const struct norm *norm, int width);
+void norm_row(const struct norm_args *a, const float *x, float *out, int width);
+
+/* y[r][c] = add[r][c] + scale * (W[c] . x[r] + bias[c]) for the columns [from, to) of a worker. A row of W is decoded once
+ * and multiplied with every row of x. scratch: W's row length. */
+struct product {
+    enum dtype type;
+    const char *w;            /* the matrix: rows of row_bytes */
+    size_t row_bytes, n_in;
+    const float *bias;        /* NULL: none */
+    const float *const *x;    /* [rows] pointers to n_in floats, or NULL: x0 + r * ldx */
+    const float *x0;
+    size_t ldx;
+    float *const *y;          /* [rows] pointers, or NULL: y0 + r * ldy */
+    float *y0;
+    size_t ldy;
+    const float *add;         /* NULL: none; add + r * ldadd */
+    size_t ldadd;
+    float scale;
+    int rows;
+};
+void product_run(const struct kernels *k, const struct product *p, int from, int to, float *scratch);
+
+#endif
