@@ -1,0 +1,85 @@
+/* model.c: opening a model and recording its forward pass; see model.h. */
+#include "model/model.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "model/arch.h"
+
+int model_open_file(struct model **out, struct gguf *file, struct err *e) {
+    *out = NULL;
+    struct model *m = mem_calloc(1, sizeof *m);
+    if (!m) {
+        gguf_close(file);
+        return err_nomem(e, "a model", sizeof *m);
+    }
+    m->file = file;
+    struct slice name = {0};
+    char shown[64];
+    int code = gguf_get_str(file, "general.architecture", &name, e);
+    if (code == 0 && !name.p) code = err_set(e, ERR_FORMAT, "%s: the key general.architecture is missing; this is not a model", gguf_path(file));
+    if (code == 0 && !(m->arch = arch_find(name)))
+        code = err_set(e, ERR_UNSUPPORTED, "%s: unknown architecture \"%s\"; `hearth --help architectures` lists those that are known", gguf_path(file),
+                       err_quote(shown, sizeof shown, name.p, name.n));
+    if (code == 0) code = hparams_read(&(struct hparams_reader){file, m->arch->name}, &m->arena, m->arch, &m->hp, e);
+    const struct tensor *embedding = gguf_tensor(file, "token_embd.weight");
+    if (code == 0 && !embedding) code = err_set(e, ERR_FORMAT, "%s: the tensor token_embd.weight is missing; this is not a whole model", gguf_path(file));
+    if (code) {
+        model_close(m);
+        return code;
+    }
+    m->hp.n_vocab = embedding->ne[1] > INT32_MAX ? 0 : (uint32_t)embedding->ne[1];
+    *out = m;
+    return 0;
+}
+
+int model_open(struct model **m, const char *path, struct err *e) {
+    struct gguf *file;
+    *m = NULL;
+    int code = gguf_open(&file, path, e);
+    return code ? code : model_open_file(m, file, e);
+}
+
+void model_close(struct model *m) {
+    if (!m) return;
+    gguf_close(m->file);
+    arena_free(&m->arena);
+    mem_free(m);
+}
+
+/* Tensors that are no weights of the forward pass, or of which only one list is used. */
+static bool may_be_unused(const struct model *m, const struct tensor *t) {
+    unsigned layer = 0;
+    if (strncmp(t->name, "rope_", 5) == 0 || strstr(t->name, ".rope_freqs.")) return true;
+    return sscanf(t->name, "blk.%u.", &layer) == 1 && layer >= m->hp.n_layer; /* layers that predict further tokens */
+}
+
+static void warn_unused(const struct model *m, const struct graph *g) {
+    const char *first = NULL;
+    size_t count = 0;
+    for (size_t i = 0; i < gguf_tensor_count(m->file); i++) {
+        const struct tensor *t = gguf_tensor_at(m->file, i);
+        if (graph_uses(g, t) || may_be_unused(m, t)) continue;
+        if (!first) first = t->name;
+        count++;
+    }
+    if (count) log_warn("%s: %zu tensors are not used by architecture %s (the first is %s); results may not be what the model's authors meant", gguf_path(m->file), count, m->arch->name, first);
+}
+
+int model_record(const struct model *m, int n_ctx, struct graph **out, struct err *e) {
+    int code = graph_new(out, e);
+    if (code) return code;
+    struct decoder_style style = m->arch->style;
+    if (m->arch->restyle) m->arch->restyle(m, &style);
+    struct build b = {.g = *out, .m = m, .hp = &m->hp, .arch = m->arch, .style = &style, .n_ctx = n_ctx, .rope = {NO_VAL, NO_VAL}};
+    graph_output(b.g, decoder_forward(&b));
+    code = graph_check(b.g, e);
+    if (code) {
+        graph_free(*out);
+        *out = NULL;
+        return err_in(e, "%s", gguf_path(m->file));
+    }
+    warn_unused(m, b.g);
+    return 0;
+}
