@@ -1,0 +1,162 @@
+/* engine.c: an engine's memory and its steps; see engine.h. */
+#include "engine/engine.h"
+
+#include "base/log.h"
+#include "base/os.h"
+#include "engine/internal.h"
+
+static double gb(uint64_t bytes) { return (double)bytes / 1e9; }
+
+uint64_t engine_sequence_bytes(const struct engine *en, int n) {
+    uint64_t bytes = graph_state_floats(en->graph) * sizeof(float), pages = ((uint64_t)n + KV_PAGE - 1) / KV_PAGE;
+    for (int g = 0; g < graph_kv_groups(en->graph); g++) {
+        uint64_t window = (uint64_t)graph_kv_window(en->graph, g), kept = window ? (window + (uint64_t)en->o.max_rows) / KV_PAGE + 2 : pages;
+        bytes += (kept < pages ? kept : pages) * graph_kv_page_bytes(en->graph, g);
+    }
+    return bytes;
+}
+
+struct memory_need engine_memory(const struct engine *en) {
+    return (struct memory_need){gguf_file_size(en->model->file), engine_sequence_bytes(en, en->o.n_ctx), graph_buffer_bytes(en->graph)};
+}
+
+static int choose_context(struct engine *en, uint64_t memory, bool asked, struct err *e) {
+    struct memory_need need = engine_memory(en);
+    uint64_t fixed = (en->o.paged ? 0 : need.weights) + need.buffers;
+    if (memory == 0) return 0; /* unknown: the system will tell */
+    if (fixed > memory)
+        return err_set(e, ERR_MEMORY, "%s needs %.2f GB (weights %.2f, buffers %.2f), but there are %.2f GB; take a smaller quantisation, or --paged to read weights from disk as needed",
+                       gguf_path(en->model->file), gb(fixed), gb(need.weights), gb(need.buffers), gb(memory));
+    int wanted = en->o.n_ctx;
+    while (!asked && en->o.n_ctx > 512 && engine_sequence_bytes(en, en->o.n_ctx) > (memory - fixed) / 2) en->o.n_ctx /= 2;
+    if (en->o.n_ctx != wanted) log_warn("the context is %d tokens, not the %d the model was made for, to fit memory; -c sets it", en->o.n_ctx, wanted);
+    need = engine_memory(en);
+    if (fixed + need.sequence <= memory) return 0;
+    return err_set(e, ERR_MEMORY, "%s needs %.2f GB (weights %.2f, keys and values of %d tokens %.2f, buffers %.2f), but there are %.2f GB; use a smaller -c or another --kv-type",
+                   gguf_path(en->model->file), gb(fixed + need.sequence), gb(need.weights), en->o.n_ctx, gb(need.sequence), gb(need.buffers), gb(memory));
+}
+
+static int reserve_step(struct engine *en, struct err *e) {
+    size_t rows = (size_t)en->o.max_rows;
+    en->token = mem_calloc(rows, sizeof *en->token);
+    en->pos = mem_calloc(rows, sizeof *en->pos);
+    en->logit_row = mem_calloc(rows, sizeof *en->logit_row);
+    en->spans = mem_calloc(rows, sizeof *en->spans);
+    en->results = mem_calloc((size_t)en->o.max_logits, sizeof *en->results);
+    return en->token && en->pos && en->logit_row && en->spans && en->results ? 0 : err_nomem(e, "a step's descriptor", rows * (12 + sizeof *en->spans));
+}
+
+static int set_up(struct engine *en, bool asked, struct err *e) {
+    int code = kernels_get(&en->kernels, en->o.isa, e);
+    if (code || (code = model_record(en->model, en->o.n_ctx, &en->graph, e))) return code;
+    struct plan_options p = {en->o.max_rows, en->o.max_logits, pool_threads(en->pool), en->o.kv_type, en->kernels};
+    if ((code = graph_plan(en->graph, p, e))) return code;
+    for (int g = 0; g < graph_kv_groups(en->graph); g++) en->pages[g].bytes = graph_kv_page_bytes(en->graph, g);
+    if ((code = choose_context(en, en->o.memory_limit ? en->o.memory_limit : os_memory_total(), asked, e))) return code;
+    return reserve_step(en, e);
+}
+
+int engine_new(struct engine **out, const struct model *m, struct pool *pool, struct engine_options o, struct err *e) {
+    *out = NULL;
+    bool asked = o.n_ctx > 0;
+    if (o.n_ctx < 0 || o.max_rows < 0 || o.max_logits < 0) return err_set(e, ERR_USAGE, "a context of %d and batches of %d make no sense", o.n_ctx, o.max_rows);
+    if (o.n_ctx > (int64_t)m->hp.n_ctx_train)
+        return err_set(e, ERR_CONTEXT, "a context of %d tokens was asked for, but the model was made for %u; use -c %u or less", o.n_ctx, m->hp.n_ctx_train, m->hp.n_ctx_train);
+    if (!asked) o.n_ctx = m->hp.n_ctx_train > 1 << 24 ? 1 << 24 : (int)m->hp.n_ctx_train;
+    if (o.max_rows == 0) o.max_rows = 512;
+    if (o.max_rows > o.n_ctx) o.max_rows = o.n_ctx;
+    if (o.max_logits == 0) o.max_logits = 16;
+    if (o.max_logits > o.max_rows) o.max_logits = o.max_rows;
+    struct engine *en = mem_calloc(1, sizeof *en);
+    if (!en) return err_nomem(e, "an engine", sizeof *en);
+    en->model = m;
+    en->pool = pool;
+    en->o = o;
+    int code = set_up(en, asked, e);
+    if (code) engine_free(en);
+    else *out = en;
+    return code;
+}
+
+void engine_free(struct engine *en) {
+    if (!en) return;
+    while (en->seqs) seq_free(en->seqs);
+    for (int g = 0; g < KV_GROUPS; g++) page_pool_free(&en->pages[g]);
+    graph_free(en->graph);
+    mem_free(en->token);
+    mem_free(en->pos);
+    mem_free(en->logit_row);
+    mem_free(en->spans);
+    mem_free(en->results);
+    mem_free(en);
+}
+
+int engine_context(const struct engine *en) { return en->o.n_ctx; }
+const struct model *engine_model(const struct engine *en) { return en->model; }
+const struct graph *engine_graph(const struct engine *en) { return en->graph; }
+const char *engine_isa(const struct engine *en) { return en->kernels->name; }
+
+/* ---- packing a step ---- */
+
+enum { SMALL = 16 }; /* pieces of at most so many rows go before prompts: generation and verification do not wait */
+
+/* Puts up to `rows` pending tokens of s into the step, fewer when logits or a snapshot say so. */
+static int pack(struct engine *en, struct seq *s, struct err *e) {
+    struct step *st = &en->step;
+    int n = s->pending, room = en->o.max_rows - st->n_rows, logits = en->o.max_logits - st->n_logits;
+    if (n > room) n = room;
+    n = seq_snapshot_due(s, n);
+    for (int i = 0; i < n; i++)
+        if (s->wants[s->length + i] && --logits < 0) n = i;
+    if (n == 0) return 0;
+    int code = seq_reserve(s, n, e);
+    if (code) return code;
+    en->spans[st->n_spans++] = (struct span){st->n_rows, n, s->length, &s->memory};
+    s->taken = n;
+    for (int i = 0; i < n; i++) {
+        int row = st->n_rows++, at = s->length + i;
+        en->token[row] = s->tokens[at];
+        en->pos[row] = at;
+        if (!s->wants[at]) continue;
+        en->logit_row[st->n_logits] = row;
+        en->results[st->n_logits++] = (struct result){.seq = s, .position = at};
+    }
+    return 0;
+}
+
+static int pack_all(struct engine *en, struct err *e) {
+    int code = 0;
+    for (struct seq *s = en->seqs; s; s = s->next) s->taken = 0;
+    for (struct seq *s = en->seqs; s && code == 0; s = s->next)
+        if (s->pending && s->pending <= SMALL) code = pack(en, s, e);
+    struct seq *first = en->turn ? en->turn : en->seqs, *s = first;
+    do { /* prompts, beginning with whose turn it is */
+        if (!s || code) break;
+        if (s->pending > SMALL) code = pack(en, s, e);
+        s = s->next ? s->next : en->seqs;
+    } while (s != first);
+    en->turn = first ? first->next : NULL;
+    return code;
+}
+
+int engine_step(struct engine *en, struct err *e) {
+    en->step = (struct step){.token = en->token, .pos = en->pos, .logit_row = en->logit_row, .spans = en->spans};
+    int code = pack_all(en, e);
+    if (code) {
+        en->step.n_rows = en->step.n_logits = 0;
+        return code;
+    }
+    if (en->step.n_rows == 0) return 0;
+    const float *logits = graph_run(en->graph, en->pool, &en->step);
+    for (int i = 0; i < en->step.n_logits; i++) en->results[i].logits = logits + (size_t)i * en->model->hp.n_vocab;
+    for (struct seq *s = en->seqs; s; s = s->next)
+        if (s->taken) seq_advance(s, s->taken);
+    return 0;
+}
+
+int engine_results(const struct engine *en, const struct result **r) {
+    *r = en->results;
+    return en->step.n_logits;
+}
+
+int engine_step_rows(const struct engine *en) { return en->step.n_rows; }

@@ -1,0 +1,81 @@
+/* engine.h: sequences of tokens, many at once, on one model.
+ *
+ * Tokens are fed to sequences; each step packs what is pending, small pieces first, then chunks of prompts, runs the graph once and
+ * hands out the logits that were asked for. A row's logits do not depend on what else was in its step.
+ *
+ * What a sequence remembers has three kinds (DESIGN.md): global KV pages, window pages, of which only those that the window still
+ * reaches are kept, and recurrent state, of which snapshots are kept so that a sequence can go back. Pages are counted by
+ * reference: a fork shares them and copies only what it writes.
+ *
+ * One thread drives an engine: all functions here are that thread's. The workers of the pool run inside engine_step only.
+ * The model must outlive its engine, the engine its sequences.
+ */
+#ifndef HEARTH_ENGINE_H
+#define HEARTH_ENGINE_H
+
+#include "base/err.h"
+#include "base/thread.h"
+#include "model/model.h"
+
+struct engine_options {
+    int n_ctx;             /* positions a sequence may hold; 0: what the model was made for, or what fits memory */
+    int max_rows;          /* rows of a step; 0: 512 */
+    int max_logits;        /* rows of a step whose logits are wanted; 0: 16 */
+    enum dtype kv_type;    /* F32, F16, BF16 or Q8_0 */
+    const char *isa;       /* kernels; NULL: HEARTH_ISA or the best there are */
+    uint64_t memory_limit; /* bytes the whole may take; 0: what the system has */
+    bool paged;            /* run even when the weights do not fit memory: they are then read from disk as needed */
+};
+
+struct engine;
+struct seq;
+
+/* Errors: ERR_CONTEXT when n_ctx is more than the model was made for; ERR_MEMORY with what is needed beside what there is; those of
+ * model_record. The pool is borrowed and may serve many engines. */
+int engine_new(struct engine **en, const struct model *m, struct pool *pool, struct engine_options o, struct err *e);
+void engine_free(struct engine *en); /* after its sequences; NULL is fine */
+int engine_context(const struct engine *en);                 /* positions a sequence may hold */
+const struct model *engine_model(const struct engine *en);
+const struct graph *engine_graph(const struct engine *en);
+const char *engine_isa(const struct engine *en);
+
+/* Bytes of a sequence's keys, values and state when it holds n tokens. */
+uint64_t engine_sequence_bytes(const struct engine *en, int n);
+struct memory_need {
+    uint64_t weights, sequence, buffers; /* bytes: the file, one full sequence, a step's buffers */
+};
+struct memory_need engine_memory(const struct engine *en);
+
+int seq_new(struct seq **s, struct engine *en, struct err *e);
+void seq_free(struct seq *s);                                /* NULL is fine */
+int seq_fork(struct seq **copy, struct seq *s, struct err *e); /* shares pages; nothing may be pending in s */
+
+enum want { WANT_NONE, WANT_LAST, WANT_ALL };                /* whose logits */
+/* Appends n tokens (copied) to what is pending. ERR_CONTEXT with both numbers when they do not fit, ERR_TEXT for an id outside the
+ * vocabulary; nothing is appended then. */
+int seq_feed(struct seq *s, const int32_t *ids, int n, enum want want, struct err *e);
+int seq_pending(const struct seq *s);                        /* tokens fed and not computed yet */
+int seq_length(const struct seq *s);                         /* tokens computed */
+const int32_t *seq_tokens(const struct seq *s);              /* [seq_length + seq_pending] */
+
+/* Goes back to at most n tokens, as far as what is remembered allows, drops what is pending, and returns the length it got to: n
+ * itself unless a window has moved on or a recurrent state has no snapshot there. The caller feeds the rest again. */
+int seq_truncate(struct seq *s, int n);
+
+/* Keeps a snapshot of the recurrent state at the present length, for seq_truncate; at the boundaries of messages. Without recurrent
+ * state it does nothing. ERR_MEMORY. */
+int seq_mark(struct seq *s, struct err *e);
+
+/* One step over all sequences with pending tokens; 0 rows is fine. On error nothing has changed. */
+int engine_step(struct engine *en, struct err *e);
+
+/* What the last step gave, in order of sequences and positions. logits: [n_vocab], valid until the next step. */
+struct result {
+    struct seq *seq;
+    int position; /* of the token whose successor the logits predict */
+    const float *logits;
+};
+int engine_results(const struct engine *en, const struct result **r);
+int engine_step_rows(const struct engine *en); /* rows of the last step */
+
+#endif

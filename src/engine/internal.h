@@ -1,0 +1,50 @@
+/* internal.h: what the files of the engine share; included only inside src/engine. */
+#ifndef HEARTH_ENGINE_INTERNAL_H
+#define HEARTH_ENGINE_INTERNAL_H
+
+#include "engine/engine.h"
+#include "engine/pages.h"
+
+struct snapshot {
+    int length;
+    float *state; /* a copy of the recurrent state after that many tokens */
+};
+
+enum {
+    SNAPSHOTS = 8,          /* kept by a sequence; the oldest but one gives way */
+    SNAPSHOT_EVERY = 2048,  /* tokens, besides the boundaries of messages */
+};
+
+struct seq {
+    struct engine *engine;
+    struct seq *next;       /* in the engine's list */
+    struct seq_memory memory;
+    int n_pages;            /* entries of each page table */
+    int32_t *tokens;        /* [length + pending], room for n_ctx */
+    uint8_t *wants;         /* [n_ctx] whether the logits after a token are wanted */
+    int length, pending;
+    struct snapshot snapshot[SNAPSHOTS];
+    int n_snapshots;
+    int taken;              /* rows in the step being packed */
+};
+
+struct engine {
+    const struct model *model;
+    struct graph *graph;
+    struct pool *pool;
+    const struct kernels *kernels;
+    struct engine_options o;
+    struct page_pool pages[KV_GROUPS];
+    struct seq *seqs, *turn; /* turn: whose prompt comes first in the next step */
+    /* the step's descriptor, reserved once */
+    int32_t *token, *pos, *logit_row;
+    struct span *spans;
+    struct result *results;
+    struct step step;
+};
+
+int seq_reserve(struct seq *s, int n, struct err *e); /* pages for the next n positions, owned by s alone */
+void seq_advance(struct seq *s, int n);               /* after a step: n pending tokens are computed; pages behind windows are given back */
+int seq_snapshot_due(const struct seq *s, int rows);  /* rows that may be taken before a snapshot is due */
+
+#endif

@@ -1,0 +1,153 @@
+/* seq.c: sequences: their tokens, pages and recurrent state; see engine.h. */
+#include <string.h>
+
+#include "engine/internal.h"
+
+static size_t state_bytes(const struct engine *en) { return graph_state_floats(en->graph) * sizeof(float); }
+
+int seq_new(struct seq **out, struct engine *en, struct err *e) {
+    struct seq *s = *out = mem_calloc(1, sizeof *s);
+    if (!s) return err_nomem(e, "a sequence", sizeof *s);
+    size_t n_ctx = (size_t)en->o.n_ctx, states = graph_state_floats(en->graph);
+    s->engine = en;
+    s->n_pages = (en->o.n_ctx + KV_PAGE - 1) / KV_PAGE;
+    bool ok = (s->tokens = mem_calloc(n_ctx, sizeof *s->tokens)) && (s->wants = mem_calloc(n_ctx, 1)) &&
+              (!states || (s->memory.state = mem_calloc(states, sizeof(float))));
+    for (int g = 0; ok && g < graph_kv_groups(en->graph); g++) ok = (s->memory.pages[g] = mem_calloc((size_t)s->n_pages, sizeof(uint8_t *)));
+    s->next = en->seqs;
+    en->seqs = s;
+    if (ok) return 0;
+    seq_free(s);
+    *out = NULL;
+    return err_nomem(e, "a sequence", n_ctx * 5 + states * sizeof(float));
+}
+
+static void drop_pages(struct seq *s, int group, int from, int to) {
+    for (int p = from; p < to; p++) {
+        page_unref(&s->engine->pages[group], s->memory.pages[group][p]);
+        s->memory.pages[group][p] = NULL;
+    }
+}
+
+static void drop_snapshots(struct seq *s, int beyond) {
+    while (s->n_snapshots && s->snapshot[s->n_snapshots - 1].length > beyond) mem_free(s->snapshot[--s->n_snapshots].state);
+}
+
+void seq_free(struct seq *s) {
+    if (!s) return;
+    struct engine *en = s->engine;
+    for (struct seq **p = &en->seqs; *p; p = &(*p)->next)
+        if (*p == s) {
+            *p = s->next;
+            break;
+        }
+    if (en->turn == s) en->turn = s->next;
+    for (int g = 0; g < KV_GROUPS; g++) {
+        if (s->memory.pages[g]) drop_pages(s, g, 0, s->n_pages);
+        mem_free(s->memory.pages[g]);
+    }
+    drop_snapshots(s, -1);
+    mem_free(s->memory.state);
+    mem_free(s->tokens);
+    mem_free(s->wants);
+    mem_free(s);
+}
+
+int seq_fork(struct seq **out, struct seq *s, struct err *e) {
+    int code = seq_new(out, s->engine, e);
+    if (code) return code;
+    struct seq *f = *out;
+    memcpy(f->tokens, s->tokens, sizeof *s->tokens * (size_t)s->length);
+    f->length = s->length;
+    for (int g = 0; g < graph_kv_groups(s->engine->graph); g++)
+        for (int p = 0; p < s->n_pages; p++) f->memory.pages[g][p] = page_ref(s->memory.pages[g][p]);
+    if (s->memory.state) memcpy(f->memory.state, s->memory.state, state_bytes(s->engine));
+    return 0;
+}
+
+int seq_feed(struct seq *s, const int32_t *ids, int n, enum want want, struct err *e) {
+    int n_ctx = s->engine->o.n_ctx, have = s->length + s->pending;
+    if (n < 0 || n > n_ctx - have)
+        return err_set(e, ERR_CONTEXT, "%d tokens do not fit: the context holds %d and %d are in it; use a larger -c or a shorter prompt", n, n_ctx, have);
+    for (int i = 0; i < n; i++)
+        if (ids[i] < 0 || (uint32_t)ids[i] >= s->engine->model->hp.n_vocab)
+            return err_set(e, ERR_TEXT, "token %d of %d is %d, but the vocabulary has %u", i, n, ids[i], s->engine->model->hp.n_vocab);
+    for (int i = 0; i < n; i++) {
+        s->tokens[have + i] = ids[i];
+        s->wants[have + i] = want == WANT_ALL || (want == WANT_LAST && i == n - 1);
+    }
+    s->pending += n;
+    return 0;
+}
+
+int seq_pending(const struct seq *s) { return s->pending; }
+int seq_length(const struct seq *s) { return s->length; }
+const int32_t *seq_tokens(const struct seq *s) { return s->tokens; }
+
+int seq_reserve(struct seq *s, int n, struct err *e) {
+    for (int g = 0; g < graph_kv_groups(s->engine->graph); g++)
+        for (int p = s->length / KV_PAGE; p <= (s->length + n - 1) / KV_PAGE; p++) {
+            struct page_pool *pool = &s->engine->pages[g];
+            uint8_t **slot = &s->memory.pages[g][p], *page = *slot ? page_own(pool, *slot) : page_new(pool);
+            if (!page) return err_nomem(e, "a page of keys and values", pool->bytes);
+            *slot = page;
+        }
+    return 0;
+}
+
+/* A window's pages that no later row can see are given back. */
+void seq_advance(struct seq *s, int n) {
+    s->length += n;
+    s->pending -= n;
+    for (int g = 0; g < graph_kv_groups(s->engine->graph); g++) {
+        int window = graph_kv_window(s->engine->graph, g), seen_from = s->length - window + 1; /* by the next row */
+        if (!window || seen_from < KV_PAGE) continue;
+        for (int p = seen_from / KV_PAGE - 1; p >= 0 && s->memory.pages[g][p]; p--) drop_pages(s, g, p, p + 1);
+    }
+    struct err ignored; /* a snapshot that cannot be kept only makes going back dearer */
+    if (s->length % SNAPSHOT_EVERY == 0) (void)seq_mark(s, &ignored);
+}
+
+int seq_snapshot_due(const struct seq *s, int rows) {
+    int left = SNAPSHOT_EVERY - s->length % SNAPSHOT_EVERY;
+    return s->memory.state && left < rows ? left : rows;
+}
+
+int seq_mark(struct seq *s, struct err *e) {
+    if (!s->memory.state || (s->n_snapshots && s->snapshot[s->n_snapshots - 1].length == s->length)) return 0;
+    float *copy = mem_alloc(state_bytes(s->engine));
+    if (!copy) return err_nomem(e, "a snapshot of the recurrent state", state_bytes(s->engine));
+    memcpy(copy, s->memory.state, state_bytes(s->engine));
+    if (s->n_snapshots == SNAPSHOTS) {
+        mem_free(s->snapshot[1].state);
+        memmove(&s->snapshot[1], &s->snapshot[2], sizeof s->snapshot[0] * (SNAPSHOTS - 2));
+        s->n_snapshots--;
+    }
+    s->snapshot[s->n_snapshots++] = (struct snapshot){s->length, copy};
+    return 0;
+}
+
+/* Whether every window still holds what a row at position n would see. */
+static bool windows_reach(const struct seq *s, int n) {
+    for (int g = 0; g < graph_kv_groups(s->engine->graph); g++) {
+        int window = graph_kv_window(s->engine->graph, g), from = n - window + 1;
+        if (window && n > 0 && !s->memory.pages[g][(from > 0 ? from : 0) / KV_PAGE]) return false;
+    }
+    return true;
+}
+
+int seq_truncate(struct seq *s, int n) {
+    s->pending = 0;
+    if (n >= s->length) return s->length;
+    if (n < 0 || !windows_reach(s, n)) n = 0;
+    drop_snapshots(s, n);
+    if (s->memory.state) {
+        const struct snapshot *last = s->n_snapshots ? &s->snapshot[s->n_snapshots - 1] : NULL;
+        n = last && windows_reach(s, last->length) ? last->length : 0;
+        if (n) memcpy(s->memory.state, last->state, state_bytes(s->engine));
+        else memset(s->memory.state, 0, state_bytes(s->engine));
+    }
+    s->length = n;
+    for (int g = 0; g < graph_kv_groups(s->engine->graph); g++) drop_pages(s, g, (n + KV_PAGE - 1) / KV_PAGE, s->n_pages);
+    return n;
+}
