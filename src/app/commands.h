@@ -1,0 +1,9 @@
+/* commands.h: every subcommand, one row each: cmd_NAME.c exports its row, main.c lists it. */
+#ifndef HEARTH_COMMANDS_H
+#define HEARTH_COMMANDS_H
+
+#include "app/args.h"
+
+extern const struct command cmd_logits;
+
+#endif
