@@ -2,7 +2,7 @@
 """Holds the element types against live oracles: decoders bit for bit against the `gguf` package and against the peer's
 library, encoders by their error against the peer's on the same weights.
 
-Usage: PEER_LIBS=folder-of-libggml-base.so tests/oracle/test_dtype.py [path of libhearth-internal.a]
+Usage: [HEARTH_PYTHON=python] PEER_LIBS=folder-of-libggml-base.so tests/oracle/test_dtype.py [libhearth-internal.a]
 What is absent is skipped, and said.
 """
 import ctypes as C
@@ -18,7 +18,10 @@ try:
     sys.path.insert(0, os.path.join(HERE, "..", "tensor"))
     import mkgolden
 except ImportError as missing:
-    print(f"SKIPPED: dtype oracle: {missing} (pip install gguf numpy)")
+    other = os.environ.pop("HEARTH_PYTHON", None)  # a Python that has the packages, as the other oracles take it
+    if other:
+        os.execvp(other, [other] + sys.argv)
+    print(f"SKIPPED: dtype oracle: {missing} (pip install gguf numpy, or set HEARTH_PYTHON)")
     sys.exit(SKIPPED)
 
 ENCODED = """Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_NL IQ4_XS MXFP4 NVFP4 TQ1_0 TQ2_0 Q1_0 Q2_0""".split()
