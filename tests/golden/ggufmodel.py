@@ -293,7 +293,7 @@ def mamba2(w, L=3, E=40, inner=96, heads=6, groups=2, state=16, conv=4, tied=Fal
         w.matrix(b + "ssm_out.weight", inner, E)
 
 
-def lfm2(w, kv_heads=(0, 0, 2, 0, 4, 0), E=64, H=4, F=100, taps=3, tied=True, kv=None):
+def lfm2(w, kv_heads=(0, 0, 2, 0, 2, 0), E=64, H=4, F=100, taps=3, tied=True, kv=None):
     """Gated short convolutions where the layer has no KV heads, attention where it has."""
     w.kind = F32
     w.kv(context_length=128, embedding_length=E, block_count=len(kv_heads), feed_forward_length=F, attention__head_count=H,

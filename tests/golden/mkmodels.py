@@ -110,8 +110,8 @@ model("seed_oss", "seed_oss", D=16, bias="qkv", norms=("attn_norm", "post_attent
 model("hunyuan-dense", "hunyuan-dense", D=16, qk="head", tied=True)
 model("hunyuan-dense-ntk", "hunyuan-dense", D=16, qk="head", kv={"rope__scaling__alpha": 50.0})
 model("ernie4_5", "ernie4_5", D=16, tied=True, base=500000)
-model("ernie4_5-moe", "ernie4_5-moe", L=4, moe={"lead": 1, "shared": 40, "probs_bias": 0.2}, kv=mixture(
-      expert_shared_feed_forward_length=40, expert_shared_count=1, interleave_moe_layer_step=1, leading_dense_block_count=1))
+model("ernie4_5-moe", "ernie4_5-moe", L=4, moe={"lead": 1, "shared": 88, "probs_bias": 0.2}, kv=mixture(
+      expert_shared_feed_forward_length=88, expert_shared_count=2, interleave_moe_layer_step=1, leading_dense_block_count=1))
 
 # --- qwen
 model("qwen2", "qwen2", tied=True, bias="qkv", base=1000000)
@@ -172,13 +172,13 @@ model("stablelm-parallel", "stablelm", rot=8, qk="heads", norms=("attn_norm",), 
 FALCON = dict(fused_qkv=True, ffn="plain", **LN)
 model("falcon", "falcon", K=1, norms=("attn_norm",), tied=True, **FALCON)
 model("falcon-two-norms", "falcon", K=2, norms=("attn_norm", "attn_norm_2"), **FALCON)
-MPT = dict(rms=False, K=6, fused_qkv=True, ffn="plain", tied=True, no_kv_heads=True)
+MPT = dict(rms=False, K=6, F=288, fused_qkv=True, ffn="plain", tied=True, no_kv_heads=True)
 model("mpt", "mpt", kv={"attention__max_alibi_bias": 8.0}, **MPT)
 model("mpt-clamp-bias", "mpt", norm_bias=True, bias="fo", ffn_bias=True,
       kv={"attention__max_alibi_bias": 4.0, "attention__clamp_kqv": 0.9},
-      more=lambda w, i: w.random(f"blk.{i}.ffn.act.scales", (100,), 0.3, 1.2), **MPT | dict(E=96, H=8, K=8))
+      more=lambda w, i: w.random(f"blk.{i}.ffn.act.scales", (100,), 0.3, 1.2), **MPT | dict(E=96, H=8, K=8, F=100))
 model("mpt-positions", "mpt", ctx=64, more=lambda w, i: i or w.random("position_embd.weight", (72, 64), 0.3), **MPT)
-model("bloom", "bloom", K=6, fused_qkv=True, bias="fo", ffn="plain", ffn_bias=True, tied=True, no_kv_heads=True,
+model("bloom", "bloom", F=288, K=6, fused_qkv=True, bias="fo", ffn="plain", ffn_bias=True, tied=True, no_kv_heads=True,
       more=lambda w, i: i or w.norm("token_embd_norm", 72, bias=True), **LN)
 model("nemotron", "nemotron", rot=6, ffn="plain", bias="o", ffn_bias=True, **LN)
 model("nemotron-no-bias", "nemotron", rot=12, ffn="plain", **LN)

@@ -514,6 +514,8 @@ ARCHITECTURES = {
                    local_unscaled=True, scale=gemma_scale(62)),
     "phi2": dict(rope="neox", act="gelu_tanh", layer_norm=True, parallel=always),
     "phi3": dict(rope="neox", fused_gate=True, window=1),
+    # The library's phimoe has layer norms and weighs each expert by a softmax over near ties; files and llama.cpp have RMS
+    # norms (with a bias) and softmax weights. The goldens hold what files are run as.
     "phimoe": dict(rope="neox", norm_weights=True),
     "gpt2": dict(rope=None, act="gelu_tanh", layer_norm=True),
     "gptneox": dict(rope="neox", act="gelu", layer_norm=True, parallel=lambda m, b: m.file.get("use_parallel_residual")),
