@@ -5,7 +5,7 @@
  * between two matches. The expressions are the models' own (`tokenizer.json`), in PCRE2's syntax; "\s" and "\S" are read as
  * Unicode's White_Space (tok_split.c). Where one is written otherwise than its authors did, it says why.
  *
- * To add a pre-tokenizer, add a name or a row, and a line to tests/oracle/tokenizers.py.
+ * To add a pre-tokenizer, add a name or a row, and a line to tests/oracle/vocab.py.
  */
 #include <string.h>
 

@@ -171,41 +171,37 @@ static int run_regex(const struct splitter *s, int stage, struct slice text, str
 }
 
 static bool is_number(utf8proc_category_t c) { return c == UTF8PROC_CATEGORY_ND || c == UTF8PROC_CATEGORY_NL || c == UTF8PROC_CATEGORY_NO; }
-static bool is_word(utf8proc_category_t c) { /* \w: letters, marks, decimal digits, connecting punctuation */
-    return (c >= UTF8PROC_CATEGORY_LU && c <= UTF8PROC_CATEGORY_ND) || c == UTF8PROC_CATEGORY_PC;
+/* \w as Oniguruma has it: letters, marks, decimal digits, connectors, numbers that are letters, and in Latin-1 all numbers. */
+static bool is_word(uint32_t cp, utf8proc_category_t c) {
+    return (c >= UTF8PROC_CATEGORY_LU && c <= UTF8PROC_CATEGORY_NL) || c == UTF8PROC_CATEGORY_PC || (c == UTF8PROC_CATEGORY_NO && cp < 0x100);
 }
 
 /* Digits in threes, counted from the right, as in 1 234 567. By stage kind:
- *   DIGITS       \p{N}; each group is a word
- *   DIGITS_WORD  \d{1,3}(?=(?:\d{3})*\b): \d, and nothing where a letter follows the last digit
- *   DIGITS_CUT   (?=(\d{3})+(?!\d)) matches between characters: cuts before each whole group, not behind the last
+ *   DIGITS       \p{N}; a cut behind each group, none before the first: what stands before the digits stays with the first group
+ *   DIGITS_WORD  \d{1,3}(?=(?:\d{3})*\b): each group of \d a word; nothing where a letter follows the last digit
+ *   DIGITS_CUT   (?=(\d{3})+(?!\d)), which matches between characters: a cut before each whole group, none behind the last
  * Written out since, as regular expressions, they take quadratic time on a long run of digits. */
 static bool group_digits(enum stage_kind kind, struct slice text, struct split_word word, struct split_work *w) {
     size_t end = word.start + word.len, done = word.start, i = word.start, len;
     uint32_t cp = 0;
     while (i < end) {
-        size_t digits = 0, start = i;
+        size_t digits = 0, at = i;
         utf8proc_category_t c = UTF8PROC_CATEGORY_CN;
         for (; i < end; i += len, digits++) {
             len = utf8_char(text.p + i, end - i, &cp);
             c = utf8proc_category((utf8proc_int32_t)cp);
             if (kind == STAGE_DIGITS ? !is_number(c) : c != UTF8PROC_CATEGORY_ND) break;
         }
-        bool followed = i < end, group = digits && !(kind == STAGE_DIGITS_WORD && followed && is_word(c));
-        if (group && kind != STAGE_DIGITS_CUT && !put(w, done, start, false)) return false;
-        if (group && kind != STAGE_DIGITS_CUT) done = start;
-        for (size_t at = start, left = digits; group && left; left--) {
-            if (left % 3 == 0) {
-                if (!put(w, done, at, false)) return false;
-                done = at;
-            }
-            at += utf8_char(text.p + at, end - at, &cp);
+        bool group = digits && !(kind == STAGE_DIGITS_WORD && i < end && is_word(cp, c));
+        for (size_t k = 0; group && k <= digits; k++) {
+            bool cut = (digits - k) % 3 == 0;
+            if (k == 0) cut = kind == STAGE_DIGITS_WORD || (cut && kind == STAGE_DIGITS_CUT);
+            if (k == digits) cut = kind != STAGE_DIGITS_CUT;
+            if (cut && !put(w, done, at, false)) return false;
+            if (cut) done = at;
+            if (k < digits) at += utf8_char(text.p + at, end - at, &cp);
         }
-        if (group && kind != STAGE_DIGITS_CUT) {
-            if (!put(w, done, i, false)) return false;
-            done = i;
-        }
-        if (followed) i += utf8_char(text.p + i, end - i, &cp);
+        if (i < end) i += utf8_char(text.p + i, end - i, &cp);
     }
     return put(w, done, end, false);
 }

@@ -59,7 +59,7 @@ static int spell_word(const struct tokenizer *t, struct slice word, size_t chars
     size_t before = out->n, at = 0;
     uint32_t start = 0; /* the node from which matching starts: behind U+2581 for the first token */
     if (!word.n) return ERR_OK;
-    for (const char *b = LOWER_BLOCK; *b && (b == (const char *)LOWER_BLOCK || start); b++) start = trie_step(&p->trie, start, (uint8_t)*b);
+    for (int i = 0; i < 3 && (i == 0 || start); i++) start = trie_step(&p->trie, start, (uint8_t)LOWER_BLOCK[i]);
     bool lost = !start || chars > WORD_LIMIT;
     for (; at < word.n && !lost; start = 0) {
         int32_t id = TOKEN_NONE;

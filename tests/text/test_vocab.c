@@ -115,6 +115,7 @@ static void round_trip(const struct tokenizer *t, const char *path, const struct
         if (tokenizer_encode(t, (struct slice){text->data, text->len}, NULL, &ids, &e)) {
             assert_int_equal(e.code, ERR_TEXT);
             assert_int_equal(ids.n, 0);
+            tokens_free(&ids);
             return;
         }
         ids.n = 0;
