@@ -73,6 +73,11 @@ def weight_scales(w, i):
         w.add(f"blk.{i}.{name}.scale", (1,), [0.75 + 0.1 * at + 0.05 * i])
 
 
+def expert_scales(w, i):
+    for name in ("ffn_gate_exps", "ffn_up_exps", "ffn_down_exps"):
+        w.random(f"blk.{i}.{name}.scale", (8,), 0.3, 1.0)
+
+
 # --- llama and its nearest kin
 model("llama", "llama", D=16)
 model("llama-tied-bias", "llama", tied=True, bias="qkvo", ffn_bias=True, no_kv_heads=True, K=6, E=60, D=None)
@@ -84,6 +89,7 @@ model("llama-yarn", "llama", D=20, kv=scaling("yarn", 4, 4096))
 model("llama-yarn-attn-factor", "llama", D=20, base=50000, kv=scaling("yarn", 3, 2048, attn_factor=0.8))
 model("llama-llama3", "llama", D=16, base=500000, more=rope_freqs(8))
 model("llama-weight-scales", "llama", more=weight_scales)
+model("llama-weight-scales-bias", "llama", bias="qkvo", ffn_bias=True, more=weight_scales)
 model("llama-array-keys", "llama", kv={"attention__head_count": [6] * 3, "attention__head_count_kv": [2] * 3,
       "feed_forward_length": [100] * 3})
 model("llama-f16", "llama", kind=F16, tolerance=1e-4)
@@ -116,6 +122,7 @@ model("ernie4_5-moe", "ernie4_5-moe", L=4, moe={"lead": 1, "shared": 88, "probs_
 # --- qwen
 model("qwen2", "qwen2", tied=True, bias="qkv", base=1000000)
 model("qwen2-yarn", "qwen2", bias="qkv", base=1000000, head_bias=True, kv=scaling("yarn", 4, 4096))
+model("qwen2-weight-scales", "qwen2", bias="qkv", more=weight_scales)  # there only the attention's take effect
 model("qwen2moe", "qwen2moe", seed=7, bias="qkv", moe={"shared": 52, "shared_gate": True},
       kv=mixture(expert_shared_feed_forward_length=52))
 model("qwen2moe-default-sizes", "qwen2moe", seed=6, F=90, moe={"n": 6, "ff": 30, "shared": 90, "shared_gate": True},
@@ -123,6 +130,7 @@ model("qwen2moe-default-sizes", "qwen2moe", seed=6, F=90, moe={"n": 6, "ff": 30,
 model("qwen3", "qwen3", D=16, qk="head", tied=True, base=1000000)
 model("qwen3-yarn", "qwen3", D=20, qk="head", base=1000000, kv=scaling("yarn", 2, 8192))
 model("qwen3moe", "qwen3moe", D=16, qk="head", base=1000000, moe={}, kv=mixture())
+model("qwen3moe-weight-scales", "qwen3moe", D=16, qk="head", moe={}, kv=mixture(), more=expert_scales)
 
 # --- gemma
 GELU_TABLE = "its GELU is a half-precision table, and so many layers make much of it"
@@ -153,6 +161,7 @@ model("phi3-window", "phi3", peer="it leaves the window out", kv=WINDOW, **PHI3)
 model("phi3-longrope-long", "phi3", ctx=1024, rot=12, more=long_factors(6),
       kv=scaling("longrope", None, 32, attn_factor=1.19), **PHI3)
 model("phi3-longrope-short", "phi3", ctx=1024, more=long_factors(8), kv=scaling("longrope", None, 512, attn_factor=1.05), **PHI3)
+model("phi3-factors-without-type", "phi3", more=long_factors(8), **PHI3)
 PHIMOE = dict(E=96, F=44, norm_bias=True, bias="qkvo", head_bias=True)
 model("phimoe", "phimoe", moe={}, kv=mixture(8, 2), **PHIMOE)
 model("phimoe-longrope", "phimoe", ctx=1024, moe={"n": 5}, more=long_factors(8),
