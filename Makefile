@@ -99,6 +99,8 @@ $(BUILD)/obj/%.o: %.S $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call Q,AS   $<)$(CC) $(CPPFLAGS) -MMD -MP -c $< -o $@
 
+$(BUILD)/obj/src/model/embedded_model.o: models/ember/ember.gguf
+
 # An archive is written afresh, so that no object of a file that is gone stays in it.
 $(INTERNAL): $(call obj,$(LIB_SRC))
 	@rm -f $@
