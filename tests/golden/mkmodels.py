@@ -161,7 +161,7 @@ model("phi3-window", "phi3", peer="it leaves the window out", kv=WINDOW, **PHI3)
 model("phi3-longrope-long", "phi3", ctx=1024, rot=12, more=long_factors(6),
       kv=scaling("longrope", None, 32, attn_factor=1.19), **PHI3)
 model("phi3-longrope-short", "phi3", ctx=1024, more=long_factors(8), kv=scaling("longrope", None, 512, attn_factor=1.05), **PHI3)
-model("phi3-factors-without-type", "phi3", more=long_factors(8), **PHI3)
+model("phi3-factors-without-type", "phi3", ctx=1024, more=long_factors(8), **PHI3)
 PHIMOE = dict(E=96, F=44, norm_bias=True, bias="qkvo", head_bias=True)
 model("phimoe", "phimoe", moe={}, kv=mixture(8, 2), **PHIMOE)
 model("phimoe-longrope", "phimoe", ctx=1024, moe={"n": 5}, more=long_factors(8),
