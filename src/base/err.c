@@ -24,15 +24,17 @@ int err_nomem(struct err *e, const char *what, unsigned long long n) {
 
 int err_in(struct err *e, const char *fmt, ...) {
     if (!e) return ERR_INTERNAL;
-    char was[sizeof e->msg], prefix[256];
-    memcpy(was, e->msg, sizeof was);
+    char prefix[256];
     va_list args;
     va_start(args, fmt);
-    (void)vsnprintf(prefix, sizeof prefix, fmt, args);
+    (void)vsnprintf(prefix, sizeof prefix - 2, fmt, args);
     va_end(args);
-    size_t n = strlen(prefix);
+    strcat(prefix, ": ");
+    size_t n = strlen(prefix), kept = strlen(e->msg);
+    if (kept > sizeof e->msg - 1 - n) kept = sizeof e->msg - 1 - n;
+    memmove(e->msg + n, e->msg, kept);
     memcpy(e->msg, prefix, n);
-    (void)snprintf(e->msg + n, sizeof e->msg - n, ": %s", was);
+    e->msg[n + kept] = 0;
     return e->code;
 }
 

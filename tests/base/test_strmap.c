@@ -1,0 +1,101 @@
+/* test_strmap.c: the map from strings to numbers, against a plain list. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/rng.h"
+#include "base/strmap.h"
+
+static void first_value_stays(void **state) {
+    (void)state;
+    struct strmap m = {0};
+    uint32_t v = 99;
+    assert_false(strmap_get(&m, SLICE("a"), &v));
+    assert_int_equal(v, 99);
+    assert_int_equal(strmap_put(&m, SLICE("a"), 1), 1);
+    assert_int_equal(strmap_put(&m, SLICE("a"), 2), 0);
+    assert_true(strmap_get(&m, SLICE("a"), &v));
+    assert_int_equal(v, 1);
+    assert_false(strmap_get(&m, SLICE(""), &v));
+    assert_int_equal(strmap_put(&m, (struct slice){NULL, 0}, 7), 1); /* the empty string, however it is given */
+    assert_int_equal(strmap_put(&m, SLICE(""), 8), 0);
+    assert_true(strmap_get(&m, (struct slice){NULL, 0}, &v));
+    assert_int_equal(v, 7);
+    assert_int_equal(strmap_put(&m, (struct slice){"a\0b", 3}, 3), 1); /* NUL is a byte like any other */
+    assert_false(strmap_get(&m, (struct slice){"a\0c", 3}, &v));
+    assert_int_equal(m.count, 3);
+    strmap_free(&m);
+    assert_int_equal(m.count, 0);
+    strmap_free(&m);
+}
+
+enum { KEYS = 3000, TRIES = 6000 };
+
+static void agrees_with_a_list(void **state) {
+    (void)state;
+    static char text[KEYS][12];
+    static int64_t list[KEYS];
+    struct strmap m = {0};
+    struct rng r = rng_new(3, 4);
+    size_t count = 0;
+    for (int i = 0; i < KEYS; i++) {
+        (void)snprintf(text[i], sizeof text[i], "k%d", i);
+        list[i] = -1;
+    }
+    for (int i = 0; i < TRIES; i++) {
+        uint32_t k = rng_below(&r, KEYS), v = rng_u32(&r);
+        int put = strmap_put(&m, slice_of(text[k]), v);
+        assert_int_equal(put, list[k] < 0);
+        if (put) list[k] = v, count++;
+        assert_int_equal(m.count, count);
+        assert_true(m.count * 2 <= m.cap);
+    }
+    for (int i = 0; i < KEYS; i++) {
+        uint32_t v = 0;
+        assert_int_equal(strmap_get(&m, slice_of(text[i]), &v), list[i] >= 0);
+        if (list[i] >= 0) assert_int_equal(v, list[i]);
+    }
+    assert_true(count > KEYS / 2 && count < KEYS);
+    strmap_free(&m);
+}
+
+static void out_of_memory(void **state) {
+    (void)state;
+    static char text[200][8];
+    int64_t before = mem_live();
+    for (int64_t n = 1;; n++) {
+        struct strmap m = {0};
+        int put = 1, filled = 0;
+        mem_fail_after(n);
+        for (int i = 0; i < 200 && put == 1; i++) {
+            (void)snprintf(text[i], sizeof text[i], "%d", i);
+            put = strmap_put(&m, slice_of(text[i]), (uint32_t)i);
+            filled += put == 1;
+        }
+        bool failed = mem_has_failed();
+        mem_fail_after(0);
+        assert_int_equal(put, failed ? -1 : 1);
+        for (int i = 0; i < filled; i++) { /* what is in stays in */
+            uint32_t v;
+            assert_true(strmap_get(&m, slice_of(text[i]), &v) && v == (uint32_t)i);
+        }
+        strmap_free(&m);
+        assert_int_equal(mem_live(), before);
+        if (!failed) break;
+        assert_true(n < 10);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(first_value_stays),
+        cmocka_unit_test(agrees_with_a_list),
+        cmocka_unit_test(out_of_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
