@@ -54,10 +54,11 @@ struct norm {
 };
 val op_norm(struct graph *g, val x, struct norm n);
 
-/* out[i] = W[i] norm(x) + b[i], for up to LINEAR_MAX matrices that share their input, in one pass. */
+/* out[i] = s[i] W[i] norm(x) + b[i], for up to LINEAR_MAX matrices that share their input, in one pass. */
 enum { LINEAR_MAX = 4 };
 struct linear {
     const struct tensor *w, *b; /* w: ne = {width of x, width of out}; b NULL: none */
+    const struct tensor *s;     /* one number that multiplies W x, before b (NVFP4's second scale); NULL: 1 */
 };
 void op_linears(struct graph *g, val x, const struct norm *n, const struct linear *w, int count, val *out);
 val op_linear(struct graph *g, val x, const struct norm *n, struct linear w);
@@ -129,6 +130,7 @@ struct moe {
     /* {n_in, n_ff, n_expert} and {n_ff, n_out, n_expert}. gate NULL: down(act(up)). up NULL: gate holds both halves, gate's
      * first. Biases {n, n_expert} or NULL. */
     const struct tensor *gate, *up, *down, *gate_b, *up_b, *down_b;
+    const struct tensor *gate_s, *up_s, *down_s; /* [n_expert] numbers that multiply an expert's products, before biases; NULL: 1 */
 };
 val op_moe(struct graph *g, val x, val router, struct moe m);
 

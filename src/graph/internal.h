@@ -124,7 +124,7 @@ struct norm_args { /* struct norm with its vectors resolved */
 void norm_resolve(struct graph *g, struct node *n, struct norm_args *a, const struct norm *norm, int width);
 void norm_row(const struct norm_args *a, const float *x, float *out, int width);
 
-/* y[r][c] = add[r][c] + scale * (W[c] . x[r] + bias[c]) for the columns [from, to) of a worker. A row of W is decoded once
+/* y[r][c] = add[r][c] + scale * (w_scale * W[c] . x[r] + bias[c]) for the columns [from, to) of a worker. A row of W is decoded once
  * and multiplied with every row of x. scratch: W's row length. */
 struct product {
     enum dtype type;
@@ -139,7 +139,7 @@ struct product {
     size_t ldy;
     const float *add;         /* NULL: none; add + r * ldadd */
     size_t ldadd;
-    float scale;
+    float w_scale, scale;
     int rows;
 };
 void product_run(const struct kernels *k, const struct product *p, int from, int to, float *scratch);

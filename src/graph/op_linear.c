@@ -17,6 +17,7 @@ static const float *weight_row(const struct kernels *k, const struct product *p,
 }
 
 static void put(const struct product *p, int r, int c, float v) {
+    v *= p->w_scale;
     if (p->bias) v += p->bias[c];
     v *= p->scale;
     if (p->add) v += p->add[(size_t)r * p->ldadd + (size_t)c];
@@ -46,6 +47,7 @@ struct linear_args {
     int count;
     const struct tensor *w[LINEAR_MAX];
     const float *b[LINEAR_MAX];
+    float s[LINEAR_MAX];
     float scale;
     bool add; /* in[1] is added */
 };
@@ -91,6 +93,7 @@ static void linear_run(const struct run *r, const struct node *n, int phase, int
         p.w = a->w[i]->data;
         p.row_bytes = tensor_row_bytes(a->w[i]);
         p.bias = a->b[i];
+        p.w_scale = a->s[i];
         p.y0 = value_row(r, n->out[i], 0);
         p.ldy = value_stride(r->g, n->out[i]);
         if (a->add) {
@@ -133,6 +136,8 @@ static struct node *linear_node(struct graph *g, val x, const struct norm *norm,
         a->w[i] = w[i].w;
         node_weight(n, w[i].w);
         a->b[i] = node_floats(g, n, w[i].b, w[i].w->ne[1]);
+        const float *scale = node_floats(g, n, w[i].s, 1);
+        a->s[i] = scale ? *scale : 1;
         out[i] = node_output(g, n, rows_of(g, x), (int)w[i].w->ne[1]);
     }
     return n;
@@ -164,7 +169,7 @@ static void heads_run(const struct run *r, const struct node *n, int phase, int 
     (void)phase;
     int columns = (int)w->ne[1], from, to;
     share(columns * (int)w->ne[2], 1, worker, r->workers, &from, &to);
-    struct product p = {.type = w->type, .row_bytes = tensor_row_bytes(w), .n_in = (size_t)w->ne[0], .scale = 1, .rows = run_rows(r, n->in[0])};
+    struct product p = {.type = w->type, .row_bytes = tensor_row_bytes(w), .n_in = (size_t)w->ne[0], .w_scale = 1, .scale = 1, .rows = run_rows(r, n->in[0])};
     p.ldx = value_stride(r->g, n->in[0]);
     p.ldy = value_stride(r->g, n->out[0]);
     while (from < to) {

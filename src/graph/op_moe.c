@@ -11,7 +11,7 @@
 
 struct moe_args {
     struct moe m;
-    const float *select_bias, *gate_b, *up_b, *down_b;
+    const float *select_bias, *gate_b, *up_b, *down_b, *gate_s, *up_s, *down_s;
     int n_in, n_ff, n_out;
     bool halves; /* gate holds gate and up */
 };
@@ -85,12 +85,12 @@ static void choose(const struct run *r, const struct moe_args *a, const float *l
 }
 
 /* Multiplies the rows that chose expert e by its matrix in t, columns [from, to); x and y are chosen per place. */
-static void expert_product(const struct run *r, const struct node *n, const struct moe_args *a, const struct tensor *t, const float *bias, int e, int part,
+static void expert_product(const struct run *r, const struct node *n, const struct moe_args *a, const struct tensor *t, const float *bias, const float *scale, int e, int part,
                            int from, int to, float *scratch) {
     int rows = run_rows(r, n->in[0]);
     const float *x[64];
     float *y[64];
-    struct product p = {.type = t->type, .row_bytes = tensor_row_bytes(t), .n_in = (size_t)t->ne[0], .scale = 1, .x = x, .y = y};
+    struct product p = {.type = t->type, .row_bytes = tensor_row_bytes(t), .n_in = (size_t)t->ne[0], .w_scale = scale ? scale[e] : 1, .scale = 1, .x = x, .y = y};
     p.w = (const char *)t->data + (size_t)e * (size_t)t->ne[1] * p.row_bytes;
     if (bias) p.bias = bias + (size_t)e * (size_t)t->ne[1];
     for (int row = 0; row <= rows; row++) {
@@ -121,16 +121,16 @@ static void feed_forward(const struct run *r, const struct node *n, const struct
         if (!expert_used(r, a, rows, e)) continue;
         if (phase == 2) {
             share(a->n_out, 8, worker, r->workers, &from, &to);
-            expert_product(r, n, a, a->m.down, a->down_b, e, 2, from, to, scratch);
+            expert_product(r, n, a, a->m.down, a->down_b, a->down_s, e, 2, from, to, scratch);
             continue;
         }
         if (a->m.gate) { /* with halves, gate's columns run on into up's: y of place.gate is 2 * n_ff wide */
             share((int)a->m.gate->ne[1], 8, worker, r->workers, &from, &to);
-            expert_product(r, n, a, a->m.gate, a->gate_b, e, 0, from, to, scratch);
+            expert_product(r, n, a, a->m.gate, a->gate_b, a->gate_s, e, 0, from, to, scratch);
         }
         if (!a->halves) {
             share(a->n_ff, 8, worker, r->workers, &from, &to);
-            expert_product(r, n, a, a->m.up, a->up_b, e, a->m.gate ? 1 : 0, from, to, scratch);
+            expert_product(r, n, a, a->m.up, a->up_b, a->up_s, e, a->m.gate ? 1 : 0, from, to, scratch);
         }
     }
 }
@@ -215,6 +215,9 @@ val op_moe(struct graph *g, val x, val router, struct moe m) {
     a->gate_b = node_floats(g, n, m.gate_b, (int64_t)m.n_expert * (a->halves ? 2 * n_ff : n_ff));
     a->up_b = node_floats(g, n, m.up_b, (int64_t)m.n_expert * n_ff);
     a->down_b = node_floats(g, n, m.down_b, (int64_t)m.n_expert * a->n_out);
+    a->gate_s = node_floats(g, n, m.gate_s, m.n_expert);
+    a->up_s = node_floats(g, n, m.up_s, m.n_expert);
+    a->down_s = node_floats(g, n, m.down_s, m.n_expert);
     node_input(g, n, x);
     node_input(g, n, router);
     return node_output(g, n, rows_of(g, x), a->n_out);

@@ -27,6 +27,7 @@ struct decoder_style {
     enum gating gating;      /* of experts, unless the file says */
     bool expert_norm;        /* chosen weights are normalised, unless the file says */
     bool no_ffn;             /* a layer may be a mixer alone */
+    bool ffn_scales;         /* ffn_*.scale multiply the feed-forward network's products */
     bool embed_norm;         /* embeddings are normalised by token_embd_norm */
 };
 

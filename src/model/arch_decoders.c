@@ -130,12 +130,12 @@ static void restyle_sections(const struct model *m, struct decoder_style *s) {
 
 #define ROW(id, gguf_name, models, ...) const struct arch arch_##id = {.name = gguf_name, .description = models, .style = __VA_ARGS__}
 
-ROW(llama, "llama", "Llama 1-3, Mistral, Mixtral and the many models of their shape", {RMS_NORM, .rope = ROPE_NORM, SWIGLU, PRE, SOFTMAX_EXPERTS});
-ROW(mistral3, "mistral3", "Mistral 3, Ministral 3", {RMS_NORM, .rope = ROPE_NORM, SWIGLU, PRE, SOFTMAX_EXPERTS}, .read = read_mistral3);
+ROW(llama, "llama", "Llama 1-3, Mistral, Mixtral and the many models of their shape", {.ffn_scales = true, RMS_NORM, .rope = ROPE_NORM, SWIGLU, PRE, SOFTMAX_EXPERTS});
+ROW(mistral3, "mistral3", "Mistral 3, Ministral 3", {.ffn_scales = true, RMS_NORM, .rope = ROPE_NORM, SWIGLU, PRE, SOFTMAX_EXPERTS}, .read = read_mistral3);
 ROW(qwen2, "qwen2", "Qwen 2, Qwen 2.5", {RMS_NORM, .rope = ROPE_NEOX, SWIGLU, PRE});
 ROW(qwen2moe, "qwen2moe", "Qwen 1.5 MoE, Qwen 2 MoE", {RMS_NORM, .rope = ROPE_NEOX, SWIGLU, PRE, .gating = GATE_SOFTMAX});
-ROW(qwen3, "qwen3", "Qwen 3", {RMS_NORM, .rope = ROPE_NEOX, SWIGLU, PRE, .qk_norm = QK_NORM});
-ROW(qwen3moe, "qwen3moe", "Qwen 3 MoE", {RMS_NORM, .rope = ROPE_NEOX, SWIGLU, PRE, .qk_norm = QK_NORM, SOFTMAX_EXPERTS});
+ROW(qwen3, "qwen3", "Qwen 3", {.ffn_scales = true, RMS_NORM, .rope = ROPE_NEOX, SWIGLU, PRE, .qk_norm = QK_NORM});
+ROW(qwen3moe, "qwen3moe", "Qwen 3 MoE", {.ffn_scales = true, RMS_NORM, .rope = ROPE_NEOX, SWIGLU, PRE, .qk_norm = QK_NORM, SOFTMAX_EXPERTS});
 ROW(gemma, "gemma", "Gemma", {RMS_NORM, .rope = ROPE_NEOX, .act = ACT_GELU, .gated = true, PRE}, .read = read_gemma);
 ROW(gemma2, "gemma2", "Gemma 2",
     {RMS_NORM, .rope = ROPE_NEOX, .act = ACT_GELU, .gated = true, PRE, .attn_post = "post_attention_norm", .ffn_post = "post_ffw_norm"}, .read = read_gemma2);
@@ -162,7 +162,7 @@ ROW(granitemoe, "granitemoe", "Granite 3 MoE", {RMS_NORM, .rope = ROPE_NORM, SWI
 ROW(command_r, "command-r", "Command R",
     {LAYER_NORM, .rope = ROPE_NORM, SWIGLU, .attn_norm = "attn_norm", .ffn_norm = "attn_norm", .parallel = true, .qk_norm = QK_NORM_IF_PRESENT});
 ROW(cohere2, "cohere2", "Command R7B, Command A",
-    {LAYER_NORM, .rope = ROPE_NORM, SWIGLU, .attn_norm = "attn_norm", .ffn_norm = "attn_norm", .parallel = true}, .read = read_turned_windows);
+    {.ffn_scales = true, LAYER_NORM, .rope = ROPE_NORM, SWIGLU, .attn_norm = "attn_norm", .ffn_norm = "attn_norm", .parallel = true}, .read = read_turned_windows);
 ROW(smollm3, "smollm3", "SmolLM 3", {RMS_NORM, .rope = ROPE_NORM, SWIGLU, PRE}, .read = read_smollm3);
 ROW(glm4, "glm4", "GLM 4",
     {RMS_NORM, .rope = ROPE_NORM, SWIGLU, PRE, .attn_post = "post_attention_norm", .ffn_post = "post_ffw_norm"}, .restyle = restyle_sections);

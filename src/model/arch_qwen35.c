@@ -37,7 +37,7 @@ static val mix_delta(struct build *b, val x, const struct norm *norm) {
     int keys = d.n_k * d.key_size;
     char name[64];
     val part[4];
-    op_linears(b->g, x, norm, (struct linear[]){linear_of(b, "attn_qkv"), linear_of(b, "attn_gate"), linear_of(b, "ssm_beta"), {weight(b, "ssm_alpha"), NULL}}, 4, part);
+    op_linears(b->g, x, norm, (struct linear[]){linear_of(b, "attn_qkv"), linear_of(b, "attn_gate"), linear_of(b, "ssm_beta"), linear_of(b, "ssm_alpha")}, 4, part);
     val beta = op_act(b->g, part[2], ACT_SIGMOID);
     (void)snprintf(name, sizeof name, "blk.%d.ssm_dt.bias", b->il);
     val step = op_act(b->g, op_add_tensor(b->g, part[3], tensor_need(b, name)), ACT_SOFTPLUS);
@@ -58,7 +58,7 @@ static val mix_qwen35(struct build *b, val x, const struct norm *norm) {
 
 #define STYLE                                                                                                                                      \
     {.norm = NORM_RMS, .rope = ROPE_NEOX, .act = ACT_SILU, .gated = true, .attn_norm = "attn_norm", .ffn_norm = "post_attention_norm", .qk_norm = QK_NORM, \
-     .gating = GATE_SOFTMAX, .expert_norm = true}
+     .gating = GATE_SOFTMAX, .expert_norm = true, .ffn_scales = true}
 
 const struct arch arch_qwen35 = {.name = "qwen35", .description = "Qwen 3.5", .style = STYLE, .read = read_qwen35, .mix = mix_qwen35};
 const struct arch arch_qwen35moe = {.name = "qwen35moe", .description = "Qwen 3.5 MoE", .style = STYLE, .read = read_qwen35, .mix = mix_qwen35};

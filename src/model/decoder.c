@@ -36,7 +36,19 @@ const struct tensor *bias_if(const struct build *b, const char *name) {
     return tensor_if(b, in_layer(b, full, name, "bias"));
 }
 
-struct linear linear_of(struct build *b, const char *name) { return (struct linear){weight(b, name), bias_if(b, name)}; }
+static const struct tensor *scale_if(const struct build *b, const char *name) {
+    char full[128];
+    return tensor_if(b, in_layer(b, full, name, "scale"));
+}
+
+struct linear linear_of(struct build *b, const char *name) { return (struct linear){weight(b, name), bias_if(b, name), scale_if(b, name)}; }
+
+/* In feed-forward networks the scale multiplies the bias too, and only some architectures' files mean it (style->ffn_scales). */
+static struct linear ffn_linear(struct build *b, const char *name) { return (struct linear){weight(b, name), bias_if(b, name), NULL}; }
+static val ffn_scaled(struct build *b, val x, const char *name) {
+    const struct tensor *s = b->style->ffn_scales ? scale_if(b, name) : NULL;
+    return s ? op_mul_tensor(b->g, x, s) : x;
+}
 
 struct norm norm_of(struct build *b, const char *name) {
     return (struct norm){.kind = b->style->norm, .eps = b->hp->norm_eps, .weight = weight(b, name), .bias = bias_if(b, name)};
@@ -165,17 +177,17 @@ static val dense(struct build *b, val x, const struct norm *norm, const char *su
     (void)snprintf(down, sizeof down, "ffn_down%s", suffix);
     val h;
     if (!b->style->gated) {
-        h = op_act(b->g, op_linear(b->g, x, norm, linear_of(b, up)), b->style->act);
+        h = op_act(b->g, ffn_scaled(b, op_linear(b->g, x, norm, ffn_linear(b, up)), up), b->style->act);
     } else if (weight_if(b, gate)) {
         val part[2];
-        op_linears(b->g, x, norm, (struct linear[]){linear_of(b, gate), linear_of(b, up)}, 2, part);
-        h = op_glu(b->g, part[0], part[1], b->style->act);
+        op_linears(b->g, x, norm, (struct linear[]){ffn_linear(b, gate), ffn_linear(b, up)}, 2, part);
+        h = op_glu(b->g, ffn_scaled(b, part[0], gate), ffn_scaled(b, part[1], up), b->style->act);
     } else {
-        val both = op_linear(b->g, x, norm, linear_of(b, up));
+        val both = ffn_scaled(b, op_linear(b->g, x, norm, ffn_linear(b, up)), up);
         int n = graph_width(b->g, both) / 2;
         h = op_glu(b->g, op_slice(b->g, both, 0, n), op_slice(b->g, both, n, n), b->style->act);
     }
-    return op_linear(b->g, h, NULL, linear_of(b, down));
+    return ffn_scaled(b, op_linear(b->g, h, NULL, ffn_linear(b, down)), down);
 }
 
 static val experts(struct build *b, val x) {
@@ -192,6 +204,11 @@ static val experts(struct build *b, val x) {
         .up = together ? NULL : weight(b, "ffn_up_exps"), .down = weight(b, "ffn_down_exps"),
         .gate_b = bias_if(b, together ? "ffn_gate_up_exps" : "ffn_gate_exps"), .up_b = bias_if(b, "ffn_up_exps"), .down_b = bias_if(b, "ffn_down_exps"),
     };
+    if (b->style->ffn_scales) {
+        m.up_s = scale_if(b, "ffn_up_exps");
+        m.gate_s = together ? m.up_s : scale_if(b, "ffn_gate_exps");
+        m.down_s = scale_if(b, "ffn_down_exps");
+    }
     return op_moe(b->g, x, op_linear(b->g, x, NULL, linear_of(b, "ffn_gate_inp")), m);
 }
 
@@ -202,7 +219,7 @@ static val feed_forward(struct build *b, val x, const struct norm *norm) {
     val shared = dense(b, in, NULL, "_shexp");
     if (weight_if(b, "ffn_gate_inp_shexp")) {
         const struct tensor *w = weight(b, "ffn_gate_inp_shexp"); /* {n_embd} or {n_embd, 1} */
-        shared = op_gate_heads(b->g, shared, op_linear(b->g, in, NULL, (struct linear){w, NULL}), ACT_SIGMOID);
+        shared = op_gate_heads(b->g, shared, op_linear(b->g, in, NULL, (struct linear){.w = w}), ACT_SIGMOID);
     }
     return op_add(b->g, out, shared);
 }
@@ -253,7 +270,7 @@ val decoder_forward(struct build *b) {
     if (!last && !b->style->embed_norm) last = tensor_if(b, "token_embd_norm.weight"); /* LFM 2 calls it so */
     struct norm n = {.kind = b->style->norm, .eps = hp->norm_eps, .weight = last ? last : tensor_need(b, "output_norm.weight"), .bias = tensor_if(b, "output_norm.bias")};
     const struct tensor *head = tensor_if(b, "output.weight");
-    struct linear out = {head ? head : tensor_need(b, "token_embd.weight"), tensor_if(b, "output.bias")};
+    struct linear out = {head ? head : tensor_need(b, "token_embd.weight"), tensor_if(b, "output.bias"), tensor_if(b, "output.scale")};
     val logits = op_linear(b->g, op_rows(b->g, x), &n, out);
     if (hp->logit_scale > 0 || hp->logit_scale < 0) logits = op_scale(b->g, logits, hp->logit_scale);
     if (hp->final_softcap > 0) logits = op_softcap(b->g, logits, hp->final_softcap);

@@ -51,7 +51,9 @@ void model_close(struct model *m) {
 /* Tensors that are no weights of the forward pass, or of which only one list is used. */
 static bool may_be_unused(const struct model *m, const struct tensor *t) {
     unsigned layer = 0;
+    size_t n = strlen(t->name);
     if (strncmp(t->name, "rope_", 5) == 0 || strstr(t->name, ".rope_freqs.")) return true;
+    if (n > 12 && strcmp(t->name + n - 12, ".input_scale") == 0) return true; /* for engines that quantise activations to NVFP4 */
     return sscanf(t->name, "blk.%u.", &layer) == 1 && layer >= m->hp.n_layer; /* layers that predict further tokens */
 }
 
