@@ -88,6 +88,7 @@ static int run(int argc, char **argv, struct err *e) {
         return code;
     }
     struct session s = {0};
+    if (!o.model.n_ctx) o.model.n_ctx = n > 0 ? n : 1; /* as small as it can be: LongRoPE chooses its factors by it */
     code = session_open(&s, &o.model, "f32", 64, e);
     FILE *f = code ? NULL : fopen(o.out, "wb");
     if (code == 0 && !f) code = err_set(e, ERR_IO, "%s: cannot create: %s", o.out, strerror(errno));

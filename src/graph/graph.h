@@ -72,6 +72,7 @@ val op_mul(struct graph *g, val a, val b);
 val op_scale(struct graph *g, val x, float s);
 val op_add_tensor(struct graph *g, val x, const struct tensor *t);     /* x + t; t is broadcast over rows, and over groups of its length */
 val op_mul_tensor(struct graph *g, val x, const struct tensor *t);
+val op_div_tensor(struct graph *g, val x, const struct tensor *t);
 val op_softcap(struct graph *g, val x, float cap);                     /* cap * tanh(x / cap) */
 val op_clamp(struct graph *g, val x, float limit);                     /* to [-limit, limit] */
 /* Head by head, columns of a and then of b: [H * wa], [H * wb] -> [H * (wa + wb)]. b_heads 1: b's one head for every head of a. */
@@ -94,6 +95,7 @@ struct rope {
     float attn_factor;          /* multiplies cosines and sines */
     float beta_fast, beta_slow; /* YaRN */
     int n_ctx_orig;             /* YaRN */
+    bool ramp_exact;            /* YaRN's ramp ends where computed, not at whole pairs (gpt-oss) */
     const struct tensor *factors; /* divisors of each frequency (Llama 3, LongRoPE); NULL: none */
     int sections[4];            /* multi-dimensional: pairs per dimension; all 0: one dimension */
     bool interleaved;           /* dimensions taken in turn (Qwen3.5) rather than in runs */

@@ -35,7 +35,7 @@ void glu_row(enum act act, const float *gate, const float *up, float *out, int n
     }
 }
 
-enum element { E_ADD, E_MUL, E_SCALE, E_ADD_TENSOR, E_MUL_TENSOR, E_SOFTCAP, E_CLAMP, E_ACT, E_GLU, E_GATE_HEADS, E_TEMPERATURE, E_JOIN, E_PICK };
+enum element { E_ADD, E_MUL, E_SCALE, E_ADD_TENSOR, E_MUL_TENSOR, E_DIV_TENSOR, E_SOFTCAP, E_CLAMP, E_ACT, E_GLU, E_GATE_HEADS, E_TEMPERATURE, E_JOIN, E_PICK };
 
 struct element_args {
     enum element what;
@@ -61,6 +61,7 @@ static void element_row(const struct element_args *e, const float *x, const floa
     case E_SCALE: for (int i = 0; i < n; i++) out[i] = x[i] * e->a; break;
     case E_ADD_TENSOR: for (int i = 0; i < n; i++) out[i] = x[i] + e->t[i % e->length]; break;
     case E_MUL_TENSOR: for (int i = 0; i < n; i++) out[i] = x[i] * e->t[i % e->length]; break;
+    case E_DIV_TENSOR: for (int i = 0; i < n; i++) out[i] = x[i] / e->t[i % e->length]; break;
     case E_SOFTCAP: for (int i = 0; i < n; i++) out[i] = e->a * tanhf(x[i] / e->a); break;
     case E_CLAMP: for (int i = 0; i < n; i++) out[i] = x[i] > e->a ? e->a : x[i] < -e->a ? -e->a : x[i]; break;
     case E_ACT: for (int i = 0; i < n; i++) out[i] = act_one(e->act, x[i]); break;
@@ -119,6 +120,7 @@ val op_clamp(struct graph *g, val x, float limit) { return record(g, x, NO_VAL, 
 val op_act(struct graph *g, val x, enum act act) { return record(g, x, NO_VAL, (struct element_args){.what = E_ACT, .act = act}, NULL, graph_width(g, x)); }
 val op_add_tensor(struct graph *g, val x, const struct tensor *t) { return record(g, x, NO_VAL, (struct element_args){.what = E_ADD_TENSOR}, t, graph_width(g, x)); }
 val op_mul_tensor(struct graph *g, val x, const struct tensor *t) { return record(g, x, NO_VAL, (struct element_args){.what = E_MUL_TENSOR}, t, graph_width(g, x)); }
+val op_div_tensor(struct graph *g, val x, const struct tensor *t) { return record(g, x, NO_VAL, (struct element_args){.what = E_DIV_TENSOR}, t, graph_width(g, x)); }
 
 val op_temperature(struct graph *g, val x, float scale, float length) {
     if (!(length > 0)) graph_fail(g, ERR_FORMAT, "attention temperature: its length is %g", (double)length);

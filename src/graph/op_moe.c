@@ -35,7 +35,8 @@ static int best(const float *score, const bool *taken, int n) {
     return b;
 }
 
-/* Bars the experts outside the n_group_used groups whose two best scores have the greatest sums (DeepSeek-V3). */
+/* Bars the experts outside the n_group_used best groups. A group is ranked by its best expert (DeepSeek-V2), or with
+ * sigmoid gating by the sum of its two best (DeepSeek-V3). */
 static void narrow(const struct moe_args *a, const float *score, bool *taken) {
     int size = a->m.n_expert / a->m.n_group;
     float group[a->m.n_group];
@@ -46,7 +47,7 @@ static void narrow(const struct moe_args *a, const float *score, bool *taken) {
             if (score[e] > first) second = first, first = score[e];
             else if (score[e] > second) second = score[e];
         }
-        group[i] = first + (size > 1 ? second : 0);
+        group[i] = first + (size > 1 && a->m.gating == GATE_SIGMOID ? second : 0);
         kept[i] = false;
     }
     for (int i = 0; i < a->m.n_group_used; i++) kept[best(group, kept, a->m.n_group)] = true;

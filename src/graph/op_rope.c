@@ -25,8 +25,10 @@ static void fill_frequencies(const struct rope *r, const float *factors, struct 
     double low = 0, high = 0;
     t->magnitude = r->attn_factor;
     if (r->ext_factor > 0 || r->ext_factor < 0) {
-        low = fmax(0, floor(yarn_pair(r, (double)r->beta_fast)));
-        high = fmin(r->n_rot - 1, ceil(yarn_pair(r, (double)r->beta_slow)));
+        low = yarn_pair(r, (double)r->beta_fast);
+        high = yarn_pair(r, (double)r->beta_slow);
+        low = fmax(0, r->ramp_exact ? low : floor(low));
+        high = fmin(r->n_rot - 1, r->ramp_exact ? high : ceil(high));
         t->magnitude = (float)((double)r->attn_factor * (1 + 0.1 * log(1 / (double)r->freq_scale)));
     }
     for (int i = 0; i < t->pairs; i++) {

@@ -28,6 +28,7 @@ struct decoder_style {
     bool expert_norm;        /* chosen weights are normalised, unless the file says */
     bool no_ffn;             /* a layer may be a mixer alone */
     bool ffn_scales;         /* ffn_*.scale multiply the feed-forward network's products */
+    bool no_output_bias;     /* attn_output.bias is no part of the model, though a file may have one */
     bool embed_norm;         /* embeddings are normalised by token_embd_norm */
 };
 

@@ -78,7 +78,7 @@ static int read_minicpm(struct hparams_reader *r, struct hparams *hp, struct err
     (void)r, (void)e;
     if (!(hp->embedding_scale > 0)) hp->embedding_scale = 12;
     if (!(hp->residual_scale > 0)) hp->residual_scale = 1.4f / sqrtf((float)hp->n_layer);
-    hp->logit_scale = hp->logit_scale > 0 ? 1 / hp->logit_scale : (float)hp->n_embd / 256;
+    hp->logit_scale = hp->logit_scale > 0 ? 1 / hp->logit_scale : 256 / (float)hp->n_embd;
     return 0;
 }
 
@@ -97,7 +97,10 @@ static int read_hunyuan(struct hparams_reader *r, struct hparams *hp, struct err
     return code;
 }
 
-static int read_gpt_oss(struct hparams_reader *r, struct hparams *hp, struct err *e) { return hp_windows(r, hp, 2, e); }
+static int read_gpt_oss(struct hparams_reader *r, struct hparams *hp, struct err *e) {
+    hp->yarn_ramp_exact = true;
+    return hp_windows(r, hp, 2, e);
+}
 
 static int read_phi3(struct hparams_reader *r, struct hparams *hp, struct err *e) { return hp_windows(r, hp, 0, e); }
 
@@ -174,8 +177,8 @@ ROW(nemotron, "nemotron", "Nemotron 3, Minitron", {LAYER_NORM, .rope = ROPE_NEOX
 ROW(gpt_oss, "gpt-oss", "gpt-oss",
     {RMS_NORM, .rope = ROPE_NEOX, .act = ACT_SWIGLU_OAI, .gated = true, .attn_norm = "attn_norm", .ffn_norm = "post_attention_norm", .gating = GATE_SOFTMAX_TOP},
     .read = read_gpt_oss);
-ROW(ernie4_5, "ernie4_5", "ERNIE 4.5", {RMS_NORM, .rope = ROPE_NORM, SWIGLU, PRE}, .restyle = restyle_sections);
-ROW(ernie4_5_moe, "ernie4_5-moe", "ERNIE 4.5 MoE", {RMS_NORM, .rope = ROPE_NORM, SWIGLU, PRE, SOFTMAX_EXPERTS});
+ROW(ernie4_5, "ernie4_5", "ERNIE 4.5", {.no_output_bias = true, RMS_NORM, .rope = ROPE_NORM, SWIGLU, PRE}, .restyle = restyle_sections);
+ROW(ernie4_5_moe, "ernie4_5-moe", "ERNIE 4.5 MoE", {.no_output_bias = true, RMS_NORM, .rope = ROPE_NORM, SWIGLU, PRE, SOFTMAX_EXPERTS});
 ROW(hunyuan_dense, "hunyuan-dense", "Hunyuan dense", {RMS_NORM, .rope = ROPE_NEOX, SWIGLU, PRE, .qk_norm = QK_NORM_AFTER_ROPE}, .read = read_hunyuan);
 ROW(seed_oss, "seed_oss", "Seed-OSS", {RMS_NORM, .rope = ROPE_NEOX, SWIGLU, .attn_norm = "attn_norm", .ffn_norm = "post_attention_norm"});
 ROW(arcee, "arcee", "Arcee AFM", {RMS_NORM, .rope = ROPE_NORM, .act = ACT_RELU2, PRE});

@@ -3,7 +3,7 @@
 
 static int read_lfm2(struct hparams_reader *r, struct hparams *hp, struct err *e) {
     for (uint32_t il = 0; il < hp->n_layer; il++) hp->layer[il].recurrent = hp->layer[il].n_head_kv == 0;
-    int code = hp_windows(r, hp, 1, e);
+    int code = hp_windows(r, hp, 0, e);
     return code ? code : hp_need_u32(r, "shortconv.l_cache", &hp->shortconv, e);
 }
 

@@ -70,7 +70,7 @@ static float yarn_magnitude(const struct build *b) {
 
 static const struct tensor *rope_factors(struct build *b) {
     const struct tensor *f = tensor_if(b, "rope_freqs.weight");
-    if (f || b->hp->rope_scaling != SCALE_LONGROPE) return f;
+    if (f) return f;
     /* both lists are read, one is used: the long one once sequences may pass what the model was first trained for */
     return tensor_if(b, b->n_ctx > (int)b->hp->n_ctx_orig ? "rope_factors_long.weight" : "rope_factors_short.weight");
 }
@@ -90,6 +90,7 @@ val rope_table(struct build *b, bool window_layer) {
         .n_ctx_orig = (int)hp->n_ctx_orig,
         .factors = scaled ? rope_factors(b) : NULL,
         .interleaved = hp->rope_interleaved,
+        .ramp_exact = hp->yarn_ramp_exact,
     };
     for (int i = 0; i < 4; i++) r.sections[i] = (int)hp->rope_sections[i];
     if (scaled && hp->rope_scaling == SCALE_YARN) {
@@ -130,8 +131,7 @@ static struct qkv_heads project(struct build *b, val x, const struct norm *norm)
 
 /* Norm of queries or keys: of each head when the weight is a head's (or one for each), of all together when it is the whole width's. */
 static val head_norm(struct build *b, val x, const char *name) {
-    const struct tensor *w = weight_if(b, name);
-    if (!w && b->style->qk_norm == QK_NORM_IF_PRESENT) return x;
+    if (b->style->qk_norm == QK_NORM_IF_PRESENT && !weight_if(b, "attn_q_norm")) return x; /* both or neither */
     struct norm n = norm_of(b, name);
     if (n.weight && (n.weight->n_dims > 1 || n.weight->ne[0] == (int64_t)b->hp->head_k)) n.group = (int)b->hp->head_k;
     return op_norm(b->g, x, n);
@@ -164,10 +164,18 @@ val attend(struct build *b, struct qkv_heads h) {
 }
 
 val mix_attention(struct build *b, val x, const struct norm *norm) {
-    return op_linear(b->g, attend(b, project(b, x, norm)), NULL, linear_of(b, "attn_output"));
+    struct linear out = linear_of(b, "attn_output");
+    if (b->style->no_output_bias) out.b = NULL;
+    return op_linear(b->g, attend(b, project(b, x, norm)), NULL, out);
 }
 
 /* ---- feed-forward networks ---- */
+
+/* Activation-aware quantisation (AWQ) moved these from the activations into ffn_down. */
+static const struct tensor *act_scales_if(const struct build *b) {
+    char full[128];
+    return tensor_if(b, in_layer(b, full, "ffn.act", "scales"));
+}
 
 /* down(act(gate) * up), where ffn_up may hold gate and up together. The names end in `suffix` ("" or "_shexp"). */
 static val dense(struct build *b, val x, const struct norm *norm, const char *suffix) {
@@ -178,6 +186,8 @@ static val dense(struct build *b, val x, const struct norm *norm, const char *su
     val h;
     if (!b->style->gated) {
         h = op_act(b->g, ffn_scaled(b, op_linear(b->g, x, norm, ffn_linear(b, up)), up), b->style->act);
+        const struct tensor *smoothed = act_scales_if(b);
+        if (smoothed) h = op_div_tensor(b->g, h, smoothed);
     } else if (weight_if(b, gate)) {
         val part[2];
         op_linears(b->g, x, norm, (struct linear[]){ffn_linear(b, gate), ffn_linear(b, up)}, 2, part);

@@ -35,7 +35,7 @@ struct hparams {
     bool rope_scale_window;      /* whether window layers are scaled too */
     float rope_attn_factor, yarn_log_mul, yarn_beta_fast, yarn_beta_slow, yarn_ext_factor;
     uint32_t rope_sections[4];
-    bool rope_interleaved;
+    bool rope_interleaved, yarn_ramp_exact;
     /* scales; 0 means none */
     float attn_scale, attn_softcap, final_softcap, logit_scale, residual_scale, embedding_scale, clamp_kqv, alibi;
     float attn_temperature_scale, attn_temperature_length;
