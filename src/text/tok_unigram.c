@@ -118,22 +118,25 @@ static bool normal_prefix(const struct unigram *u, struct slice text, size_t *us
 
 static int normalise(const struct unigram *u, struct slice text, struct buf *out, struct err *e) {
     struct slice space = u->escape ? SLICE(LOWER_BLOCK) : SLICE(" "), part;
-    bool after_space = u->merge_spaces, ok = true;
+    bool after_space = u->merge_spaces, started = false, ok = true;
     size_t used;
     out->len = 0;
     for (size_t i = 0; i < text.n && ok; i += used) {
         if (!normal_prefix(u, (struct slice){text.p + i, text.n - i}, &used, &part))
             return err_set(e, ERR_FORMAT, "tokenizer.ggml.precompiled_charsmap points outside itself");
+        if (!started && !(u->merge_spaces && slice_is(part, " "))) {
+            started = true;
+            ok = !u->prefix || buf_add(out, space.p, space.n);
+        }
         for (size_t k = 0; k < part.n && ok; k++) {
             bool is_space = part.p[k] == ' ';
             if (is_space && after_space) continue;
-            if (!out->len && u->prefix) ok = buf_add(out, space.p, space.n);
-            ok = ok && (is_space ? buf_add(out, space.p, space.n) : buf_char(out, part.p[k]));
+            ok = (is_space ? buf_add(out, space.p, space.n) : buf_char(out, part.p[k]));
             after_space = is_space && u->merge_spaces;
         }
     }
     while (u->merge_spaces && out->len >= space.n && !memcmp(out->data + out->len - space.n, space.p, space.n)) out->len -= space.n;
-    if (u->suffix && out->len) ok = ok && buf_add(out, space.p, space.n);
+    if (u->suffix && started) ok = ok && buf_add(out, space.p, space.n);
     return ok ? ERR_OK : err_nomem(e, "the normalised text", text.n);
 }
 

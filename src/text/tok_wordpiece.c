@@ -33,8 +33,9 @@ static int wordpiece_build(struct tokenizer *t, const struct tokenizer_spec *s, 
 
 /* ---- characters */
 
+/* Form feeds and the like are white space to Unicode, but BERT drops control characters before it looks. */
 static bool is_space(uint32_t c, utf8proc_category_t k) {
-    return (c >= '\t' && c <= '\r') || c == 0x85 || k == UTF8PROC_CATEGORY_ZS || k == UTF8PROC_CATEGORY_ZL || k == UTF8PROC_CATEGORY_ZP;
+    return c == '\t' || c == '\n' || c == '\r' || k == UTF8PROC_CATEGORY_ZS || k == UTF8PROC_CATEGORY_ZL || k == UTF8PROC_CATEGORY_ZP;
 }
 static bool is_dropped(uint32_t c, utf8proc_category_t k) {
     return c == 0 || c == 0xFFFD || k == UTF8PROC_CATEGORY_CC || k == UTF8PROC_CATEGORY_CF || k == UTF8PROC_CATEGORY_CO;

@@ -239,16 +239,129 @@ def main():
     sys.exit(wrong != 0)
 
 
+# ---- SentencePiece
+def corpus(folder):
+    path = os.path.join(folder, "corpus.txt")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(open(os.path.join(SHARED, "text/tiny_shakespeare.txt"), encoding="utf-8").read()[:300000])
+        for t in texts(2000, 99):
+            f.write("".join(c if c.isprintable() else " " for c in t) + "\n")
+    return path
+
+
+def fields(message):
+    """(number, value) of each field of a protobuf message: integers, or bytes."""
+    at = 0
+
+    def varint():
+        nonlocal at
+        v = shift = 0
+        while True:
+            v |= (message[at] & 127) << shift
+            shift += 7
+            at += 1
+            if message[at - 1] < 128:
+                return v
+    while at < len(message):
+        tag = varint()
+        size = {0: None, 1: 8, 2: -1, 5: 4}[tag & 7]
+        if size is None:
+            yield tag >> 3, varint()
+            continue
+        n = varint() if size < 0 else size
+        yield tag >> 3, message[at:at + n]
+        at += n
+
+
+def train(folder, kind, user_defined_symbols=(), **options):
+    """A small model: its processor and the GGUF file of it."""
+    prefix = os.path.join(folder, "trained")
+    sentencepiece.SentencePieceTrainer.train(input=corpus(folder), model_prefix=prefix, model_type=kind, vocab_size=1500, hard_vocab_limit=False,
+                                             max_sentence_length=20000, minloglevel=2, character_coverage=0.98,
+                                             user_defined_symbols=list(user_defined_symbols), **options)
+    sp = sentencepiece.SentencePieceProcessor(model_file=prefix + ".model")
+    normalizer = dict(fields(dict(fields(open(prefix + ".model", "rb").read()))[3]))
+    ids = range(sp.get_piece_size())
+    w = gguf.GGUFWriter(prefix + ".gguf", "llama")
+    w.add_tokenizer_model("t5" if kind == "unigram" else "llama")
+    w.add_token_list([sp.id_to_piece(i) for i in ids])
+    w.add_token_scores([sp.get_score(i) for i in ids])
+    w.add_token_types([2 if sp.is_unknown(i) else 3 if sp.is_control(i) else 5 if sp.is_unused(i) else 6 if sp.is_byte(i) else
+                       4 if sp.id_to_piece(i).replace("\u2581", " ") in user_defined_symbols else 1 for i in ids])
+    w.add_unk_token_id(sp.unk_id())
+    w.add_add_space_prefix(options.get("add_dummy_prefix", True))
+    w.add_remove_extra_whitespaces(options.get("remove_extra_whitespaces", True))
+    w.add_bool("tokenizer.ggml.treat_whitespace_as_suffix", options.get("treat_whitespace_as_suffix", False))
+    if normalizer.get(2):
+        w.add_precompiled_charsmap(normalizer[2])
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.write_tensors_to_file()
+    w.close()
+    return sp, prefix + ".gguf"
+
+
+def check_trained(args, folder, kind, variants):
+    strings, wrong = texts(args.strings, 3), 0
+    for label, options in variants.items():
+        sp, path = train(folder, kind, **options)
+        got, want = ours(path, strings), [sp.encode(s) for s in strings]
+        ties = 0
+        if kind == "unigram":  # equal sums, which SentencePiece adds in float32 and others in float64: the rounding decides
+            for i, (a, b) in enumerate(zip(got, want)):
+                tie = a != b and sorted(map(sp.get_score, a)) == sorted(map(sp.get_score, b)) and len(a) == len(b)
+                got[i] = b if tie else a
+                ties += tie
+        line, bad = report(f"sentencepiece {kind}, {label}:", strings, got, want)
+        print(line + (f", of them {ties} ties" if ties else ""), flush=True)
+        wrong += bool(bad)
+    return wrong
+
+
 def check_spm(args, folder):
-    return 0
+    wrong, path = 0, os.path.join(folder, "spm.gguf")
+    strings = texts(args.strings, 2)
+    for name in ("llama-spm", "phi-3") if PEER else ():
+        v = Vocab(os.path.join(SHARED, "vocab", f"ggml-vocab-{name}.gguf"))
+        sep_id = v.write(path, None)
+        line, bad = report(f"{name}: peer", strings, ours(path, strings), peers(path, strings, sep_id))
+        print(line, flush=True)
+        wrong += bool(bad)
+    plain = {"normalization_rule_name": "identity", "remove_extra_whitespaces": False}
+    return wrong + check_trained(args, folder, "bpe", {
+        "byte fallback": dict(plain, byte_fallback=True),
+        "no prefix, user-defined": dict(plain, byte_fallback=True, add_dummy_prefix=False, user_defined_symbols=["<sentinel:12>", "\n\n", "HTML"]),
+        "no bytes": dict(plain),
+    })
 
 
 def check_unigram(args, folder):
-    return 0
+    plain = {"normalization_rule_name": "identity", "remove_extra_whitespaces": False}
+    return check_trained(args, folder, "unigram", {
+        "as T5 (nmt_nfkc)": {},
+        "nmt_nfkc_cf, spaces kept": {"normalization_rule_name": "nmt_nfkc_cf", "remove_extra_whitespaces": False},
+        "identity": plain,
+        "identity, byte fallback, no prefix": dict(plain, byte_fallback=True, add_dummy_prefix=False),
+        "spaces behind words": {"treat_whitespace_as_suffix": True},
+    })
 
 
+# ---- WordPiece
 def check_wordpiece(args, folder):
-    return 0
+    path = os.path.join(SHARED, "vocab/ggml-vocab-bert-bge.gguf")
+    v = Vocab(path)
+    ids = {}
+    for i, t in enumerate(v.tokens):  # as BERT spells it
+        ids[t if v.types[i] == 3 else t[1:] if t.startswith("\u2581") else "##" + t] = i
+    t = hf.Tokenizer(hf.models.WordPiece(vocab=ids, unk_token="[UNK]", max_input_chars_per_word=100))
+    t.normalizer = hf.normalizers.BertNormalizer()
+    t.pre_tokenizer = pt.BertPreTokenizer()
+    old = unicodedata.ucd_3_2_0.category  # that library's tables of marks and punctuation are old
+    strings = ["".join(c for c in s if old(c) != "Cn") for s in texts(args.strings, 4)]
+    strings = [s for s in strings if s] + ["a" * 100, "a" * 101, "b" * 99 + " c"]
+    line, bad = report("bert-bge: tokenizers", strings, ours(path, strings), [t.encode(s, add_special_tokens=False).ids for s in strings])
+    print(line)
+    return bool(bad)
 
 
 if __name__ == "__main__":
