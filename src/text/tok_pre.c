@@ -71,8 +71,10 @@ static const struct pre_row rows[] = {
     {"exaone-moe", 0,
      {RE(CONTRACTION "|[^\\r\\n\\p{L}\\p{N}]?(?:\\p{L}\\p{M}*+(?: \\p{L}\\p{M}*+)*+)++|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]?|"
          "\\s*[\\r\\n]|\\s+(?!\\S)|\\s+"), LAST}},
+    /* Spaces in pieces of powers of two. The look behind "\s*[\r\n]+" is ours: in the middle of a run that was cut before there is no
+     * line end left to find, and looking for it each time takes quadratic time. */
     {"jais-2", 0,
-     {RE(CONTRACTION "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|"
+     {RE(CONTRACTION "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|(?<![^\\S\\r\\n])\\s*[\\r\\n]+|"
          "\\s{512}(?!\\S)|\\s{256}(?!\\S)|\\s{128}(?!\\S)|\\s{64}(?!\\S)|\\s{32}(?!\\S)|\\s{16}(?!\\S)|\\s{8}(?!\\S)|"
          "\\s{4}(?!\\S)|\\s{1,2}(?!\\S)|\\s{1}"), LAST}},
     {"gpt-4o llama4 kanana2 talkie minimax-m2", 0, {RE(O200K("\\p{N}{1,3}", CONTRACTION "?")), LAST}},

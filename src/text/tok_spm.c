@@ -1,10 +1,15 @@
 /* tok_spm.c: SentencePiece's BPE (Llama 2, Mistral, Phi-3, Gemma): no words, neighbours are joined whenever they make a token,
  * the token with the highest score first. Spaces are U+2581; characters without a token become their byte tokens.
  */
+#define _GNU_SOURCE
 #include <string.h>
 
 #include "text/tok_internal.h"
 #include "base/utf8.h"
+
+struct spm {
+    bool by_word; /* words can be encoded one by one, with the same result */
+};
 
 struct spm_text {
     const struct tokenizer *t;
@@ -52,15 +57,30 @@ int escape_symbols(const struct tokenizer *t, struct tok_scratch *w, struct slic
     return ok ? ERR_OK : err_nomem(e, "the symbols of a text", text.n);
 }
 
+/* Whether no token has a space behind another character: then no merge goes over the end of a word. */
+static bool words_stand_alone(const struct tokenizer *t) {
+    for (uint32_t i = 0; i < t->n; i++) {
+        struct slice s = t->text[i];
+        size_t at = 0;
+        if (!token_is_plain(t, i)) continue;
+        while (s.n - at >= 3 && !memcmp(s.p + at, LOWER_BLOCK, 3)) at += 3;
+        if (memmem(s.p + at, s.n - at, LOWER_BLOCK, 3)) return false;
+    }
+    return true;
+}
+
 static int spm_build(struct tokenizer *t, const struct tokenizer_spec *s, struct err *e) {
-    (void)t;
+    struct spm *m = t->model = arena_alloc(&t->arena, sizeof *m);
+    if (!m) return err_nomem(e, "the tokenizer", sizeof *m);
+    m->by_word = words_stand_alone(t);
     return s->scores ? ERR_OK : err_set(e, ERR_FORMAT, "tokenizer.ggml.scores is missing: a SentencePiece tokenizer needs its scores");
 }
 
-static int spm_encode(const struct tokenizer *t, struct tok_scratch *w, struct slice text, bool after_special, struct tokens *out, struct err *e) {
+/* A stretch of text from which no merge goes out. */
+static int encode_stretch(const struct tokenizer *t, struct tok_scratch *w, struct slice text, bool prefix, struct tokens *out, struct err *e) {
     w->merge.n_sym = 0;
     w->text.len = 0;
-    int rc = escape_symbols(t, w, text, after_special && t->add_space_prefix, character_name, e);
+    int rc = escape_symbols(t, w, text, prefix, character_name, e);
     if (rc) return rc;
     const struct spm_text ctx = {t, w->text.data};
     if (!merge_run(&w->merge, (uint32_t)w->text.len, pair_by_score, &ctx)) return err_nomem(e, "the symbols of a text", text.n);
@@ -70,6 +90,28 @@ static int spm_encode(const struct tokenizer *t, struct tok_scratch *w, struct s
         struct slice bytes = {w->text.data + s->start, end - s->start};
         if (s->id == SYM_NONE && slice_is(bytes, LOWER_BLOCK)) bytes = SLICE(" "); /* no token for a space: its byte */
         rc = s->id < t->n ? tokens_add(out, (int32_t)s->id, e) : emit_bytes(t, bytes, out, e);
+    }
+    return rc;
+}
+
+/* Where the word (with the spaces before it) that starts at `at` ends: before spaces again. Not where they follow the byte 0x81,
+ * with which a U+2581 of the text's own ends: that may count as a space too. */
+static size_t word_end(struct slice text, size_t at) {
+    while (at < text.n && text.p[at] == ' ') at++;
+    for (; at < text.n; at++) {
+        if (text.p[at] != ' ') continue;
+        if ((uint8_t)text.p[at - 1] != 0x81) return at;
+        while (at + 1 < text.n && text.p[at + 1] == ' ') at++;
+    }
+    return at;
+}
+
+static int spm_encode(const struct tokenizer *t, struct tok_scratch *w, struct slice text, bool after_special, struct tokens *out, struct err *e) {
+    const struct spm *m = t->model;
+    int rc = ERR_OK;
+    for (size_t at = 0, end; at < text.n && !rc; at = end) {
+        end = m->by_word ? word_end(text, at) : text.n;
+        rc = encode_stretch(t, w, (struct slice){text.p + at, end - at}, at == 0 && after_special && t->add_space_prefix, out, e);
     }
     return rc;
 }
