@@ -55,7 +55,7 @@ static int compile(struct splitter *s, int stage, struct err *e) {
     if (s->code[stage]) {
         (void)pcre2_jit_compile(s->code[stage], PCRE2_JIT_COMPLETE); /* without it the interpreter runs */
         rc = ERR_OK;
-    } else if (code == PCRE2_ERROR_NOMEMORY || code == 121 /* PCRE2's "failed to allocate heap memory" while compiling */) {
+    } else if (code == PCRE2_ERROR_NOMEMORY || code == PCRE2_ERROR_HEAP_FAILED) {
         rc = err_nomem(e, "the pre-tokenizer's regular expressions", 0);
     } else {
         rc = err_set(e, ERR_INTERNAL, "the pre-tokenizer '%.40s', stage %d: error %d at offset %zu of its regular expression", s->row->names, stage, code, (size_t)at);
