@@ -60,4 +60,8 @@ struct slice slice_of(const char *nul_terminated);
 bool slice_eq(struct slice a, struct slice b);
 bool slice_is(struct slice a, const char *nul_terminated);
 
+struct byte_span {
+    size_t start, end; /* bytes [start, end) of some text */
+};
+
 #endif

@@ -48,6 +48,8 @@ void model_close(struct model *m) {
     mem_free(m);
 }
 
+const char *model_architecture(const struct model *m) { return m->arch->name; }
+
 /* Tensors that are no weights of the forward pass, or of which only one list is used. */
 static bool may_be_unused(const struct model *m, const struct tensor *t) {
     unsigned layer = 0;

@@ -70,6 +70,8 @@ void model_close(struct model *m);                                      /* NULL 
  * by the caller. Tensors of the file that no operation reads are named in a warning. */
 int model_record(const struct model *m, int n_ctx, struct graph **g, struct err *e);
 
+const char *model_architecture(const struct model *m); /* its name, as in the table */
+
 /* The architectures, one row each, for lists: index 0 up to NULL. */
 const char *model_arch_name(int i);
 const char *model_arch_description(int i);

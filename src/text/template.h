@@ -30,10 +30,6 @@ struct render_options {
     int64_t now;        /* seconds since 1970 UTC */
 };
 
-struct byte_span {
-    size_t start, end; /* bytes [start, end) */
-};
-
 /* What was rendered. Everything outside template_spans is data: bytes that came from the context, or that a function made
  * out of it. Spans are in order, not empty, and do not touch. */
 struct rendering {

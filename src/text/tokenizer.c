@@ -197,11 +197,11 @@ static int32_t special_at(const struct tokenizer *t, struct slice text, size_t a
     if (!node) return TOKEN_NONE;
     if (o->parse == SPECIAL_ALL) allowed = text.n;
     if (o->parse == SPECIAL_SPANS) {
-        while (*span < o->n_spans && o->spans[*span].start + o->spans[*span].len <= at) ++*span;
+        while (*span < o->n_spans && o->spans[*span].end <= at) ++*span;
         size_t i = *span;
         if (i < o->n_spans && o->spans[i].start <= at) {
-            allowed = o->spans[i].start + o->spans[i].len;
-            while (++i < o->n_spans && o->spans[i].start <= allowed) allowed = o->spans[i].start + o->spans[i].len;
+            allowed = o->spans[i].end;
+            while (++i < o->n_spans && o->spans[i].start <= allowed) allowed = o->spans[i].end;
         }
     }
     int32_t found = TOKEN_NONE;
@@ -248,8 +248,8 @@ static int check_spans(const struct encode_options *o, size_t n, struct err *e) 
     size_t end = 0;
     for (size_t i = 0; i < o->n_spans; i++) {
         const struct byte_span *s = &o->spans[i];
-        if (s->start < end || s->start > n || s->len > n - s->start) return err_set(e, ERR_INTERNAL, "span %zu of a text to encode is out of order or outside it", i);
-        end = s->start + s->len;
+        if (s->start < end || s->end < s->start || s->end > n) return err_set(e, ERR_INTERNAL, "span %zu of a text to encode is out of order or outside it", i);
+        end = s->end;
     }
     return ERR_OK;
 }

@@ -84,9 +84,6 @@ struct tokens {
 int tokens_add(struct tokens *t, int32_t id, struct err *e); /* ERR_CONTEXT over the limit, ERR_MEMORY */
 void tokens_free(struct tokens *t);
 
-struct byte_span {
-    size_t start, len;
-};
 enum parse_special {
     SPECIAL_NONE,  /* spellings of control tokens are text */
     SPECIAL_ALL,   /* they become the tokens everywhere */
