@@ -1,24 +1,44 @@
 /* strmap.c: open addressing with linear probing, at most half full; see strmap.h. */
 #include "base/strmap.h"
 
-static uint64_t hash(struct slice s) { /* FNV-1a with a final mix, since the low bits choose the slot */
-    uint64_t h = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < s.n; i++) h = (h ^ (uint8_t)s.p[i]) * 0x100000001b3u;
-    return h ^ h >> 29;
+#include <string.h>
+
+#include "base/os.h"
+
+__extension__ typedef unsigned __int128 wide;
+
+/* Both halves of a product folded into one: every bit of a and b reaches all of the result. */
+static uint64_t mix(uint64_t a, uint64_t b) {
+    wide p = (wide)a * b;
+    return (uint64_t)p ^ (uint64_t)(p >> 64);
 }
 
-static struct strmap_slot *find(const struct strmap *m, struct slice key) {
-    size_t i = hash(key) & (m->cap - 1);
-    while (m->slots[i].key.p && !slice_eq(m->slots[i].key, key)) i = (i + 1) & (m->cap - 1);
+/* Eight bytes a step through mix, as the wyhash family does (Wang Yi, github.com/wangyi-fudan/wyhash). The constants are
+ * arbitrary odd numbers. */
+static uint64_t hash(struct slice s, uint64_t seed) {
+    uint64_t h = seed ^ mix(s.n ^ 0x9e3779b97f4a7c15u, 0xa0761d6478bd642fu), word;
+    for (; s.n >= 8; s.p += 8, s.n -= 8) {
+        memcpy(&word, s.p, 8);
+        h = mix(h ^ word, 0xe7037ed1a0b428dbu);
+    }
+    word = 0;
+    for (size_t i = 0; i < s.n; i++) word = word << 8 | (uint8_t)s.p[i];
+    return mix(h ^ word, 0x8ebc6af09c88c6e3u ^ seed);
+}
+
+/* The slot that has the key, or the free one where it belongs. */
+static struct strmap_slot *find(const struct strmap *m, struct slice key, uint64_t h) {
+    size_t i = h & (m->cap - 1);
+    while (m->slots[i].key.p && (m->slots[i].tag != h >> 32 || !slice_eq(m->slots[i].key, key))) i = (i + 1) & (m->cap - 1);
     return &m->slots[i];
 }
 
 static bool grow(struct strmap *m) {
-    struct strmap bigger = {.cap = m->cap ? m->cap * 2 : 64, .count = m->count};
+    struct strmap bigger = {.cap = m->cap ? m->cap * 2 : 64, .count = m->count, .seed = m->cap ? m->seed : os_random()};
     bigger.slots = mem_calloc(bigger.cap, sizeof *bigger.slots);
     if (!bigger.slots) return false;
     for (size_t i = 0; i < m->cap; i++)
-        if (m->slots[i].key.p) *find(&bigger, m->slots[i].key) = m->slots[i];
+        if (m->slots[i].key.p) *find(&bigger, m->slots[i].key, hash(m->slots[i].key, m->seed)) = m->slots[i];
     mem_free(m->slots);
     *m = bigger;
     return true;
@@ -27,9 +47,10 @@ static bool grow(struct strmap *m) {
 int strmap_put(struct strmap *m, struct slice key, uint32_t value) {
     if (!key.p) key.p = "";
     if ((m->count + 1) * 2 > m->cap && !grow(m)) return -1;
-    struct strmap_slot *s = find(m, key);
+    uint64_t h = hash(key, m->seed);
+    struct strmap_slot *s = find(m, key, h);
     if (s->key.p) return 0;
-    *s = (struct strmap_slot){key, value};
+    *s = (struct strmap_slot){key, value, (uint32_t)(h >> 32)};
     m->count++;
     return 1;
 }
@@ -37,7 +58,7 @@ int strmap_put(struct strmap *m, struct slice key, uint32_t value) {
 bool strmap_get(const struct strmap *m, struct slice key, uint32_t *value) {
     if (!m->cap) return false;
     if (!key.p) key.p = "";
-    const struct strmap_slot *s = find(m, key);
+    const struct strmap_slot *s = find(m, key, hash(key, m->seed));
     if (!s->key.p) return false;
     *value = s->value;
     return true;

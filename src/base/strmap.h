@@ -1,5 +1,6 @@
 /* strmap.h: from strings to small numbers, by open addressing. Keys are borrowed and must outlive the map. Filling it is
- * one thread's work; looking up is safe from many. */
+ * one thread's work; looking up is safe from many. The hash has a random seed in each map, so that a file cannot choose
+ * keys that all meet in one slot. */
 #ifndef HEARTH_STRMAP_H
 #define HEARTH_STRMAP_H
 
@@ -11,10 +12,12 @@
 struct strmap_slot {
     struct slice key; /* key.p NULL: free */
     uint32_t value;
+    uint32_t tag; /* the upper half of the key's hash */
 };
 struct strmap {
     struct strmap_slot *slots;
     size_t cap, count; /* cap is a power of two */
+    uint64_t seed;
 };
 
 /* Puts key unless it is there already. Returns 1 when put, 0 when it was there (the old value stays), -1 out of memory. */

@@ -247,6 +247,11 @@ static void writes_in_pieces(void **state) {
     os_out_abort(o);
     os_out_abort(NULL);
     expect_file(path, all, at);
+    ok(os_out_open(&o, other, &e), &e); /* a folder has come in its place */
+    assert_int_equal(mkdir(other, 0700), 0);
+    assert_int_equal(os_out_commit(o, &e), ERR_IO);
+    assert_non_null(strstr(e.msg, "rename"));
+    assert_int_equal(rmdir(other), 0);
     assert_int_equal(files_in_folder(), 1);
 }
 
@@ -269,6 +274,8 @@ static void writes_straight_to_what_is_no_file(void **state) {
     if (access("/dev/full", W_OK) == 0) {
         assert_int_equal(os_write_file("/dev/full", "x", 1, &e), ERR_IO);
         assert_non_null(strstr(e.msg, "/dev/full: cannot write"));
+        static const char much[100000];
+        assert_int_equal(os_write_file("/dev/full", much, sizeof much, &e), ERR_IO);
     }
 }
 

@@ -53,6 +53,10 @@ static void check_values(const struct gguf *g) {
     assert_true(f == -2.25f);
     assert_int_equal(gguf_get_f32(g, "i16", &f, &e), 0);
     assert_true(f == -300.0f);
+    assert_int_equal(gguf_get_f32(g, "u64", &f, &e), 0);
+    assert_true(f == 0x1p64f);
+    assert_int_equal(gguf_array_i64(gguf_find(g, "f64"), 0), -2);
+    assert_int_equal(gguf_array_i64(gguf_find(g, "string"), 0), 0);
     assert_int_equal(gguf_get_bool(g, "bool", &flag, &e), 0);
     assert_true(flag);
     assert_int_equal(gguf_get_str(g, "string", &s, &e), 0);
@@ -253,7 +257,7 @@ static void write_part(const char *base, int no, int count, int says_no, int say
     b_header(&b, 3, 1, no == 0 || extra ? 4 : 3);
     if (no == 0 || extra) b_kv_str(&b, "general.architecture", extra ? extra : "llama");
     b_kv_uint(&b, "split.no", GGUF_U16, (uint64_t)says_no, 2);
-    b_kv_uint(&b, "split.count", GGUF_U16, (uint64_t)says_count, 2);
+    b_kv_uint(&b, "split.count", GGUF_U32, (uint64_t)says_count, 4);
     b_kv_uint(&b, "split.tensors.count", GGUF_I32, (uint64_t)total, 4);
     b_tensor(&b, name, 1, (uint64_t[]){2}, DT_I8, 0);
     b_pad(&b, 32);
@@ -279,6 +283,7 @@ static void split_files_look_like_one(void **state) {
     assert_int_equal(gguf_part_count(g), 3);
     assert_int_equal(gguf_tensor_count(g), 3);
     assert_int_equal(gguf_kv_count(g), 1);
+    gguf_willneed(g);
     for (int i = 0; i < 3; i++) {
         char name[8];
         uint64_t at;
@@ -327,8 +332,31 @@ static void split_files_that_do_not_fit(void **state) {
     expect_split("key", 0, 2, ERR_FORMAT, "twice, in two parts");
     write_part("name", 0, 3, 0, 2, 2, NULL); /* called "of-00003" but split.count is 2 */
     expect_split("name", 0, 3, ERR_FORMAT, "must be named");
-    write_part("huge", 0, 2, 0, 65535, 2, NULL);
-    expect_split("huge", 0, 2, ERR_FORMAT, "must be named");
+    write_part("many", 0, 2, 0, 65535, 2, NULL);
+    expect_split("many", 0, 2, ERR_FORMAT, "must be named");
+    write_part("huge", 0, 2, 0, 65536, 2, NULL);
+    expect_split("huge", 0, 2, ERR_FORMAT, "split.count is 65536");
+}
+
+static void split_files_out_of_memory(void **state) {
+    (void)state;
+    int64_t before = mem_live();
+    int failures = 0;
+    for (int i = 0; i < 3; i++) write_part("memory", i, 3, i, 3, 3, NULL);
+    for (int64_t n = 1;; n++, failures++) {
+        struct gguf *g;
+        struct err e = {0};
+        mem_fail_after(n);
+        int code = open_part(&g, "memory", 0, 3, &e);
+        bool failed = mem_has_failed();
+        mem_fail_after(0);
+        if (code != (failed ? ERR_MEMORY : 0)) fail_msg("allocation %lld: %d \"%s\"", (long long)n, code, e.msg);
+        gguf_close(g);
+        assert_int_equal(mem_live(), before);
+        if (!failed) break;
+        assert_null(g);
+    }
+    assert_true(failures >= 8);
 }
 
 static void a_part_from_memory_is_refused(void **state) {
@@ -400,6 +428,7 @@ int main(void) {
         cmocka_unit_test(alignment_is_honoured),
         cmocka_unit_test(split_files_look_like_one),
         cmocka_unit_test(split_files_that_do_not_fit),
+        cmocka_unit_test(split_files_out_of_memory),
         cmocka_unit_test(a_part_from_memory_is_refused),
         cmocka_unit_test(reads_the_shared_files),
     };
