@@ -82,7 +82,7 @@ static void barriers(void **state) {
     for (int n = 1; n <= MOST; n++)
         for (int sleepy = 0; sleepy < 2; sleepy++) {
             struct pool *p = new_pool(n);
-            struct phases f = {.pool = p, .rounds = sleepy ? 60 : 1000, .sleepy = sleepy};
+            struct phases f = {.pool = p, .rounds = sleepy ? 30 : 300, .sleepy = sleepy};
             for (int run = 0; run < 3; run++) {
                 pool_run(p, meet, &f);
                 for (int i = 0; i < n; i++) assert_true(f.wrong[i] == 0 && f.at[i] == f.rounds);
