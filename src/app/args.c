@@ -27,6 +27,12 @@ static int set_value(const struct flag *f, void *options, const char *text, stru
         *(const char **)field = text;
         return 0;
     }
+    if (f->kind == FLAG_LIST) {
+        struct string_list *list = field;
+        if (list->n == LIST_MAX) return err_set(e, ERR_USAGE, "%s: given more than %d times", f->name, LIST_MAX);
+        list->at[list->n++] = text;
+        return 0;
+    }
     if (f->kind == FLAG_FLOAT) {
         double v = strtod(text, &end);
         if (end == text || *end || !isfinite(v)) return err_set(e, ERR_USAGE, "%s: \"%.64s\" is not a number", f->name, text);
@@ -81,7 +87,7 @@ bool args_help(int argc, char **argv, const struct command *c, const struct flag
     bool asked = false;
     for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) asked |= strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0;
     if (!asked) return false;
-    (void)printf("hearth %s %s\n\n%s\n\n", c->name, c->usage, c->help);
+    (void)printf("usage: hearth %s %s\n\n%s\n\n", c->name, c->usage, c->help);
     for (; *tables; tables++)
         for (const struct flag *f = *tables; f->name; f++) {
             char left[64];

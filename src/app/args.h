@@ -1,5 +1,5 @@
-/* args.h: command lines. Each command has one table of flags; common ones are in shared tables (FLAGS_MODEL, FLAGS_SAMPLING), under the names
- * that users of llama.cpp and Ollama have in their fingers. The table gives parsing, --help and the error for a wrong flag. */
+/* args.h: command lines. Each command has one table of flags; common ones are in shared tables (FLAGS_MODEL, FLAGS_SAMPLING), under the
+ * names that users of llama.cpp and Ollama have in their fingers. The table gives parsing, --help and the error for a wrong flag. */
 #ifndef HEARTH_ARGS_H
 #define HEARTH_ARGS_H
 
@@ -9,13 +9,19 @@
 
 #include "base/err.h"
 
-enum flag_kind { FLAG_BOOL, FLAG_INT, FLAG_FLOAT, FLAG_STRING, FLAG_U64 };
+enum flag_kind { FLAG_BOOL, FLAG_INT, FLAG_FLOAT, FLAG_STRING, FLAG_U64, FLAG_LIST /* may be repeated: struct string_list */ };
+
+enum { LIST_MAX = 256 };
+struct string_list {
+    const char *at[LIST_MAX]; /* from argv */
+    int n;
+};
 
 struct flag {
     const char *name;   /* with its dashes: "-c", "--temp" */
     const char *alias;  /* another name, or NULL */
     enum flag_kind kind;
-    size_t offset;      /* of the field in the command's options struct: bool, int, float, const char *, uint64_t */
+    size_t offset;      /* of the field in the command's options struct: bool, int, float, const char *, uint64_t, struct string_list */
     const char *value;  /* what --help calls the value; NULL for FLAG_BOOL */
     const char *help;
     double min, max;    /* bounds of a number; both 0: none */

@@ -1,7 +1,6 @@
 /* cmd_logits.c: hearth logits: the raw logits of every position, for comparing engines. */
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "app/commands.h"
@@ -22,35 +21,10 @@ static const struct flag flags[] = {
 };
 static const struct flag *const tables[] = {flags, FLAGS_MODEL, NULL};
 
-/* Ids from text; the array is the caller's to free. */
-static int read_ids(const char *path, int32_t **ids, int *n, struct err *e) {
+static int read_ids(const char *path, struct tokens *ids, struct err *e) {
     struct buf text = {0};
-    int code = os_read_file(path, 1u << 28, &text, e), cap = 0;
-    *ids = NULL;
-    *n = 0;
-    for (char *p = text.data; code == 0 && p;) {
-        p += strspn(p, " \t\r\n,");
-        if (!*p) break;
-        char *end;
-        errno = 0;
-        long v = strtol(p, &end, 10);
-        if (end == p || errno || v < INT32_MIN || v > INT32_MAX) {
-            char shown[40];
-            code = err_set(e, ERR_TEXT, "%s: byte %zu: \"%s\" is not a token id", path, (size_t)(p - text.data), err_quote(shown, sizeof shown, p, strcspn(p, " \t\r\n")));
-            break;
-        }
-        if (*n == cap) {
-            cap = cap ? cap * 2 : 1024;
-            int32_t *more = mem_array(*ids, (size_t)cap, sizeof **ids);
-            if (!more) {
-                code = err_nomem(e, "token ids", (size_t)cap * sizeof **ids);
-                break;
-            }
-            *ids = more;
-        }
-        (*ids)[(*n)++] = (int32_t)v;
-        p = end;
-    }
+    int code = os_read_file(path, 1u << 28, &text, e);
+    if (code == 0) code = parse_ids((struct slice){text.data ? text.data : "", text.len}, path, ids, e);
     buf_free(&text);
     return code;
 }
@@ -60,7 +34,7 @@ static int write_logits(struct session *s, const struct options *o, const int32_
     int code = seq_new(&seq, s->engine, e), chunk = o->chunk ? o->chunk : n;
     for (int at = 0; code == 0 && at < n; at += chunk) {
         code = seq_feed(seq, ids + at, n - at < chunk ? n - at : chunk, WANT_ALL, e);
-        while (code == 0 && seq_pending(seq)) {
+        while (code == 0 && seq_pending(seq) && (code = check_interrupt(e)) == 0) {
             const struct result *r;
             if ((code = engine_step(s->engine, e))) break;
             int count = engine_results(s->engine, &r);
@@ -76,26 +50,23 @@ static int write_logits(struct session *s, const struct options *o, const int32_
 static int run(int argc, char **argv, struct err *e) {
     struct options o = {0};
     const char *words[1];
-    int n_words, n = 0;
-    int32_t *ids = NULL;
+    int n_words;
+    struct tokens ids = {.limit = 1 << 24};
     if (args_help(argc, argv, &cmd_logits, tables)) return 0;
     int code = args_parse(argc, argv, tables, &o, words, 1, &n_words, e);
     if (code) return code;
     if (n_words) o.model.model = words[0];
     if (!o.ids || !o.out) return err_set(e, ERR_USAGE, "--ids FILE and --out FILE are needed");
-    if ((code = read_ids(o.ids, &ids, &n, e))) {
-        mem_free(ids);
-        return code;
-    }
     struct session s = {0};
-    if (!o.model.n_ctx) o.model.n_ctx = n > 0 ? n : 1; /* as small as it can be: LongRoPE chooses its factors by it */
-    code = session_open(&s, &o.model, "f32", 64, e);
+    code = read_ids(o.ids, &ids, e);
+    if (!o.model.n_ctx) o.model.n_ctx = ids.n > 0 ? (int)ids.n : 1; /* as small as it can be: LongRoPE chooses its factors by it */
+    if (code == 0) code = session_open(&s, &o.model, "f32", 64, e);
     FILE *f = code ? NULL : fopen(o.out, "wb");
     if (code == 0 && !f) code = err_set(e, ERR_IO, "%s: cannot create: %s", o.out, strerror(errno));
-    if (code == 0) code = write_logits(&s, &o, ids, n, f, e);
+    if (code == 0) code = write_logits(&s, &o, ids.id, (int)ids.n, f, e);
     if (f && fclose(f) != 0 && code == 0) code = err_set(e, ERR_IO, "%s: cannot write: %s", o.out, strerror(errno));
     session_close(&s);
-    mem_free(ids);
+    tokens_free(&ids);
     return code;
 }
 

@@ -1,9 +1,19 @@
 /* common.c: what commands share; see common.h. */
 #include "app/common.h"
 
+#include <errno.h>
+#include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "base/os.h"
+#include "engine/vocab.h"
+#include "model/embedded.h"
+
+volatile sig_atomic_t interrupted;
 
 const struct flag FLAGS_MODEL[] = {
     {"-m", "--model", FLAG_STRING, offsetof(struct model_options, model), "FILE", "the model, a GGUF file (default: the embedded demonstration model)", 0, 0},
@@ -17,13 +27,22 @@ const struct flag FLAGS_MODEL[] = {
     {0},
 };
 
+int open_file(struct gguf **g, const struct model_options *o, struct err *e) {
+    if (o->model) return gguf_open(g, o->model, e);
+    (void)fprintf(stderr, "hearth: this is Ember, a small demonstration model inside the program; for a real one, name a GGUF file: -m FILE.gguf\n");
+    return gguf_open_memory(g, hearth_embedded_model, embedded_model_size(), "the embedded model", e);
+}
+
 int open_model(struct model **m, const struct model_options *o, struct err *e) {
-    if (!o->model) return err_set(e, ERR_USAGE, "no model was given");
-    return model_open(m, o->model, e);
+    struct gguf *file;
+    *m = NULL;
+    int code = open_file(&file, o, e);
+    return code ? code : model_open_file(m, file, e);
 }
 
 int session_open(struct session *s, const struct model_options *o, const char *default_kv, int max_logits, struct err *e) {
     *s = (struct session){0};
+    double start = os_now();
     const char *kv_name = o->kv_type ? o->kv_type : default_kv;
     int kv = dtype_by_name(kv_name);
     if (kv < 0) return err_set(e, ERR_USAGE, "--kv-type %.32s: use f32, f16, bf16 or q8_0", kv_name);
@@ -34,12 +53,64 @@ int session_open(struct session *s, const struct model_options *o, const char *d
     if (code == 0) code = pool_new(&s->pool, o->threads ? o->threads : os_cpu_count(), e);
     if (code == 0) code = engine_new(&s->engine, s->model, s->pool, eo, e);
     if (code) session_close(s);
+    s->load_s = os_now() - start;
+    return code;
+}
+
+int session_tokenizer(struct session *s, struct err *e) {
+    int code = vocab_of_model(&s->tok, s->model, e);
+    if (code == 0 && tokenizer_count(s->tok) == 0)
+        return err_set(e, ERR_UNSUPPORTED, "%s has no tokenizer: it can only be run on ids, with hearth logits", gguf_path(s->model->file));
     return code;
 }
 
 void session_close(struct session *s) {
     engine_free(s->engine);
     pool_free(s->pool);
+    tokenizer_free(s->tok);
     model_close(s->model);
     *s = (struct session){0};
 }
+
+int parse_ids(struct slice text, const char *name, struct tokens *ids, struct err *e) {
+    static const char blank[] = " \t\r\n,";
+    int code = 0;
+    for (const char *p = text.p + strspn(text.p, blank); code == 0 && p < text.p + text.n; p += strspn(p, blank)) {
+        char *end, shown[40];
+        errno = 0;
+        long v = strtol(p, &end, 10);
+        if (end == p || errno || v < INT32_MIN || v > INT32_MAX || (end < text.p + text.n && (!*end || !strchr(blank, *end))))
+            return err_set(e, ERR_TEXT, "%s: byte %zu: \"%s\" is not a token id", name, (size_t)(p - text.p), err_quote(shown, sizeof shown, p, strcspn(p, blank)));
+        code = tokens_add(ids, (int32_t)v, e);
+        p = end;
+    }
+    return code;
+}
+
+static int out_failed(struct err *e) {
+    if (errno != EPIPE) return err_set(e, ERR_IO, "standard output: cannot write: %s", strerror(errno));
+    if (e) *e = (struct err){.code = ERR_IO};
+    return ERR_IO;
+}
+
+int out_write(struct slice text, struct err *e) { return fwrite(text.p, 1, text.n, stdout) == text.n ? 0 : out_failed(e); }
+int out_flush(struct err *e) { return fflush(stdout) == 0 ? 0 : out_failed(e); }
+
+void progress(const char *fmt, ...) {
+    static double shown; /* when, so that a terminal is not flooded */
+    double now = os_now();
+    if (now - shown < 0.2 || !os_is_terminal(STDERR_FILENO)) return;
+    shown = now;
+    char text[200];
+    va_list args;
+    va_start(args, fmt);
+    (void)vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    (void)fprintf(stderr, "\r%s\033[K", text);
+}
+
+void progress_clear(void) {
+    if (os_is_terminal(STDERR_FILENO)) (void)fprintf(stderr, "\r\033[K");
+}
+
+int check_interrupt(struct err *e) { return interrupted ? err_set(e, ERR_CANCELLED, "stopped") : 0; }

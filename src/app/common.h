@@ -1,9 +1,12 @@
-/* common.h: what commands share: the flags of a model, opening one with everything around it, and progress on a terminal. */
+/* common.h: what commands share: opening a model with everything around it, standard output, progress, interruption. */
 #ifndef HEARTH_COMMON_H
 #define HEARTH_COMMON_H
 
+#include <signal.h>
+
 #include "app/args.h"
 #include "engine/engine.h"
+#include "text/tokenizer.h"
 
 struct model_options {
     const char *model; /* -m; the first word of the command line counts too; NULL: the embedded default model */
@@ -19,12 +22,32 @@ struct session {
     struct model *model;
     struct pool *pool;
     struct engine *engine;
+    struct tokenizer *tok; /* after session_tokenizer */
+    double load_s;         /* seconds that session_open took */
 };
 /* o->kv_type NULL: default_kv. max_logits as in struct engine_options. */
 int session_open(struct session *s, const struct model_options *o, const char *default_kv, int max_logits, struct err *e);
+int session_tokenizer(struct session *s, struct err *e); /* ERR_UNSUPPORTED when the model can only be run on ids */
 void session_close(struct session *s);
 
-/* Opens the model that o names, or the embedded one. */
+/* Opens the model that o names, or the embedded one, saying so on standard error. The same for its file alone. */
 int open_model(struct model **m, const struct model_options *o, struct err *e);
+int open_file(struct gguf **g, const struct model_options *o, struct err *e);
+
+/* Token ids in text (a NUL stands behind it), separated by white space or commas; *ids is the caller's to free, also after an error. name: for messages. */
+int parse_ids(struct slice text, const char *name, struct tokens *ids, struct err *e);
+
+/* Standard output. A reader that has gone (a closed pipe) is ERR_IO without a message: the program then ends quietly. */
+int out_write(struct slice text, struct err *e);
+int out_flush(struct err *e);
+
+/* A line that is overwritten on standard error, when that is a terminal; At most a few are shown a second. */
+void progress(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void progress_clear(void);
+
+/* Set by main's handler of Ctrl-C; long work looks at it and ends with ERR_CANCELLED. The one mutable global of the program: a
+ * signal handler can reach nothing else. */
+extern volatile sig_atomic_t interrupted;
+int check_interrupt(struct err *e); /* ERR_CANCELLED or 0 */
 
 #endif

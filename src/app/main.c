@@ -1,22 +1,69 @@
-/* main.c: the program: finds the subcommand, prints its error, and exits with its status. The only place that exits. */
+/* main.c: the program: finds the subcommand, prints its error, and exits with its status. The only place that exits, and the only
+ * one that handles signals: Ctrl-C is noted for whoever works, a bus error (a mapped file that shrank) names file and offset. */
+#define _GNU_SOURCE
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "app/commands.h"
+#include "app/common.h"
 #include "base/log.h"
+#include "base/os.h"
 
-static const struct command *const commands[] = {&cmd_logits};
+static const struct command *const commands[] = {&cmd_run, &cmd_tokenize, &cmd_logits};
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
 static void help(FILE *f) {
     (void)fprintf(f, "hearth: open-weight language models on your own machine\n\nusage: hearth COMMAND [FLAGS]; hearth COMMAND --help tells more\n\n");
     for (int i = 0; i < COMMANDS; i++)
         if (!commands[i]->hidden) (void)fprintf(f, "  %-12s %s\n", commands[i]->name, commands[i]->help);
+    (void)fprintf(f, "\nExit status: 0 success, 1 a mistake of the program, 2 usage, 3 a file, 4 its format, 5 not supported, 6 memory,\n"
+                     "7 context too small, 8 text, 9 template, 10 stopped, 11 a file vanished while in use.\n");
+}
+
+static void on_interrupt(int sig) {
+    (void)sig;
+    interrupted = 1;
+}
+
+static void say(const char *text) {
+    ssize_t ignored = write(STDERR_FILENO, text, strlen(text));
+    (void)ignored;
+}
+
+/* Only async-signal-safe calls. */
+static void on_bus_error(int sig, siginfo_t *info, void *context) {
+    const char *path;
+    size_t offset;
+    char digits[24];
+    int at = (int)sizeof digits - 1;
+    (void)context;
+    if (!os_map_find(info->si_addr, &path, &offset)) { /* not a file of ours: die of it as if we were not here */
+        (void)signal(sig, SIG_DFL);
+        (void)raise(sig);
+        return;
+    }
+    digits[at] = 0;
+    do digits[--at] = (char)('0' + offset % 10);
+    while ((offset /= 10) > 0);
+    say("hearth: ");
+    say(path);
+    say(": cannot be read at byte ");
+    say(digits + at);
+    say(": the file shrank or its disk failed while it was in use; put it back and start again\n");
+    _exit(ERR_VANISHED);
+}
+
+static void handle_signals(void) {
+    struct sigaction bus = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO}, interrupt = {.sa_handler = on_interrupt}; /* no SA_RESTART: reading a line ends */
+    (void)sigaction(SIGBUS, &bus, NULL);
+    (void)sigaction(SIGINT, &interrupt, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
 }
 
 int main(int argc, char **argv) {
     struct err e = {0};
-    int code = ERR_USAGE;
     if (argc < 2) {
         help(stderr);
         return ERR_USAGE;
@@ -25,12 +72,17 @@ int main(int argc, char **argv) {
         help(stdout);
         return 0;
     }
+    if (strcmp(argv[1], "--version") == 0) {
+        (void)printf("hearth %s\n", HEARTH_VERSION);
+        return 0;
+    }
+    handle_signals();
     for (int i = 0; i < COMMANDS; i++)
         if (strcmp(commands[i]->name, argv[1]) == 0) {
-            code = commands[i]->run(argc - 1, argv + 1, &e);
-            if (code) (void)fprintf(stderr, "hearth %s: %s\n", argv[1], e.msg);
+            int code = commands[i]->run(argc - 1, argv + 1, &e);
+            if (code && e.msg[0]) (void)fprintf(stderr, "hearth %s: %s\n", argv[1], e.msg);
             return code;
         }
     (void)fprintf(stderr, "hearth: no command \"%.64s\"; hearth --help lists them\n", argv[1]);
-    return code;
+    return ERR_USAGE;
 }

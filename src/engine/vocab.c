@@ -125,3 +125,22 @@ int vocab_open(struct tokenizer **t, const struct gguf *g, struct slice pre, str
     mem_free(scores);
     return rc;
 }
+
+int vocab_of_model(struct tokenizer **t, const struct model *m, struct err *e) {
+    int rc = vocab_open(t, m->file, (struct slice){0}, e);
+    if (rc) return err_in(e, "%s", gguf_path(m->file));
+    uint32_t n = tokenizer_count(*t);
+    if (n == 0 || n == m->hp.n_vocab) return 0;
+    tokenizer_free(*t);
+    *t = NULL;
+    return err_set(e, ERR_FORMAT, "%s: " KEY "tokens has %u tokens, but token_embd.weight has %u rows", gguf_path(m->file), n, m->hp.n_vocab);
+}
+
+int vocab_chat_template(const struct gguf *g, const char *name, struct slice *source, struct err *e) {
+    char key[128] = "tokenizer.chat_template";
+    if (name) {
+        (void)snprintf(key, sizeof key, "tokenizer.chat_template.%s", name);
+        if (gguf_find(g, key)) return gguf_get_str(g, key, source, e);
+    }
+    return gguf_get_str(g, "tokenizer.chat_template", source, e);
+}

@@ -2,11 +2,19 @@
 #ifndef HEARTH_ENGINE_VOCAB_H
 #define HEARTH_ENGINE_VOCAB_H
 
-#include "gguf/gguf.h"
+#include "model/model.h"
 #include "text/tokenizer.h"
 
 /* Reads the tokenizer.ggml keys. pre: the pre-tokenizer to take in place of the file's own; an empty slice: the file's. Errors: ERR_FORMAT (a
  * key of another type or length than it should have), and those of tokenizer_new. */
 int vocab_open(struct tokenizer **t, const struct gguf *g, struct slice pre, struct err *e);
+
+/* The same for a model that is to be run: the vocabulary must also be as large as the embedding, where it has any tokens. Messages name the
+ * file. */
+int vocab_of_model(struct tokenizer **t, const struct model *m, struct err *e);
+
+/* The chat template (tokenizer.chat_template), or the variant of that name (tokenizer.chat_template.NAME) when there is one. Borrowed from the file;
+ * *source stays as it was when there is no template. ERR_FORMAT: a key that is no string. */
+int vocab_chat_template(const struct gguf *g, const char *name, struct slice *source, struct err *e);
 
 #endif

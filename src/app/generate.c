@@ -1,0 +1,279 @@
+/* generate.c: continuing a sequence; see generate.h. */
+#include "app/generate.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/os.h"
+
+#define SAMPLING(field) offsetof(struct generate_options, sampling.field)
+#define OPTION(field) offsetof(struct generate_options, field)
+
+const struct flag FLAGS_GENERATE[] = {
+    {"-n", "--predict", FLAG_INT, OPTION(n_predict), "N", "most tokens to generate; -1: until the model ends or the context is full", -1, 1 << 30},
+    {"--temp", "--temperature", FLAG_FLOAT, SAMPLING(temperature), "T", "temperature; 0: always the most probable token (default 0.8)", 0, 1000},
+    {"--top-k", NULL, FLAG_INT, SAMPLING(top_k), "K", "draw from the K most probable; 0: all (default 40)", -1, 1 << 30},
+    {"--top-p", NULL, FLAG_FLOAT, SAMPLING(top_p), "P", "draw from the fewest that have probability P together; 1: all (default 0.95)", 0, 1},
+    {"--min-p", NULL, FLAG_FLOAT, SAMPLING(min_p), "P", "drop what is less probable than P times the best; 0: nothing (default 0.05)", 0, 1},
+    {"--top-n-sigma", NULL, FLAG_FLOAT, SAMPLING(top_n_sigma), "N", "drop what is N standard deviations below the best; 0: nothing (default 0)", -1, 1e6},
+    {"--repeat-penalty", NULL, FLAG_FLOAT, SAMPLING(repeat_penalty), "X", "makes recent tokens less likely; 1: off (default 1)", 0, 1e6},
+    {"--repeat-last-n", NULL, FLAG_INT, SAMPLING(repeat_last_n), "N", "tokens that count as recent; -1: all, 0: none (default 64)", -1, SAMPLER_WINDOW},
+    {"--frequency-penalty", NULL, FLAG_FLOAT, SAMPLING(frequency_penalty), "X", "for each time a recent token occurred (default 0)", -1e6, 1e6},
+    {"--presence-penalty", NULL, FLAG_FLOAT, SAMPLING(presence_penalty), "X", "for recent tokens, once (default 0)", -1e6, 1e6},
+    {"--logit-bias", "-l", FLAG_LIST, OPTION(bias), "ID=BIAS", "adds BIAS to the logit of token ID (\"-inf\" forbids it); may be repeated", 0, 0},
+    {"--seed", "-s", FLAG_STRING, OPTION(seed), "N", "seed of the random draws; -1: a fresh one (default)", 0, 0},
+    {"--ignore-eos", NULL, FLAG_BOOL, OPTION(ignore_eos), NULL, "forbid the tokens that end a text", 0, 0},
+    {"--stop", "-r", FLAG_LIST, OPTION(stop), "TEXT", "end before this text appears; may be repeated", 0, 0},
+    {"--shift", "--context-shift", FLAG_BOOL, OPTION(shift), NULL, "when the context is full, forget the older half and go on", 0, 0},
+    {"--keep", NULL, FLAG_INT, OPTION(keep), "N", "tokens of the prompt that --shift keeps; -1: all (default 0, and BOS)", -1, 1 << 24},
+    {0},
+};
+
+void generate_defaults(struct generate_options *o) {
+    o->sampling = sampler_defaults();
+    o->n_predict = -1;
+    o->logprobs = -1;
+}
+
+const char *end_name(enum end end) {
+    static const char *const names[] = {"eog", "stop", "length", "context", "cancelled"};
+    return names[end];
+}
+
+/* ---- settings ---- */
+
+static int read_bias(const char *text, struct logit_bias *b, struct err *e) {
+    char *end;
+    errno = 0;
+    long id = strtol(text, &end, 10);
+    bool good = end != text && !errno && id >= 0 && id <= INT32_MAX && (*end == '=' || *end == '+' || *end == '-');
+    if (good) {
+        const char *number = *end == '=' ? end + 1 : end;
+        b->id = (int32_t)id;
+        b->bias = strtof(number, &end);
+        good = end != number && !*end && !isnan(b->bias) && b->bias != INFINITY;
+    }
+    return good ? 0 : err_set(e, ERR_USAGE, "--logit-bias %.64s: give ID=BIAS, for example 15=-1.5 or 15=-inf", text);
+}
+
+static int choose_seed(const char *text, uint64_t *seed, struct err *e) {
+    *seed = os_random();
+    if (!text || strcmp(text, "-1") == 0) return 0;
+    char *end;
+    errno = 0;
+    *seed = strtoull(text, &end, 10);
+    return end == text || *end || errno || *text == '-' ? err_set(e, ERR_USAGE, "--seed %.64s: not a whole number from 0 on, nor -1", text) : 0;
+}
+
+/* Frees what it allocated: sampler_new copies. */
+static int new_sampler(struct generator *g, struct err *e) {
+    const struct generate_options *o = g->o;
+    struct sampler_options so = o->sampling;
+    uint32_t n_vocab = tokenizer_count(g->s->tok);
+    int n = 0, code = choose_seed(o->seed, &g->seed, e);
+    for (uint32_t i = 0; o->ignore_eos && i < n_vocab; i++) n += tokenizer_is_eog(g->s->tok, (int32_t)i);
+    struct logit_bias *bias = mem_array(NULL, (size_t)(o->bias.n + n), sizeof *bias);
+    if (!bias) return err_nomem(e, "logit biases", sizeof *bias);
+    for (int i = 0; code == 0 && i < o->bias.n; i++) code = read_bias(o->bias.at[i], &bias[so.n_bias++], e);
+    for (uint32_t i = 0; o->ignore_eos && i < n_vocab; i++)
+        if (tokenizer_is_eog(g->s->tok, (int32_t)i)) bias[so.n_bias++] = (struct logit_bias){(int32_t)i, -INFINITY};
+    so.bias = bias;
+    so.seed = g->seed;
+    if (code == 0) code = sampler_new(&g->sampler, (int)n_vocab, so, e);
+    mem_free(bias);
+    return code;
+}
+
+int generator_new(struct generator *g, struct session *s, const struct generate_options *o, struct err *e) {
+    *g = (struct generator){.s = s, .o = o};
+    for (int i = 0; i < o->stop.n; i++)
+        if (!*o->stop.at[i]) return err_set(e, ERR_USAGE, "--stop: the text is empty");
+    int code = new_sampler(g, e);
+    if (code == 0) code = seq_new(&g->seq, s->engine, e);
+    size_t bytes = (size_t)engine_context(s->engine) * sizeof *g->shifted;
+    if (code == 0 && o->shift && !(g->shifted = mem_alloc(bytes))) code = err_nomem(e, "the window shift", bytes);
+    if (code) generator_free(g);
+    return code;
+}
+
+void generator_free(struct generator *g) {
+    seq_free(g->seq);
+    sampler_free(g->sampler);
+    buf_free(&g->held);
+    mem_free(g->shifted);
+    *g = (struct generator){0};
+}
+
+/* ---- feeding ---- */
+
+/* Runs steps until all that was fed is computed. */
+static int compute(struct generator *g, struct err *e) {
+    int all = seq_pending(g->seq);
+    g->logits = NULL;
+    for (int left; (left = seq_pending(g->seq)) > 0;) {
+        int code = check_interrupt(e);
+        if (code == 0) code = engine_step(g->s->engine, e);
+        if (code) return code;
+        if (left > 1) progress("prompt: %d of %d tokens", all - seq_pending(g->seq), all);
+        if (seq_pending(g->seq) == 0 && all > 1) progress_clear();
+    }
+    const struct result *r;
+    int n = engine_results(g->s->engine, &r);
+    if (n > 0) g->logits = r[n - 1].logits;
+    return 0;
+}
+
+int generator_start(struct generator *g, const int32_t *ids, size_t n, struct err *e) {
+    int have = seq_length(g->seq), n_ctx = engine_context(g->s->engine);
+    if (n > (size_t)(n_ctx - have))
+        return err_set(e, ERR_CONTEXT, "the prompt has %zu tokens, but the context holds %d; use a larger -c (up to %u for this model) or a shorter prompt", (size_t)have + n,
+                       n_ctx, g->s->model->hp.n_ctx_train);
+    double start = os_now();
+    g->prompt_tokens = (int)n;
+    g->generated = g->shifts = 0;
+    g->prompt_s = g->generate_s = 0;
+    g->held.len = 0;
+    int code = seq_feed(g->seq, ids, (int)n, WANT_LAST, e);
+    if (code == 0) code = compute(g, e);
+    if (code) return code;
+    for (size_t i = 0; i < n; i++) sampler_accept(g->sampler, ids[i]);
+    g->n_prompt = have + (int)n;
+    decoder_init(&g->decoder, g->s->tok, g->n_prompt ? seq_tokens(g->seq)[g->n_prompt - 1] : TOKEN_NONE);
+    g->decoder.control = g->o->special;
+    g->prompt_s = os_now() - start;
+    return 0;
+}
+
+/* Keeps the first tokens as --keep says and the later half of the rest, which is computed anew at its new positions. */
+static int shift(struct generator *g, int32_t next, struct err *e) {
+    int n = seq_length(g->seq), keep = g->o->keep < 0 || g->o->keep > g->n_prompt ? g->n_prompt : g->o->keep;
+    const int32_t *ids = seq_tokens(g->seq);
+    if (keep == 0 && ids[0] == tokenizer_role(g->s->tok, ROLE_BOS)) keep = 1;
+    int drop = (n - keep + 1) / 2;
+    if (drop < 1) return err_set(e, ERR_CONTEXT, "the context holds %d tokens and --keep keeps %d of them: nothing is left to forget", n, keep);
+    memcpy(g->shifted, ids, (size_t)keep * sizeof *ids);
+    memcpy(g->shifted + keep, ids + keep + drop, (size_t)(n - keep - drop) * sizeof *ids);
+    g->shifted[n - drop] = next;
+    int reached = seq_truncate(g->seq, keep);
+    g->shifts++;
+    return seq_feed(g->seq, g->shifted + reached, n - drop + 1 - reached, WANT_LAST, e);
+}
+
+/* ---- generating ---- */
+
+/* Bytes of g->held that can be shown: up to the first stop text (*stopped), or up to what may become one unless this is the last. */
+static size_t showable(const struct generator *g, bool last, bool *stopped) {
+    const struct string_list *stop = &g->o->stop;
+    size_t show = g->held.len;
+    *stopped = false;
+    for (int i = 0; i < stop->n; i++) {
+        size_t len = strlen(stop->at[i]);
+        for (size_t at = 0; at + len <= g->held.len && (at < show || !*stopped); at++)
+            if (memcmp(g->held.data + at, stop->at[i], len) == 0) {
+                show = at;
+                *stopped = true;
+            }
+    }
+    for (int i = 0; i < stop->n && !*stopped && !last; i++) {
+        size_t len = strlen(stop->at[i]);
+        for (size_t at = g->held.len < len ? 0 : g->held.len - len + 1; at < show; at++)
+            if (memcmp(g->held.data + at, stop->at[i], g->held.len - at) == 0) show = at;
+    }
+    return show;
+}
+
+static int emit(struct generator *g, struct token_event *t, bool last, bool *stopped, token_fn fn, void *ctx, struct err *e) {
+    if (last) {
+        int code = decoder_end(&g->decoder, &g->held, e);
+        if (code) return code;
+    }
+    size_t shown = showable(g, last, stopped);
+    t->text = (struct slice){g->held.data, shown};
+    int code = fn(ctx, t, e);
+    if (shown) memmove(g->held.data, g->held.data + shown, g->held.len - shown);
+    g->held.len -= shown;
+    return code;
+}
+
+static int draw(struct generator *g, struct token_event *t, struct err *e) {
+    int code = sampler_draw(g->sampler, g->logits, &t->id, e);
+    if (code) return code;
+    sampler_accept(g->sampler, t->id);
+    t->n_top = g->o->logprobs > 0 ? g->o->logprobs : 0;
+    if (g->o->logprobs < 0) return 0;
+    return logprobs_of(g->logits, (int)tokenizer_count(g->s->tok), t->id, &t->logprob, t->top, t->n_top, e);
+}
+
+/* One token; *end gets a value only when the generation ends. */
+static int step(struct generator *g, int n, token_fn fn, void *ctx, struct token_event *t, int *end, struct err *e) {
+    bool stopped = false;
+    int code = draw(g, t, e);
+    if (code) return code;
+    bool eog = tokenizer_is_eog(g->s->tok, t->id), last = eog || g->generated + 1 == n;
+    g->generated++;
+    if (!eog && (code = decoder_add(&g->decoder, t->id, &g->held, e))) return code;
+    if ((code = emit(g, t, last, &stopped, fn, ctx, e))) return code;
+    if (stopped || last) {
+        *end = stopped ? END_STOP : eog ? END_EOG : END_LENGTH;
+        return 0;
+    }
+    if (seq_length(g->seq) < engine_context(g->s->engine)) code = seq_feed(g->seq, &t->id, 1, WANT_LAST, e);
+    else if (g->o->shift) code = shift(g, t->id, e);
+    else *end = END_CONTEXT;
+    return code || *end >= 0 ? code : compute(g, e);
+}
+
+int generator_run(struct generator *g, int n, token_fn fn, void *ctx, enum end *end, struct err *e) {
+    double start = os_now();
+    struct token_event t = {0};
+    int why = n == 0 ? END_LENGTH : -1, code = 0;
+    if (!g->logits) return err_set(e, ERR_USAGE, "the prompt is empty and the model adds no BOS token: there is nothing to continue");
+    while (why < 0 && code == 0) code = step(g, n, fn, ctx, &t, &why, e);
+    if (code == ERR_CANCELLED) {
+        why = END_CANCELLED;
+        code = 0;
+    }
+    if (code == 0 && (why == END_CANCELLED || why == END_CONTEXT)) { /* what was held back is shown */
+        bool stopped = false;
+        t = (struct token_event){.id = TOKEN_NONE};
+        code = emit(g, &t, true, &stopped, fn, ctx, e);
+    }
+    *end = why < 0 ? END_CANCELLED : (enum end)why;
+    g->generate_s = os_now() - start;
+    return code;
+}
+
+/* ---- reporting ---- */
+
+static double rate(int n, double seconds) { return seconds > 0 ? n / seconds : 0; }
+
+void generator_report(const struct generator *g, enum end end) {
+    static const char *const why[] = {"the text ended", "a stop text came", "-n was reached", "the context is full", "stopped"};
+    (void)fprintf(stderr, "prompt: %d tokens, %.1f tokens/s; generation: %d tokens, %.1f tokens/s; %s", g->prompt_tokens, rate(g->prompt_tokens, g->prompt_s),
+                  g->generated, rate(g->generated, g->generate_s), why[end]);
+    if (g->shifts) (void)fprintf(stderr, "; the window was shifted %d times", g->shifts);
+    (void)fprintf(stderr, "\n");
+}
+
+void generator_report_json(const struct generator *g, enum end end, struct json *j) {
+    json_str(j, "end", end_name(end));
+    json_text(j, "model", slice_of(gguf_path(g->s->model->file)));
+    json_integer(j, "prompt_tokens", g->prompt_tokens);
+    json_integer(j, "generated_tokens", g->generated);
+    json_integer(j, "shifts", g->shifts);
+    json_bool(j, "greedy", !(g->o->sampling.temperature > 0));
+    char seed[24];
+    (void)snprintf(seed, sizeof seed, "%llu", (unsigned long long)g->seed);
+    json_str(j, "seed", seed); /* 64 bits: more than a JSON number holds everywhere */
+    json_open(j, "timings", '{');
+    json_number(j, "load_s", g->s->load_s);
+    json_number(j, "prompt_s", g->prompt_s);
+    json_number(j, "prompt_tps", rate(g->prompt_tokens, g->prompt_s));
+    json_number(j, "generation_s", g->generate_s);
+    json_number(j, "generation_tps", rate(g->generated, g->generate_s));
+    json_close(j, '}');
+}

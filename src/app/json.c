@@ -1,0 +1,85 @@
+/* json.c: JSON, written; see json.h. */
+#include "app/json.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "app/common.h"
+#include "base/utf8.h"
+
+static void add(struct json *j, bool ok) { j->failed |= !ok; }
+
+static void quote(struct json *j, struct slice text) {
+    add(j, buf_char(&j->b, '"'));
+    for (size_t i = 0, len; i < text.n; i += len) {
+        uint32_t c;
+        if ((len = utf8_char(text.p + i, text.n - i, &c)) == 0) {
+            add(j, buf_str(&j->b, "\xEF\xBF\xBD"));
+            len = 1;
+        } else if (c == '"' || c == '\\') {
+            add(j, buf_printf(&j->b, "\\%c", (int)c));
+        } else if (c < 0x20 || c == 0x7f) {
+            const char *name = c == '\n' ? "\\n" : c == '\t' ? "\\t" : c == '\r' ? "\\r" : NULL;
+            add(j, name ? buf_str(&j->b, name) : buf_printf(&j->b, "\\u%04x", (unsigned)c));
+        } else {
+            add(j, buf_add(&j->b, text.p + i, len));
+        }
+    }
+    add(j, buf_char(&j->b, '"'));
+}
+
+static void begin(struct json *j, const char *key) {
+    if (j->comma) add(j, buf_str(&j->b, ", "));
+    j->comma = true;
+    if (!key) return;
+    quote(j, slice_of(key));
+    add(j, buf_str(&j->b, ": "));
+}
+
+void json_open(struct json *j, const char *key, char bracket) {
+    begin(j, key);
+    add(j, buf_char(&j->b, bracket));
+    j->comma = false;
+}
+
+void json_close(struct json *j, char bracket) {
+    add(j, buf_char(&j->b, bracket));
+    j->comma = true;
+}
+
+void json_text(struct json *j, const char *key, struct slice text) {
+    begin(j, key);
+    quote(j, text);
+}
+
+void json_str(struct json *j, const char *key, const char *text) { json_text(j, key, slice_of(text)); }
+
+void json_number(struct json *j, const char *key, double v) {
+    begin(j, key);
+    add(j, isfinite(v) ? buf_printf(&j->b, "%.9g", v) : buf_str(&j->b, "null"));
+}
+
+void json_integer(struct json *j, const char *key, int64_t v) {
+    begin(j, key);
+    add(j, buf_printf(&j->b, "%lld", (long long)v));
+}
+
+void json_bool(struct json *j, const char *key, bool v) {
+    begin(j, key);
+    add(j, buf_str(&j->b, v ? "true" : "false"));
+}
+
+void json_piece(struct json *j, struct slice piece) {
+    json_text(j, "text", piece);
+    if (utf8_prefix(piece.p, piece.n) == piece.n) return;
+    json_open(j, "bytes", '[');
+    for (size_t i = 0; i < piece.n; i++) json_integer(j, NULL, (unsigned char)piece.p[i]);
+    json_close(j, ']');
+}
+
+int json_print(struct json *j, struct err *e) {
+    add(j, buf_char(&j->b, '\n'));
+    int code = j->failed ? err_nomem(e, "the JSON output", j->b.len) : out_write((struct slice){j->b.data, j->b.len}, e);
+    buf_free(&j->b);
+    return code ? code : out_flush(e);
+}

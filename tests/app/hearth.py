@@ -1,0 +1,78 @@
+"""hearth.py: what the tests of the program share: running it, and counting what holds.
+
+    from hearth import hearth, check, finish
+"""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+PROGRAM = os.path.join(TOP, os.environ.get("HEARTH", "build/hearth"))
+SHARED = os.path.join(TOP, os.environ.get("HEARTH_SHARED", "../shared"))
+EMBER = os.path.join(TOP, "models/ember/ember.gguf")
+USAGE, IO, FORMAT, UNSUPPORTED, MEMORY, CONTEXT, TEXT, TEMPLATE, CANCELLED, VANISHED = range(2, 12)
+TMP = tempfile.TemporaryDirectory()
+counts = {"passed": 0, "failed": 0, "skipped": 0}
+
+
+class Result:
+    """status, out (bytes), err (text) of a run"""
+    def __init__(self, args, stdin, timeout):
+        if isinstance(stdin, str):
+            stdin = stdin.encode()
+        p = subprocess.run([PROGRAM, *map(str, args)], input=stdin, capture_output=True, timeout=timeout)
+        self.args, self.status, self.out, self.err = args, p.returncode, p.stdout, p.stderr.decode("utf-8", "backslashreplace")
+
+    @property
+    def text(self):
+        return self.out.decode("utf-8", "backslashreplace")
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+    def __repr__(self):
+        return f"hearth {' '.join(map(str, self.args))}: status {self.status}\n  out: {self.out[:600]!r}\n  err: {self.err[-600:]!r}"
+
+
+def hearth(*args, stdin=b"", timeout=120):
+    return Result(args, stdin, timeout)
+
+
+def check(good, what, shown=""):
+    counts["passed" if good else "failed"] += 1
+    if not good:
+        print(f"FAILED: {what}\n  {shown!r}")
+    return good
+
+
+def refused(status, word, *args, stdin=b""):
+    """The program fails with this status, says so in one line that has `word` in it, and writes nothing to standard output."""
+    r = hearth(*args, stdin=stdin)
+    lines = [line for line in r.err.split("\n") if line.startswith(f"hearth {args[0]}: ")]
+    check(r.status == status and len(lines) == 1 and word in lines[0] and not r.out, f"refused with {status} and '{word}'", r)
+    return r
+
+
+def tmp(name, content=b""):
+    path = os.path.join(TMP.name, name)
+    if content is not None:
+        with open(path, "wb") as f:
+            f.write(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def shared(name):
+    path = os.path.join(SHARED, "data", name)
+    if os.path.exists(path):
+        return path
+    print(f"SKIPPED: {path} is not there (set HEARTH_SHARED)")
+    counts["skipped"] += 1
+    return None
+
+
+def finish():
+    print(f"{counts['passed']} passed, {counts['failed']} failed" + (f", {counts['skipped']} skipped" if counts["skipped"] else ""))
+    sys.exit(counts["failed"] > 0)

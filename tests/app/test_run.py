@@ -1,0 +1,152 @@
+#!/usr/bin/env python3
+"""test_run.py: hearth run: what it writes, how it ends, and how it fails."""
+import os
+import signal
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from hearth import *  # noqa: E402,F403
+
+GREEDY = ("--temp", 0)
+
+
+def completions():
+    r = hearth("run", "-p", "Once upon a time", *GREEDY, "-n", 12)
+    check(r.status == 0 and len(r.text.strip()) > 10, "a completion of the embedded model", r)
+    check("demonstration" in r.err and "-m FILE.gguf" in r.err, "says that it is a demonstration", r)
+    check("tokens/s" in r.err and "-n was reached" in r.err, "says how fast and why it ended", r)
+    same = hearth("run", EMBER, "-p", "Once upon a time", *GREEDY, "-n", 12)
+    check(same.out == r.out and "demonstration" not in same.err, "the same from the file itself", same)
+    check(hearth("run", *GREEDY, "-n", 12, stdin="Once upon a time\n").out == r.out, "the prompt from standard input")
+    check(hearth("run", *GREEDY, "-n", 12, "-f", tmp("prompt", "Once upon a time\n")).out == r.out, "the prompt from a file")
+    check(hearth("run", *GREEDY, "-n", 12, "-f", "-", stdin="Once upon a time").out == r.out, "the prompt from '-'")
+    for flags in (("-b", 1), ("-ub", 2), ("-t", 1), ("-t", 3), ("-c", 64)):
+        check(hearth("run", *GREEDY, "-n", 12, *flags, "-p", "Once upon a time").out == r.out, f"the same under {flags}")
+    check(hearth("run", "-n", 5, stdin="").status == 0, "without a prompt the embedded model shows something")
+    check(hearth("run", *GREEDY, "-n", 0, "-p", "x").out == b"", "-n 0 generates nothing")
+
+
+def seeds():
+    def text(seed, *more):
+        return hearth("run", "-p", "The", "-n", 20, "--seed", seed, "--temp", 1.5, *more).out
+    first = text(1)
+    check(text(1) == first and text(1, "-t", 1) == first, "a seed reproduces")
+    check(text(2) != first, "another seed gives another text")
+    check(len({hearth("run", "-p", "The", "-n", 20, "--temp", 2).out for _ in range(3)}) > 1, "without a seed texts differ")
+
+
+def as_json():
+    r = hearth("run", "-p", "Once upon a time", *GREEDY, "-n", 6, "--json", "--logprobs", 3)
+    j = r.json
+    plain = hearth("run", "-p", "Once upon a time", *GREEDY, "-n", 6)
+    check(j["text"] == plain.text.rstrip("\n") and j["end"] == "length" and j["generated_tokens"] == 6 and len(j["tokens"]) == 6, "json", r)
+    check("".join(t["text"] for t in j["tokens"]) == j["text"], "tokens make the text", r)
+    for t in j["tokens"]:
+        check(t["id"] == t["top"][0]["id"] and abs(t["logprob"] - t["top"][0]["logprob"]) < 1e-6 and t["logprob"] <= 0, "greedy takes the best", t)
+        check(len(t["top"]) == 3 and t["top"][0]["logprob"] >= t["top"][1]["logprob"] >= t["top"][2]["logprob"], "the best in order", t)
+    check(j["timings"]["generation_tps"] > 0 and j["timings"]["prompt_tps"] > 0 and j["prompt_tokens"] > 0, "timings", r)
+    check("logprob" in hearth("run", "-p", "x", "-n", 1, "--json").json["tokens"][0], "log-probabilities are there unasked", r)
+    bias = str(j["tokens"][0]["id"]) + "=-inf"
+    other = hearth("run", "-p", "Once upon a time", *GREEDY, "-n", 1, "--json", "--logit-bias", bias).json["tokens"][0]
+    check(other["id"] == j["tokens"][0]["top"][1]["id"], "a forbidden token gives way to the second", other)
+    check(abs(other["logprob"] - j["tokens"][0]["top"][1]["logprob"]) < 1e-6, "log-probabilities are the model's own", other)
+
+
+def partial_characters():
+    """Bytes that only together are a character: the embedded model has a token for each byte."""
+    ids = hearth("tokenize", EMBER, stdin="é").text.split()
+    if not check(len(ids) == 2, "two byte tokens for a character", ids):
+        return
+    out = hearth("run", "-p", "x", *GREEDY, "-n", 6, "--logit-bias", f"{ids[0]}=50", "--json").json
+    check(out["text"] == "\ufffd" * 6 and out["tokens"][0].get("bytes") == [0xC3], "bytes that are no character are told as bytes", out)
+    out = hearth("run", "-p", "x", *GREEDY, "-n", 6, "--logit-bias", f"{ids[0]}=50")
+    check(out.out == b"\xC3" * 6 + b"\n", "and written as they are", out)
+
+
+def endings():
+    prompt = ("-p", "Once upon a time", *GREEDY, "-n", 30)
+    whole = hearth("run", *prompt).text
+    word = whole[12:18]
+    r = hearth("run", *prompt, "--stop", word, "--stop", "no such text")
+    check(r.text.rstrip("\n") == whole[:whole.index(word)].rstrip("\n") and "a stop text" in r.err, "a stop text ends the text before it", r)
+    r = hearth("run", *prompt, "--stop", whole[-8:].rstrip("\n") + "##")
+    check(r.text == whole, "half a stop text at the end is shown", r)
+    end = hearth("tokenize", EMBER, "--special", stdin="<|im_end|>").text.strip()
+    r = hearth("run", *prompt, "--logit-bias", f"{end}=100", "--json")
+    check(r.json["end"] == "eog" and r.json["text"] == "", "the end of a text ends it", r)
+    r = hearth("run", *prompt, "--logit-bias", f"{end}=100", "--ignore-eos")
+    check(r.status == 0 and "-n was reached" in r.err and len(r.out) > 20, "unless it is to be ignored", r)
+    r = hearth("run", "-p", "<|im_end|>", "-n", 1, "--json")
+    plain = r.json["prompt_tokens"]
+    check(plain > 1 and hearth("run", "-p", "<|im_end|>", "-n", 1, "--json", "--special").json["prompt_tokens"] == 1, "spellings are text unless asked", r)
+
+
+def contexts():
+    r = hearth("run", "-p", "Once upon a time", "-c", 16, "-n", -1, *GREEDY, "--ignore-eos")
+    check(r.status == CONTEXT and "context of 16 tokens is full" in r.err and len(r.out) > 5, "a full context is said", r)
+    r = hearth("run", "-p", "Once upon a time", "-c", 16, "-n", 60, *GREEDY, "--ignore-eos", "--shift", "--json")
+    check(r.status == 0 and r.json["generated_tokens"] == 60 and r.json["shifts"] > 3, "a shift goes on", r)
+    r = refused(CONTEXT, "the context holds 16", "run", "-p", "word " * 100, "-c", 16)
+    tokens = hearth("tokenize", EMBER, stdin="word " * 100).text.split()
+    check(f"has {len(tokens)} tokens" in r.err, "both numbers", r)
+    refused(CONTEXT, "32768", "run", "-p", "x", "-c", 40000)
+
+
+def errors():
+    refused(IO, "cannot open", "run", tmp("missing", None), "-p", "x")
+    refused(IO, "folder", "run", TMP.name, "-p", "x")
+    refused(IO, "missing prompt", "run", "-f", tmp("missing prompt", None))
+    refused(FORMAT, "not.gguf", "run", tmp("not.gguf", b"no model at all" * 100), "-p", "x")
+    with open(EMBER, "rb") as f:
+        head = f.read(1 << 20)
+    refused(FORMAT, "cut.gguf", "run", tmp("cut.gguf", head), "-p", "x")
+    refused(FORMAT, "empty.gguf", "run", tmp("empty.gguf"), "-p", "x")
+    refused(MEMORY, "GB", "run", EMBER, "-p", "x", "--memory-limit", 1000000)
+    for flags, word in ((("--temp", "warm"), "--temp"), (("--temp", "nan"), "--temp"), (("--top-p", 2), "--top-p"), (("--no-such",), "--no-such"), (("-n",), "-n"), (("-n", "4x"), "-n"),
+                        (("-c", 0), "-c"), (("--seed", "x"), "--seed"), (("--seed", "-5"), "--seed"), (("--logit-bias", "7"), "--logit-bias"), (("--logit-bias", "999999=1"), "999999"),
+                        (("--logit-bias", "1=nan"), "--logit-bias"), (("--stop", ""), "--stop"), (("-p", "a", "-f", "b"), "not both"), (("--logprobs", 3), "--json"),
+                        (("a.gguf", "b.gguf"), "too many"), (("--kv-type", "q5"), "--kv-type"), (("--json=1",), "--json"), (("--repeat-penalty", 0), "repeat")):
+        refused(USAGE, word, "run", *(("-p", "x") if "-p" not in flags else ()), *flags)
+    check(hearth().status == USAGE and hearth("no-such").status == USAGE, "no command")
+    check(hearth("run", "--help").status == 0 and b"--min-p" in hearth("run", "--help").out and hearth("--help").status == 0, "help")
+
+
+def pipes():
+    p = subprocess.Popen([PROGRAM, "run", "-n", "100000", "-p", "x", "--ignore-eos"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    p.stdout.read(5)
+    p.stdout.close()
+    err = p.stderr.read().decode()
+    check(p.wait(60) == IO and "hearth run:" not in err, "a reader that goes away ends it quietly", err)
+    r = subprocess.run([PROGRAM, "run", "-n", "9", "-p", "x"], stdout=open("/dev/full", "wb"), stderr=subprocess.PIPE)
+    check(r.returncode == IO and b"No space left" in r.stderr, "a full disk is said", r)
+    p = subprocess.Popen([PROGRAM, "run", "-n", "100000", "-p", "x", "--ignore-eos"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    p.stdout.read(5)
+    p.send_signal(signal.SIGINT)
+    out, err = p.communicate(timeout=60)
+    check(p.returncode == CANCELLED and b"tokens/s" in err, "Ctrl-C stops it, with its timings", err)
+
+
+def vanishing():
+    with open(EMBER, "rb") as f:
+        path = tmp("shrinks.gguf", f.read())
+    p = subprocess.Popen([PROGRAM, "run", path, "-n", "100000", "-p", "x", "--ignore-eos"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    p.stdout.read(2)
+    os.truncate(path, 300000)
+    out, err = p.communicate(timeout=60)
+    check(p.returncode == VANISHED and b"shrinks.gguf: cannot be read at byte" in err, "a file that shrinks is named", (p.returncode, err))
+
+
+def stories():
+    model, expected = shared("models/stories260K.gguf"), shared("models/stories260K.expected.txt")
+    if not model or not expected:
+        return
+    want = open(expected, "rb").read()
+    for kv in ("f32", "f16"):
+        r = hearth("run", model, "-p", "", "-n", 200, *GREEDY, "--kv-type", kv)
+        check(r.out == want, f"200 greedy tokens of stories260K ({kv})", r)
+
+
+for test in (completions, seeds, as_json, partial_characters, endings, contexts, errors, pipes, vanishing, stories):
+    test()
+finish()
