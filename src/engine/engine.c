@@ -59,7 +59,7 @@ static int set_up(struct engine *en, bool asked, struct err *e) {
 int engine_new(struct engine **out, const struct model *m, struct pool *pool, struct engine_options o, struct err *e) {
     *out = NULL;
     bool asked = o.n_ctx > 0;
-    if (o.n_ctx < 0 || o.max_rows < 0 || o.max_logits < 0) return err_set(e, ERR_USAGE, "a context of %d and batches of %d make no sense", o.n_ctx, o.max_rows);
+    if (o.n_ctx < 0 || o.max_rows < 0 || o.max_logits < 0) return err_set(e, ERR_USAGE, "a context of %d, batches of %d and logits of %d rows make no sense", o.n_ctx, o.max_rows, o.max_logits);
     if (o.n_ctx > (int64_t)m->hp.n_ctx_train)
         return err_set(e, ERR_CONTEXT, "a context of %d tokens was asked for, but the model was made for %u; use -c %u or less", o.n_ctx, m->hp.n_ctx_train, m->hp.n_ctx_train);
     if (!asked) o.n_ctx = m->hp.n_ctx_train > 1 << 24 ? 1 << 24 : (int)m->hp.n_ctx_train;
@@ -124,19 +124,24 @@ static int pack(struct engine *en, struct seq *s, struct err *e) {
     return 0;
 }
 
-static int pack_all(struct engine *en, struct err *e) {
-    int code = 0;
-    for (struct seq *s = en->seqs; s; s = s->next) s->taken = 0;
-    for (struct seq *s = en->seqs; s && code == 0; s = s->next)
-        if (s->pending && s->pending <= SMALL) code = pack(en, s, e);
+/* Beginning with whose turn it is, so that nobody starves when a step cannot hold all. */
+static int pack_pieces(struct engine *en, bool small, struct err *e) {
     struct seq *first = en->turn ? en->turn : en->seqs, *s = first;
-    do { /* prompts, beginning with whose turn it is */
-        if (!s || code) break;
-        if (s->pending > SMALL) code = pack(en, s, e);
+    do {
+        int code = s && (s->pending <= SMALL) == small ? pack(en, s, e) : 0;
+        if (code || !s) return code;
         s = s->next ? s->next : en->seqs;
     } while (s != first);
+    return 0;
+}
+
+static int pack_all(struct engine *en, struct err *e) {
+    for (struct seq *s = en->seqs; s; s = s->next) s->taken = 0;
+    int code = pack_pieces(en, true, e);
+    if (code || (code = pack_pieces(en, false, e))) return code;
+    struct seq *first = en->turn ? en->turn : en->seqs;
     en->turn = first ? first->next : NULL;
-    return code;
+    return 0;
 }
 
 int engine_step(struct engine *en, struct err *e) {

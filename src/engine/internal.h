@@ -35,7 +35,7 @@ struct engine {
     const struct kernels *kernels;
     struct engine_options o;
     struct page_pool pages[KV_GROUPS];
-    struct seq *seqs, *turn; /* turn: whose prompt comes first in the next step */
+    struct seq *seqs, *turn; /* turn: who comes first in the next step */
     /* the step's descriptor, reserved once */
     int32_t *token, *pos, *logit_row;
     struct span *spans;

@@ -144,6 +144,7 @@ int seq_truncate(struct seq *s, int n) {
     if (s->memory.state) {
         const struct snapshot *last = s->n_snapshots ? &s->snapshot[s->n_snapshots - 1] : NULL;
         n = last && windows_reach(s, last->length) ? last->length : 0;
+        drop_snapshots(s, n); /* those of tokens that are gone must not come back */
         if (n) memcpy(s->memory.state, last->state, state_bytes(s->engine));
         else memset(s->memory.state, 0, state_bytes(s->engine));
     }

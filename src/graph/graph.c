@@ -78,14 +78,14 @@ void node_input(struct graph *g, struct node *n, val v) {
     g->values[g->values[v].root].last = g->n_nodes - 1;
 }
 
-val node_output(struct graph *g, struct node *n, enum rows rows, int width) {
+val node_output(struct graph *g, struct node *n, enum rows rows, int64_t width) {
     if (graph_failed(g) || !room(g, (void **)&g->values, g->n_values, &g->cap_values, sizeof *g->values)) return NO_VAL;
-    if (width < 1) {
-        graph_fail(g, ERR_FORMAT, "%s: a result without columns", n->op->name);
+    if (width < 1 || width > MAX_SIDE) {
+        graph_fail(g, ERR_FORMAT, "%s: a result of %lld columns makes no sense", n->op->name, (long long)width);
         return NO_VAL;
     }
     val v = g->n_values++;
-    g->values[v] = (struct value){.width = width, .rows = rows, .root = v, .born = g->n_nodes - 1, .last = g->n_nodes - 1};
+    g->values[v] = (struct value){.width = (int)width, .rows = rows, .root = v, .born = g->n_nodes - 1, .last = g->n_nodes - 1};
     n->out[n->n_out++] = v;
     return v;
 }
@@ -116,7 +116,7 @@ bool shape_is(struct graph *g, const struct tensor *t, int64_t ne0, int64_t ne1,
         graph_fail(g, ERR_INTERNAL, "a weight of {%lld, %lld, %lld} was not given", (long long)ne0, (long long)ne1, (long long)ne2);
         return false;
     }
-    if (t->ne[0] == ne0 && t->ne[1] == ne1 && t->ne[2] == ne2 && t->ne[3] == 1) {
+    if (t->ne[0] == ne0 && t->ne[1] == ne1 && t->ne[2] == ne2 && t->ne[3] == 1 && ne0 <= MAX_SIDE && ne1 <= MAX_SIDE && ne2 <= MAX_SIDE) {
         if (dtype_info(t->type) && dtype_info(t->type)->decode) return true;
         graph_fail(g, ERR_UNSUPPORTED, "tensor %s: its type cannot be computed with", t->name);
         return false;
@@ -126,17 +126,17 @@ bool shape_is(struct graph *g, const struct tensor *t, int64_t ne0, int64_t ne1,
     return false;
 }
 
-bool width_is(struct graph *g, const char *op, val v, int width) {
+bool width_is(struct graph *g, const char *op, val v, int64_t width) {
     if (graph_failed(g)) return false;
     if (v >= 0 && g->values[v].width == width) return true;
-    graph_fail(g, ERR_FORMAT, "%s: %d columns where %d are expected", op, graph_width(g, v), width);
+    graph_fail(g, ERR_FORMAT, "%s: %d columns where %lld are expected", op, graph_width(g, v), (long long)width);
     return false;
 }
 
 val op_slice(struct graph *g, val x, int first, int width) {
     if (graph_failed(g) || !room(g, (void **)&g->values, g->n_values, &g->cap_values, sizeof *g->values)) return NO_VAL;
     if (x < 0 || first < 0 || width < 1 || width > g->values[x].width - first) {
-        graph_fail(g, ERR_FORMAT, "columns %d to %d of a value of %d", first, first + width, graph_width(g, x));
+        graph_fail(g, ERR_FORMAT, "%d columns from %d on of a value of %d", width, first, graph_width(g, x));
         return NO_VAL;
     }
     val v = g->n_values++;

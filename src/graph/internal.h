@@ -4,7 +4,12 @@
 
 #include "graph/graph.h"
 
-enum { NODE_INPUTS = 6, NODE_OUTPUTS = LINEAR_MAX, NODE_WEIGHTS = 12 };
+enum {
+    NODE_INPUTS = 6,
+    NODE_OUTPUTS = LINEAR_MAX,
+    NODE_WEIGHTS = 2 + 3 * LINEAR_MAX,
+    MAX_SIDE = 1 << 27, /* columns of a value and each side of a weight: sums and doubles of a few still are ints */
+};
 
 struct value {
     int width;
@@ -80,14 +85,14 @@ struct run { /* a step under way */
 /* A new node with `size` bytes of arguments; NULL when the graph has failed or memory is out (the graph then has failed). */
 struct node *node_new(struct graph *g, const struct op *op, size_t size);
 void node_input(struct graph *g, struct node *n, val v);
-val node_output(struct graph *g, struct node *n, enum rows rows, int width);
+val node_output(struct graph *g, struct node *n, enum rows rows, int64_t width);
 void node_weight(struct node *n, const struct tensor *t); /* NULL is skipped */
 /* The numbers of a small vector of n elements (norm weight, bias, sinks) as floats: the tensor's own data, or a decoded
  * copy in the arena. NULL for a NULL tensor; fails the graph on another size. Notes the weight. */
 const float *node_floats(struct graph *g, struct node *n, const struct tensor *t, int64_t count);
-/* Whether t is {ne0, ne1, ne2}; fails the graph otherwise, naming the tensor and both shapes. */
+/* Whether t is {ne0, ne1, ne2}, none above MAX_SIDE; fails the graph otherwise, naming the tensor and both shapes. */
 bool shape_is(struct graph *g, const struct tensor *t, int64_t ne0, int64_t ne1, int64_t ne2);
-bool width_is(struct graph *g, const char *op, val v, int width);
+bool width_is(struct graph *g, const char *op, val v, int64_t width);
 enum rows rows_of(const struct graph *g, val v);
 
 /* ---- running ---- */

@@ -168,8 +168,8 @@ val op_attention(struct graph *g, val q, val k, val v, struct attention a) {
         graph_fail(g, ERR_FORMAT, "attention: %d heads over %d KV heads of %d and %d make no sense", a.n_head, a.n_head_kv, a.head_k, a.head_v);
         return NO_VAL;
     }
-    if (!width_is(g, "attention: queries", q, a.n_head * a.head_k) || !width_is(g, "attention: keys", k, a.n_head_kv * a.head_k) ||
-        (!a.v_in_k && !width_is(g, "attention: values", v, a.n_head_kv * a.head_v)))
+    if (!width_is(g, "attention: queries", q, (int64_t)a.n_head * a.head_k) || !width_is(g, "attention: keys", k, (int64_t)a.n_head_kv * a.head_k) ||
+        (!a.v_in_k && !width_is(g, "attention: values", v, (int64_t)a.n_head_kv * a.head_v)))
         return NO_VAL;
     struct node *n = node_new(g, &attention_op, sizeof(struct attention_args));
     if (!n) return NO_VAL;
@@ -180,5 +180,5 @@ val op_attention(struct graph *g, val q, val k, val v, struct attention a) {
     node_input(g, n, q);
     node_input(g, n, k);
     if (!a.v_in_k) node_input(g, n, v);
-    return node_output(g, n, ROWS_TOKENS, a.n_head * a.head_v);
+    return node_output(g, n, ROWS_TOKENS, (int64_t)a.n_head * a.head_v);
 }

@@ -93,15 +93,17 @@ static void element_run(const struct run *r, const struct node *n, int phase, in
 
 static const struct op element = {"elementwise", NULL, element_run, NULL, NULL};
 
-static val record(struct graph *g, val x, val y, struct element_args args, const struct tensor *t, int width) {
+static val record(struct graph *g, val x, val y, struct element_args args, const struct tensor *t, int64_t width) {
+    if (y != NO_VAL && rows_of(g, x) != rows_of(g, y)) graph_fail(g, ERR_INTERNAL, "elementwise: one value has a row for every token, the other for every logit");
     struct node *n = node_new(g, &element, sizeof args);
     if (!n) return NO_VAL;
     node_input(g, n, x);
     if (y != NO_VAL) node_input(g, n, y);
     if (t) {
-        args.length = (int)tensor_elements(t);
-        args.t = node_floats(g, n, t, args.length);
-        if (args.length < 1 || graph_width(g, x) % args.length) graph_fail(g, ERR_FORMAT, "tensor %s has %d elements for %d columns", t->name, args.length, graph_width(g, x));
+        int64_t count = tensor_elements(t);
+        if (count > MAX_SIDE || graph_width(g, x) % count) graph_fail(g, ERR_FORMAT, "tensor %s has %lld elements for %d columns", t->name, (long long)count, graph_width(g, x));
+        args.t = node_floats(g, n, t, count);
+        args.length = (int)count;
     }
     *(struct element_args *)n->args = args;
     return node_output(g, n, rows_of(g, x), width);
@@ -139,12 +141,12 @@ val op_join_heads(struct graph *g, val a, val b, int heads, int b_heads) {
         graph_fail(g, ERR_FORMAT, "join: %d and %d columns are not %d heads", wa, wb, heads);
         return NO_VAL;
     }
-    return record(g, a, b, (struct element_args){.what = E_JOIN, .heads = heads, .b_heads = b_heads}, NULL, wa + wb / b_heads * heads);
+    return record(g, a, b, (struct element_args){.what = E_JOIN, .heads = heads, .b_heads = b_heads}, NULL, wa + (int64_t)(wb / b_heads) * heads);
 }
 
 val op_pick_heads(struct graph *g, val x, int heads, int first, int width) {
     if (heads < 1 || graph_width(g, x) % heads || first < 0 || width < 1 || width > graph_width(g, x) / heads - first) {
-        graph_fail(g, ERR_FORMAT, "pick: columns %d to %d of %d heads in %d columns", first, first + width, heads, graph_width(g, x));
+        graph_fail(g, ERR_FORMAT, "pick: %d columns from %d on of %d heads in %d columns", width, first, heads, graph_width(g, x));
         return NO_VAL;
     }
     return record(g, x, NO_VAL, (struct element_args){.what = E_PICK, .heads = heads, .first = first, .length = width}, NULL, heads * width);

@@ -33,7 +33,7 @@ val op_embed(struct graph *g, const struct tensor *table, float scale) {
     if (!n || !table || !shape_is(g, table, table->ne[0], table->ne[1], 1)) return NO_VAL;
     *(float *)n->args = scale;
     node_weight(n, table);
-    return node_output(g, n, ROWS_TOKENS, (int)table->ne[0]);
+    return node_output(g, n, ROWS_TOKENS, table->ne[0]);
 }
 
 static void position_run(const struct run *r, const struct node *n, int phase, int worker) {

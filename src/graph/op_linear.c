@@ -138,7 +138,7 @@ static struct node *linear_node(struct graph *g, val x, const struct norm *norm,
         a->b[i] = node_floats(g, n, w[i].b, w[i].w->ne[1]);
         const float *scale = node_floats(g, n, w[i].s, 1);
         a->s[i] = scale ? *scale : 1;
-        out[i] = node_output(g, n, rows_of(g, x), (int)w[i].w->ne[1]);
+        out[i] = node_output(g, n, rows_of(g, x), w[i].w->ne[1]);
     }
     return n;
 }
@@ -199,8 +199,8 @@ static const struct op linear_heads = {"linear_heads", NULL, heads_run, heads_co
 
 val op_linear_heads(struct graph *g, val x, const struct tensor *w) {
     struct node *n = node_new(g, &linear_heads, 0);
-    if (!n || !w || !shape_is(g, w, w->ne[0], w->ne[1], w->ne[2]) || !width_is(g, "linear_heads", x, (int)(w->ne[0] * w->ne[2]))) return NO_VAL;
+    if (!n || !w || !shape_is(g, w, w->ne[0], w->ne[1], w->ne[2]) || !width_is(g, "linear_heads", x, w->ne[0] * w->ne[2])) return NO_VAL;
     node_input(g, n, x);
     node_weight(n, w);
-    return node_output(g, n, rows_of(g, x), (int)(w->ne[1] * w->ne[2]));
+    return node_output(g, n, rows_of(g, x), w->ne[1] * w->ne[2]);
 }

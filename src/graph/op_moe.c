@@ -204,10 +204,11 @@ val op_moe(struct graph *g, val x, val router, struct moe m) {
     struct node *n = node_new(g, &moe_op, sizeof(struct moe_args));
     if (!n || !m.down || !(m.up || m.gate)) return NO_VAL;
     struct moe_args *a = n->args;
+    if (!shape_is(g, m.down, m.down->ne[0], m.down->ne[1], m.n_expert)) return NO_VAL;
     int n_in = graph_width(g, x), n_ff = (int)m.down->ne[0];
     *a = (struct moe_args){.m = m, .n_in = n_in, .n_ff = n_ff, .n_out = (int)m.down->ne[1], .halves = !m.up};
     if (!width_is(g, "experts: router", router, m.n_expert) || (m.gate && !shape_is(g, m.gate, n_in, a->halves ? 2 * n_ff : n_ff, m.n_expert)) ||
-        (m.up && !shape_is(g, m.up, n_in, n_ff, m.n_expert)) || !shape_is(g, m.down, n_ff, a->n_out, m.n_expert))
+        (m.up && !shape_is(g, m.up, n_in, n_ff, m.n_expert)))
         return NO_VAL;
     node_weight(n, m.gate);
     node_weight(n, m.up);

@@ -76,6 +76,11 @@ val op_rope_table(struct graph *g, struct rope r) {
         graph_fail(g, ERR_FORMAT, "rotary embedding: %d columns, base %g, scale %g make no sense", r.n_rot, (double)r.theta, (double)r.freq_scale);
         return NO_VAL;
     }
+    for (int i = 0; i < 4; i++)
+        if (r.sections[i] < 0 || r.sections[i] > r.n_rot / 2) {
+            graph_fail(g, ERR_FORMAT, "rotary embedding: a section of %d pairs among %d makes no sense", r.sections[i], r.n_rot / 2);
+            return NO_VAL;
+        }
     struct node *n = node_new(g, &table_op, sizeof(struct table_args));
     if (!n) return NO_VAL;
     struct table_args *t = n->args;

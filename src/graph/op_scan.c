@@ -57,6 +57,10 @@ val op_conv(struct graph *g, val x, const struct tensor *w, const struct tensor 
     struct node *n = node_new(g, &conv, sizeof(struct conv_args));
     int width = graph_width(g, x);
     if (!n || !w || !shape_is(g, w, w->ne[0], width, 1)) return NO_VAL;
+    if (w->ne[0] * width > MAX_SIDE) {
+        graph_fail(g, ERR_FORMAT, "tensor %s: a convolution over %lld rows of %d columns makes no sense", w->name, (long long)w->ne[0], width);
+        return NO_VAL;
+    }
     struct conv_args *a = n->args;
     *a = (struct conv_args){.kernel = (int)w->ne[0], .width = width, .silu = silu};
     a->w = node_floats(g, n, w, w->ne[0] * width);
@@ -121,8 +125,8 @@ val op_ssd(struct graph *g, val x, val dt, val b, val c, struct ssd s) {
         graph_fail(g, ERR_FORMAT, "state space: %d heads of %d, %d states in %d groups make no sense", s.n_head, s.head_size, s.n_state, s.n_group);
         return NO_VAL;
     }
-    if (!width_is(g, "state space: x", x, s.n_head * s.head_size) || !width_is(g, "state space: dt", dt, s.n_head) ||
-        !width_is(g, "state space: B", b, s.n_group * s.n_state) || !width_is(g, "state space: C", c, s.n_group * s.n_state))
+    if (!width_is(g, "state space: x", x, (int64_t)s.n_head * s.head_size) || !width_is(g, "state space: dt", dt, s.n_head) ||
+        !width_is(g, "state space: B", b, (int64_t)s.n_group * s.n_state) || !width_is(g, "state space: C", c, (int64_t)s.n_group * s.n_state))
         return NO_VAL;
     struct node *n = node_new(g, &ssd, sizeof(struct ssd_args));
     if (!n) return NO_VAL;
@@ -192,8 +196,8 @@ val op_delta(struct graph *g, val q, val k, val v, val decay, val beta, struct d
         graph_fail(g, ERR_FORMAT, "delta rule: %d key and %d value heads of %d and %d make no sense", d.n_k, d.n_v, d.key_size, d.value_size);
         return NO_VAL;
     }
-    if (!width_is(g, "delta rule: q", q, d.n_k * d.key_size) || !width_is(g, "delta rule: k", k, d.n_k * d.key_size) ||
-        !width_is(g, "delta rule: v", v, d.n_v * d.value_size) || !width_is(g, "delta rule: decay", decay, d.n_v) || !width_is(g, "delta rule: beta", beta, d.n_v))
+    if (!width_is(g, "delta rule: q", q, (int64_t)d.n_k * d.key_size) || !width_is(g, "delta rule: k", k, (int64_t)d.n_k * d.key_size) ||
+        !width_is(g, "delta rule: v", v, (int64_t)d.n_v * d.value_size) || !width_is(g, "delta rule: decay", decay, d.n_v) || !width_is(g, "delta rule: beta", beta, d.n_v))
         return NO_VAL;
     struct node *n = node_new(g, &delta_op, sizeof(struct delta_args));
     if (!n) return NO_VAL;

@@ -16,6 +16,8 @@ static int read_deepseek2(struct hparams_reader *r, struct hparams *hp, struct e
         (code = hp_f32(r, "attention.temperature_scale", &hp->attn_temperature_scale, e)) ||
         (code = hp_f32(r, "attention.temperature_length", &hp->attn_temperature_length, e)))
         return code;
+    if (hp->kv_lora > 1 << 16 || hp->head_k_mla > 1 << 14 || hp->head_v_mla > 1 << 14)
+        return err_set(e, ERR_FORMAT, "%s: a latent of %u numbers and heads of %u and %u make no sense", gguf_path(r->file), hp->kv_lora, hp->head_k_mla, hp->head_v_mla);
     if (hp->n_rot >= hp->head_k_mla)
         return err_set(e, ERR_FORMAT, "%s: %u rotated numbers in a key of %u make no sense", gguf_path(r->file), hp->n_rot, hp->head_k_mla);
     hp->yarn_log_mul *= 10; /* the files hold a tenth of it */

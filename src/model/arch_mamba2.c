@@ -9,8 +9,9 @@ static int read_mamba2(struct hparams_reader *r, struct hparams *hp, struct err 
         (code = hp_need_u32(r, "ssm.state_size", &hp->ssm_state, e)) || (code = hp_need_u32(r, "ssm.time_step_rank", &hp->ssm_dt_rank, e)) ||
         (code = hp_need_u32(r, "ssm.group_count", &hp->ssm_groups, e)))
         return code;
-    if (hp->ssm_inner > 1 << 20 || hp->ssm_state > 1 << 16 || hp->ssm_groups > 1 << 16 || hp->ssm_inner % hp->ssm_dt_rank || hp->ssm_inner % hp->ssm_groups)
-        return err_set(e, ERR_FORMAT, "%s: %u channels in %u heads and %u groups make no sense", gguf_path(r->file), hp->ssm_inner, hp->ssm_dt_rank, hp->ssm_groups);
+    if (hp->ssm_inner > 1 << 20 || hp->ssm_state > 1 << 12 || hp->ssm_groups > 1 << 12 || hp->ssm_inner % hp->ssm_dt_rank || hp->ssm_inner % hp->ssm_groups)
+        return err_set(e, ERR_FORMAT, "%s: %u channels in %u heads and %u groups, with a state of %u, make no sense", gguf_path(r->file), hp->ssm_inner, hp->ssm_dt_rank, hp->ssm_groups,
+                       hp->ssm_state);
     for (uint32_t il = 0; il < hp->n_layer; il++) hp->layer[il].recurrent = true;
     return 0;
 }

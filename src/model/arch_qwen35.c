@@ -11,8 +11,8 @@ static int read_qwen35(struct hparams_reader *r, struct hparams *hp, struct err 
         (code = hp_need_u32(r, "ssm.state_size", &hp->ssm_state, e)) || (code = hp_need_u32(r, "ssm.time_step_rank", &hp->ssm_dt_rank, e)) ||
         (code = hp_need_u32(r, "ssm.group_count", &hp->ssm_groups, e)) || (code = hp_u32(r, "full_attention_interval", &period, e)))
         return code;
-    if (hp->ssm_state > 1 << 16 || hp->ssm_dt_rank > 1 << 16 || hp->ssm_groups > 1 << 16 || hp->ssm_dt_rank % hp->ssm_groups || period == 0)
-        return err_set(e, ERR_FORMAT, "%s: %u value heads over %u key heads make no sense", gguf_path(r->file), hp->ssm_dt_rank, hp->ssm_groups);
+    if (hp->ssm_state > 1 << 12 || hp->ssm_dt_rank > 1 << 12 || hp->ssm_groups > 1 << 12 || hp->ssm_dt_rank % hp->ssm_groups || period == 0)
+        return err_set(e, ERR_FORMAT, "%s: %u value heads over %u key heads of %u make no sense", gguf_path(r->file), hp->ssm_dt_rank, hp->ssm_groups, hp->ssm_state);
     for (uint32_t il = 0; il < hp->n_layer; il++) recurrent[il] = (il + 1) % period != 0;
     if ((code = hp_per_layer(r, "attention.recurrent_layers", recurrent, hp->n_layer, e))) return code;
     for (uint32_t il = 0; il < hp->n_layer; il++) hp->layer[il].recurrent = recurrent[il] != 0;

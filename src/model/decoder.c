@@ -258,7 +258,10 @@ static val layer(struct build *b, val x) {
 
 static val embed(struct build *b) {
     val x = op_embed(b->g, tensor_need(b, "token_embd.weight"), b->hp->embedding_scale > 0 ? b->hp->embedding_scale : 1);
-    if (tensor_if(b, "position_embd.weight")) x = op_embed_position(b->g, x, tensor_need(b, "position_embd.weight"));
+    const struct tensor *positions = tensor_if(b, "position_embd.weight");
+    if (positions && positions->ne[1] < b->n_ctx)
+        graph_fail(b->g, ERR_FORMAT, "the tensor position_embd.weight has %lld positions, but a context of %d is asked for", (long long)positions->ne[1], b->n_ctx);
+    if (positions) x = op_embed_position(b->g, x, positions);
     if (b->style->embed_norm) {
         struct norm n = {.kind = b->style->norm, .eps = b->hp->norm_eps, .weight = tensor_need(b, "token_embd_norm.weight"), .bias = tensor_if(b, "token_embd_norm.bias")};
         x = op_norm(b->g, x, n);
@@ -281,6 +284,8 @@ val decoder_forward(struct build *b) {
     struct norm n = {.kind = b->style->norm, .eps = hp->norm_eps, .weight = last ? last : tensor_need(b, "output_norm.weight"), .bias = tensor_if(b, "output_norm.bias")};
     const struct tensor *head = tensor_if(b, "output.weight");
     struct linear out = {head ? head : tensor_need(b, "token_embd.weight"), tensor_if(b, "output.bias"), tensor_if(b, "output.scale")};
+    if (out.w && out.w->ne[1] != hp->n_vocab) /* the engine hands out rows of n_vocab */
+        graph_fail(b->g, ERR_FORMAT, "the tensor %s has %lld rows, but the vocabulary has %u", out.w->name, (long long)out.w->ne[1], hp->n_vocab);
     val logits = op_linear(b->g, op_rows(b->g, x), &n, out);
     if (hp->logit_scale > 0 || hp->logit_scale < 0) logits = op_scale(b->g, logits, hp->logit_scale);
     if (hp->final_softcap > 0) logits = op_softcap(b->g, logits, hp->final_softcap);

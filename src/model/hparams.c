@@ -5,6 +5,8 @@
 
 #include "model/arch.h"
 
+enum { MAX_HEADS = 65536, MAX_HEAD_SIZE = 16384, MAX_WINDOW = 1 << 30 }; /* their products still fit the widths of values */
+
 static void full_key(char out[96], const struct hparams_reader *r, const char *key) { (void)snprintf(out, 96, "%s.%s", r->arch, key); }
 
 int hp_u32(struct hparams_reader *r, const char *key, uint32_t *out, struct err *e) {
@@ -69,6 +71,7 @@ int hp_windows(struct hparams_reader *r, struct hparams *hp, uint32_t period, st
     char full[96];
     int code = hp_u32(r, "attention.sliding_window", &hp->window, e);
     if (code || hp->window == 0) return code;
+    if (hp->window > MAX_WINDOW) hp->window = MAX_WINDOW; /* more than any context */
     full_key(full, r, "attention.sliding_window_pattern");
     const struct gguf_kv *kv = gguf_find(r->file, full);
     if (kv && kv->type == GGUF_ARRAY) {
@@ -90,7 +93,7 @@ static int read_heads(struct hparams_reader *r, struct hparams *hp, struct err *
     for (uint32_t il = 0; il < hp->n_layer; il++) {
         hp->layer[il].n_head_kv = n[il];
         uint32_t h = hp->layer[il].n_head, kv = n[il];
-        if (h > 65536 || (kv && h % kv))
+        if (h > MAX_HEADS || (kv && h % kv))
             return err_set(e, ERR_FORMAT, "%s: layer %u has %u heads over %u KV heads, which makes no sense", gguf_path(r->file), il, h, kv);
     }
     memset(n, 0, sizeof n);
@@ -101,7 +104,7 @@ static int read_heads(struct hparams_reader *r, struct hparams *hp, struct err *
     if ((code = hp_u32(r, "attention.key_length", &hp->head_k, e)) || (code = hp_u32(r, "attention.value_length", &hp->head_v, e))) return code;
     hp->n_rot = hp->head_k;
     if ((code = hp_u32(r, "rope.dimension_count", &hp->n_rot, e))) return code;
-    if (hp->head_k > 65536 || hp->head_v > 65536 || hp->n_rot > 65536 || hp->n_rot % 2)
+    if (hp->head_k > MAX_HEAD_SIZE || hp->head_v > MAX_HEAD_SIZE || hp->n_rot > MAX_HEAD_SIZE || hp->n_rot % 2)
         return err_set(e, ERR_FORMAT, "%s: heads of %u and %u numbers, %u of them rotated, make no sense", gguf_path(r->file), hp->head_k, hp->head_v, hp->n_rot);
     return 0;
 }
@@ -155,8 +158,10 @@ static int read_scales(struct hparams_reader *r, struct hparams *hp, struct err 
         (code = hp_u32(r, "expert_group_count", &hp->n_expert_groups, e)) || (code = hp_u32(r, "expert_group_used_count", &hp->n_expert_groups_used, e)) ||
         (code = hp_u32(r, "expert_gating_func", &hp->expert_gating, e)) || (code = hp_f32(r, "expert_weights_scale", &hp->expert_scale, e)))
         return code;
-    if (hp->n_expert && (hp->n_expert_used == 0 || hp->n_expert_used > hp->n_expert))
+    if (hp->n_expert && (hp->n_expert > MAX_HEADS || hp->n_expert_used == 0 || hp->n_expert_used > hp->n_expert))
         return err_set(e, ERR_FORMAT, "%s: %u of %u experts are used, which makes no sense", gguf_path(r->file), hp->n_expert_used, hp->n_expert);
+    if (hp->n_expert_groups > hp->n_expert || hp->n_expert_groups_used > hp->n_expert_groups)
+        return err_set(e, ERR_FORMAT, "%s: %u of %u groups of experts are used, which makes no sense", gguf_path(r->file), hp->n_expert_groups_used, hp->n_expert_groups);
     return 0;
 }
 

@@ -1,0 +1,191 @@
+/* test_invariance.c: a row's logits depend on its sequence alone: not on how its tokens are cut into steps, on what else is in a step,
+ * on the number of threads. All comparisons are of bits, for one model of each kind. */
+#include "rig.h"
+
+#include <math.h>
+
+enum { N = 210 }; /* beyond three windows and three pages */
+
+static void cut_as_you_like(void **state) {
+    (void)state;
+    static const enum dtype types[] = {DT_F32, DT_F16, DT_BF16, DT_Q8_0};
+    static const int chunks[] = {1, 2, 5, 16, 64, 0};
+    int32_t ids[N];
+    random_ids(ids, N, 1);
+    for (enum tiny_kind kind = 0; kind < TINY_KINDS; kind++)
+        for (size_t t = 0; t < sizeof types / sizeof *types; t++) {
+            struct rig r;
+            struct engine_options o = wide();
+            o.kv_type = types[t];
+            rig_open(&r, kind, 1, o);
+            float *whole = logits_of(r.engine, ids, N, N);
+            assert_int_equal(engine_step_rows(r.engine), N); /* it was one step */
+            for (int i = 0; i < N * TINY_VOCAB; i++) assert_true(isfinite(whole[i]));
+            for (size_t c = 0; c < sizeof chunks / sizeof *chunks; c++) {
+                float *cut = logits_of(r.engine, ids, N, chunks[c]);
+                char what[64];
+                (void)snprintf(what, sizeof what, "%s, keys as %s, chunks of %d", tiny_name(kind), dtype_info(types[t])->name, chunks[c]);
+                same_rows(whole, cut, 0, N, what);
+                free(cut);
+            }
+            free(whole);
+            rig_close(&r);
+        }
+}
+
+/* Logits must also differ: between positions and between prompts, or the comparisons above say nothing. And what was said must matter. */
+static void the_past_matters(void **state) {
+    (void)state;
+    int32_t ids[100];
+    random_ids(ids, 100, 1);
+    for (enum tiny_kind kind = 0; kind < TINY_KINDS; kind++) {
+        struct rig r;
+        rig_open(&r, kind, 1, wide());
+        float *a = logits_of(r.engine, ids, 100, 100);
+        ids[40] = (ids[40] + 1) % TINY_VOCAB;
+        float *b = logits_of(r.engine, ids, 100, 100);
+        ids[40] = (ids[40] + TINY_VOCAB - 1) % TINY_VOCAB;
+        same_rows(a, b, 0, 40, tiny_name(kind));
+        for (int i = 40; i < 48; i++) /* what recurrent states keep fades */
+            assert_memory_not_equal(a + (size_t)i * TINY_VOCAB, b + (size_t)i * TINY_VOCAB, sizeof(float) * TINY_VOCAB);
+        free(a);
+        free(b);
+        rig_close(&r);
+    }
+}
+
+static void any_number_of_threads(void **state) {
+    (void)state;
+    int32_t ids[100];
+    random_ids(ids, 100, 2);
+    for (enum tiny_kind kind = 0; kind < TINY_KINDS; kind++) {
+        float *one = NULL;
+        for (int threads = 1; threads <= 3; threads++) {
+            struct rig r;
+            rig_open(&r, kind, threads, wide());
+            float *out = logits_of(r.engine, ids, 100, 0);
+            if (one) same_rows(one, out, 0, 100, tiny_name(kind));
+            if (one) free(out);
+            else one = out;
+            rig_close(&r);
+        }
+        free(one);
+    }
+}
+
+/* Buffers are laid out by the largest step, so that other limits put every value elsewhere. */
+static void any_size_of_step(void **state) {
+    (void)state;
+    int32_t ids[60];
+    random_ids(ids, 60, 3);
+    for (enum tiny_kind kind = 0; kind < TINY_KINDS; kind++) {
+        float *first = NULL;
+        static const struct engine_options sizes[] = {{.n_ctx = 64}, {.n_ctx = 64, .max_rows = 7, .max_logits = 3}, {.n_ctx = 64, .max_rows = 1}, {.n_ctx = 61, .max_rows = 64, .max_logits = 1}};
+        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+            struct rig r;
+            rig_open(&r, kind, 2, sizes[i]);
+            float *out = logits_of(r.engine, ids, 60, 60);
+            if (first) same_rows(first, out, 0, 60, tiny_name(kind));
+            if (first) free(out);
+            else first = out;
+            rig_close(&r);
+        }
+        free(first);
+    }
+}
+
+/* One to seven others, prompts and single tokens, coming and going, around each sequence. */
+static void company(void **state) {
+    (void)state;
+    enum { SEQS = 8, MOST = 150 };
+    for (enum tiny_kind kind = 0; kind < TINY_KINDS; kind++) {
+        struct rig r;
+        struct err e = {0};
+        struct rng g = rng_new(5, (uint64_t)kind);
+        struct engine_options o = wide();
+        o.max_rows = 64; /* so that some have to wait */
+        o.max_logits = 40;
+        rig_open(&r, kind, 2, o);
+        static int32_t ids[SEQS][MOST];
+        struct seq *s[SEQS] = {0};
+        float *alone[SEQS], *got[SEQS];
+        int length[SEQS], fed[SEQS] = {0}, left = SEQS;
+        for (int i = 0; i < SEQS; i++) {
+            length[i] = 20 + (int)rng_below(&g, MOST - 20);
+            random_ids(ids[i], length[i], 100 + (uint64_t)i);
+            alone[i] = logits_of(r.engine, ids[i], length[i], length[i]);
+            got[i] = calloc((size_t)length[i] * TINY_VOCAB, sizeof(float));
+            assert_non_null(got[i]);
+        }
+        while (left) {
+            for (int i = 0; i < SEQS; i++) {
+                if (fed[i] == length[i] || rng_below(&g, 3) == 0) continue;
+                if (!s[i]) OK(seq_new(&s[i], r.engine, &e));
+                int take = rng_below(&g, 2) ? 1 : 1 + (int)rng_below(&g, 50);
+                if (take > length[i] - fed[i]) take = length[i] - fed[i];
+                feed(s[i], ids[i] + fed[i], take);
+                fed[i] += take;
+            }
+            const struct result *res;
+            OK(engine_step(r.engine, &e));
+            int n = engine_results(r.engine, &res);
+            for (int k = 0; k < n; k++)
+                for (int i = 0; i < SEQS; i++)
+                    if (res[k].seq == s[i]) memcpy(got[i] + (size_t)res[k].position * TINY_VOCAB, res[k].logits, sizeof(float) * TINY_VOCAB);
+            for (int i = 0; i < SEQS; i++)
+                if (s[i] && seq_length(s[i]) == length[i]) { /* done: its pages go to the others */
+                    seq_free(s[i]);
+                    s[i] = NULL;
+                    left--;
+                }
+        }
+        for (int i = 0; i < SEQS; i++) {
+            same_rows(alone[i], got[i], 0, length[i], tiny_name(kind));
+            free(alone[i]);
+            free(got[i]);
+        }
+        rig_close(&r);
+    }
+}
+
+/* Other kernels and other types of keys round differently, and no more than that. */
+static void near_the_reference(void **state) {
+    (void)state;
+    const struct kernels *tables[8];
+    int count = kernels_all(tables, 8);
+    int32_t ids[100];
+    random_ids(ids, 100, 4);
+    static const struct {
+        enum dtype type;
+        double within;
+    } types[] = {{DT_F32, 1e-4}, {DT_F16, 2e-2}, {DT_BF16, 1e-1}, {DT_Q8_0, 1e-1}};
+    for (enum tiny_kind kind = 0; kind < TINY_KINDS; kind++) {
+        float *ref = NULL;
+        for (size_t t = 0; t < sizeof types / sizeof *types; t++)
+            for (int k = 0; k < count; k++) {
+                struct rig r;
+                struct engine_options o = wide();
+                o.kv_type = types[t].type;
+                o.isa = tables[k]->name;
+                rig_open(&r, kind, 1, o);
+                assert_string_equal(engine_isa(r.engine), o.isa);
+                float *out = logits_of(r.engine, ids, 100, 100);
+                double square = 0, error = 0;
+                for (int i = 0; ref && i < 100 * TINY_VOCAB; i++) square += (double)ref[i] * (double)ref[i], error += pow((double)ref[i] - (double)out[i], 2);
+                if (ref && sqrt(error / square) > types[t].within)
+                    fail_msg("%s, %s, keys as %s: %g from the reference", tiny_name(kind), o.isa, dtype_info(types[t].type)->name, sqrt(error / square));
+                if (ref) free(out);
+                else ref = out;
+                rig_close(&r);
+            }
+        free(ref);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(cut_as_you_like), cmocka_unit_test(the_past_matters), cmocka_unit_test(any_number_of_threads),
+        cmocka_unit_test(any_size_of_step), cmocka_unit_test(company), cmocka_unit_test(near_the_reference),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
