@@ -2,7 +2,13 @@
  */
 #include <stdio.h>
 
+#include "model/model.h"
 #include "tensor/dtype.h"
+
+static void architectures(void) {
+    puts("| architecture (`general.architecture`) | models |\n| --- | --- |");
+    for (int i = 0; model_arch_name(i); i++) printf("| `%s` | %s |\n", model_arch_name(i), model_arch_description(i));
+}
 
 static void formats(void) {
     puts("| format | bits per weight | read | written |\n| --- | --- | --- | --- |");
@@ -14,7 +20,9 @@ static void formats(void) {
 }
 
 int main(void) {
-    puts("### Tensor formats\n");
+    puts("### Architectures\n");
+    architectures();
+    puts("\n### Tensor formats\n");
     formats();
     return ferror(stdout) != 0;
 }
