@@ -33,16 +33,17 @@ step() {
     [ "$word" = FAIL ] && tail -n 150 "$log" | sed 's/^/     | /'
 }
 
-# build_and_test BUILD WRAP MAKE-ARGUMENT...: the unit tests and replays of the corpus, built the given way
+# build_and_test BUILD WRAP MAKE-ARGUMENT...: the unit tests, the replays of the corpora and the goldens, built the given way
 build_and_test() {
     b=$1 wrap=$2
     shift 2
-    make -s $jobs BUILD="$b" "$@" all test-programs && python3 tests/run.py "$b" --only 'tests/*/test_*.c' --only 'tests/*/fuzz_*.c' --wrap "$wrap"
+    make -s $jobs BUILD="$b" "$@" all test-programs && python3 tests/run.py "$b" --wrap "$wrap" --timeout 1800 \
+        --only 'tests/*/test_*.c' --only 'tests/*/fuzz_*.c' --only tests/golden/test_whole
 }
 
 export ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:allocator_may_return_null=1
 export UBSAN_OPTIONS=print_stacktrace=1
-export TSAN_OPTIONS=halt_on_error=1
+export TSAN_OPTIONS=halt_on_error=1:allocator_may_return_null=1
 
 sanitizers() { build_and_test build/asan "" SAN=address,undefined CFLAGS='-O1 -g'; }
 clang_sanitizers() { build_and_test build/clang-asan "" CC=clang SAN=address,undefined CFLAGS='-O1 -g'; }
@@ -50,17 +51,23 @@ clang_build() { build_and_test build/clang "" CC=clang CPPFLAGS=-Werror; }
 gcc_warnings() { make -s $jobs BUILD=build/werror CPPFLAGS=-Werror all test-programs; }
 threads() { build_and_test build/tsan "" SAN=thread CFLAGS='-O1 -g'; }
 
-# Leaks and uninitialised memory in the program itself. valgrind knows AVX2 but not AVX-512, so the kernels are held back.
+has_cpu() { grep -qw "$1" /proc/cpuinfo; }
+
+# Leaks and uninitialised memory. valgrind knows AVX2 but not AVX-512, so the kernels are held back.
+valgrind='valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,possible'
+valgrind_isa=ref
+has_cpu avx2 && valgrind_isa=avx2
 valgrind_smoke() {
-    make -s $jobs all && HEARTH_ISA=avx2 valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,possible \
-        build/hearth run -p 'The sea' -n 8 --temp 0 -t 1
+    make -s $jobs all || return 1
+    # shellcheck disable=SC2086 # the words of a command
+    HEARTH_ISA=$valgrind_isa $valgrind build/hearth run -p 'The sea' -n 8 --temp 0 -t 1
 }
-valgrind_unit() { make -s $jobs all test-programs && HEARTH_ISA=avx2 python3 tests/run.py build --only 'tests/*/test_*.c' --timeout 1800 \
-    --wrap 'valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite'; }
+valgrind_unit() {
+    HEARTH_ISA=$valgrind_isa build_and_test build "$valgrind"
+}
 
 # Each instruction set, on the tests that compute.
 isa_test() { make -s $jobs all test-programs && HEARTH_ISA=$1 python3 tests/run.py build; }
-has_cpu() { grep -qw "$1" /proc/cpuinfo; }
 
 # The unit tests as an aarch64 machine would run them, under emulation.
 aarch64() {

@@ -6,7 +6,7 @@
 What is run: the cmocka programs tests/*/test_*.c as built under BUILD, the fuzzers tests/*/fuzz_*.c over their corpus
 (tests/ROOM/corpus/NAME), and the scripts tests/*/test_*.{py,sh}. PREFIX selects by the path of
 the source ("tests/base/test_"). A program's cases are read from its TAP lines; a script may print a last line
-"N passed, N failed[, N skipped]", otherwise its exit status is one case (77: skipped). Output is shown only of what fails or
+"N passed, N failed[, N skipped]", otherwise its exit status is one case (77: skipped). COMMAND (valgrind, an emulator) goes before every program. Output is shown only of what fails or
 skips, and kept in BUILD/tests/log. The last line is the sum; the status is 1 when anything failed or nothing was run.
 
 Scripts find the program under test in the environment: HEARTH (its path), HEARTH_BUILD, HEARTH_SHARED.
@@ -81,7 +81,7 @@ def report(src, text, counts, seconds):
     note = (f", {failed} failed" if failed else "") + (f", {skipped} skipped" if skipped else "")
     print(f"{'FAIL' if failed else 'ok'}   {src:44} {passed:5} passed{note}  ({seconds:.1f} s)", flush=True)
     if failed:
-        lines = text.rstrip().split("\n")
+        lines = [line for line in text.rstrip().split("\n") if not re.match(r"(ok|passed)\s", line)]
         if len(lines) > 200:
             print(f"     | ... {len(lines) - 200} lines before these are in the log")
         print("".join(f"     | {line}\n" for line in lines[-200:]), end="")
@@ -104,6 +104,11 @@ def main():
     os.makedirs(log_dir, exist_ok=True)
     env = dict(os.environ, CMOCKA_MESSAGE_OUTPUT="TAP", HEARTH_BUILD=a.build, HEARTH=os.path.join(a.build, "hearth"))
     env.setdefault("HEARTH_SHARED", "../shared")
+    if a.wrap:  # scripts start the program by one path
+        env["HEARTH"] = os.path.join(a.build, "hearth-wrapped")
+        with open(env["HEARTH"], "w", encoding="utf-8") as f:
+            f.write(f'#!/bin/sh\nexec {a.wrap} {os.path.join(a.build, "hearth")} "$@"\n')
+        os.chmod(env["HEARTH"], 0o755)
 
     def chosen(src):
         def matches(prefixes):
