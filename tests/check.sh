@@ -30,7 +30,7 @@ step() {
     # A sum of tests is the more telling part of a log that ends well.
     note=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$log" | tail -n 1)
     echo "$word $name${note:+: $note} ($(($(date +%s) - start)) s)"
-    [ "$word" = FAIL ] && tail -n 150 "$log" | sed 's/^/     | /'
+    [ "$word" = FAIL ] && grep -vE '^  (CC|AS|AR|LD) ' "$log" | tail -n 150 | sed 's/^/     | /'
 }
 
 # build_and_test BUILD WRAP MAKE-ARGUMENT...: the unit tests, the replays of the corpora and the goldens, built the given way

@@ -12,7 +12,7 @@ if [ ! -e "$folder/complete" ]; then
     mkdir -p "$folder" && tar -xJf "$archive" -C "$folder" && : >"$folder/complete" || exit 1
 fi
 passed=0 failed=0
-for how in "-ub 512" "--chunk 1" "--chunk 7 -ub 5"; do
+for how in "-ub 512" "--chunk 1 -t 1" "--chunk 7 -ub 5"; do
     echo "$how"
     out=$(python3 tests/golden/check.py "$HEARTH" --folder "$folder" --arch-dir "$folder/arch" --only arch/ --args "$how")
     echo "$out"
