@@ -62,7 +62,7 @@ FLAGS_i8mm    := -march=armv8.2-a+dotprod+fp16+i8mm+bf16
 endif
 isa_flags = $(if $(filter $(addprefix src/kernel/,$(addsuffix /%,$(ISA_DIRS))),$(1)),$(FLAGS_$(notdir $(patsubst %/,%,$(dir $(1))))))
 
-ROOMS   := base tensor kernel kernel/ref $(addprefix kernel/,$(ISA_DIRS)) gguf text graph model engine
+ROOMS   := base tensor kernel kernel/ref $(addprefix kernel/,$(ISA_DIRS)) gguf text graph model engine api
 LIB_SRC := $(foreach r,$(ROOMS),$(wildcard src/$(r)/*.c src/$(r)/*.S))
 APP_SRC := $(wildcard src/app/*.c)
 obj      = $(patsubst %.S,$(BUILD)/obj/%.o,$(patsubst %.c,$(BUILD)/obj/%.o,$(1)))

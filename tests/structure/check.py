@@ -71,7 +71,7 @@ def check_includes(path, text, rooms):
             continue
         name = m.group(1)
         if name == "hearth.h":
-            if room not in ("engine", "app"):
+            if room not in ("api", "app"):
                 yield n, f"'{room}' may not include hearth.h"
             continue
         other = name.split("/")[0] if "/" in name else room

@@ -1,0 +1,188 @@
+/* hearth.h: the C API of libhearth: open-weight language models on this machine.
+ *
+ *   hearth_open -> hearth_sequence_new -> hearth_feed -> hearth_sample ... -> hearth_sequence_free -> hearth_close
+ *
+ * Four things: a model (the file, its tokenizer and a pool of worker threads), sequences of tokens on it, the error that says
+ * what went wrong, and structs of options. There is no global state and nothing to initialise.
+ *
+ * Errors. A function that can fail returns 0 or one of enum hearth_code, and fills the struct hearth_error it was given (NULL is
+ * fine) with one line for a person. On failure nothing has changed unless its comment says so.
+ *
+ * Threads. A model and its sequences are used by one thread at a time; different models may be used by different threads at
+ * once. hearth_tokenise, hearth_detokenise, hearth_template and the queries only read and may be called from any thread at
+ * any time. hearth_cancel may be called from any thread and from a signal handler.
+ *
+ * Stability. Structs of options begin with their size: set them up with their HEARTH_..._INIT, and a program
+ * compiled against this header keeps working with later libraries, in which fields are only ever added at the end.
+ * Text is UTF-8. Sizes are in bytes.
+ */
+#ifndef HEARTH_H
+#define HEARTH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum hearth_code {
+    HEARTH_OK = 0,
+    HEARTH_INTERNAL = 1,    /* a mistake of the library's own, noticed */
+    HEARTH_USAGE = 2,       /* an argument or option that makes no sense */
+    HEARTH_IO = 3,          /* a file that cannot be opened or read */
+    HEARTH_FORMAT = 4,      /* a file that is not what it says it is */
+    HEARTH_UNSUPPORTED = 5, /* well formed, but of a kind that is not known here */
+    HEARTH_MEMORY = 6,      /* not enough memory */
+    HEARTH_CONTEXT = 7,     /* more tokens than the context, or the caller's array, holds */
+    HEARTH_TEXT = 8,        /* text or token ids that the model cannot take */
+    HEARTH_TEMPLATE = 9,    /* a chat template that fails */
+    HEARTH_CANCELLED = 10   /* hearth_cancel was called */
+};
+
+struct hearth_error {
+    int code;          /* enum hearth_code */
+    char message[512]; /* one line, no newline at its end */
+};
+
+/* "MAJOR.MINOR.PATCH"; lives for the program. */
+const char *hearth_version(void);
+
+/* ---- models ---- */
+
+typedef struct hearth_model hearth_model;
+
+struct hearth_options {
+    size_t size;           /* of this struct */
+    int context;           /* tokens a sequence may hold; 0: what the model was made for, or what fits memory */
+    int threads;           /* 0: one per processor this process may use */
+    int batch;             /* most tokens of a prompt computed in one step; 0: 512 */
+    const char *kv_type;   /* how keys and values are kept: "f32", "f16", "bf16", "q8_0"; NULL: "f16" */
+    uint64_t memory_limit; /* bytes that model and one full sequence may take; 0: what the system has */
+    int paged;             /* not 0: open a model larger than memory and read its weights from disk as needed */
+};
+#define HEARTH_OPTIONS_INIT {sizeof(struct hearth_options), 0, 0, 0, NULL, 0, 0}
+
+/* Opens a GGUF file; path NULL: the small demonstration model that is part of the library. options NULL: the defaults. *model
+ * is owned by the caller and freed by hearth_close. The file stays mapped until then and must not be changed.
+ * Errors: USAGE, IO, FORMAT, UNSUPPORTED, MEMORY (with what is needed and what there is), CONTEXT. */
+int hearth_open(hearth_model **model, const char *path, const struct hearth_options *options, struct hearth_error *error);
+
+/* Closes a model and all its sequences. NULL is fine. */
+void hearth_close(hearth_model *model);
+
+/* Facts. Strings live as long as the model. */
+struct hearth_facts {
+    size_t size;              /* of this struct, set by the caller */
+    const char *architecture; /* "llama", "qwen3", ... */
+    const char *name;         /* general.name of the file, or "" */
+    int context;              /* tokens a sequence may hold */
+    int context_trained;      /* tokens the model was made for */
+    int vocabulary;           /* number of token ids */
+    int layers, width;
+    int32_t bos, eos;         /* token ids; -1: none */
+    int has_template;         /* whether hearth_template works */
+    uint64_t file_bytes, sequence_bytes, buffer_bytes; /* the weights, one full sequence, a step's buffers */
+};
+#define HEARTH_FACTS_INIT {sizeof(struct hearth_facts), NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+
+/* Errors: USAGE (size is not that of a struct this library knows). */
+int hearth_get_facts(const hearth_model *model, struct hearth_facts *facts, struct hearth_error *error);
+
+/* ---- tokens ---- */
+
+enum hearth_tokenise_flags {
+    HEARTH_ADD_SPECIAL = 1,  /* add what the model's own rule adds: BOS, EOS */
+    HEARTH_PARSE_SPECIAL = 2 /* the spelling of a control token is that token; otherwise it is text */
+};
+
+/* Text to token ids. *count gets the number of tokens; at most `room` are written to ids (NULL with room 0 asks for the number).
+ * Errors: TEXT, MEMORY; CONTEXT when there are more than `room`, with *count set and nothing written. */
+int hearth_tokenise(const hearth_model *model, const char *text, size_t length, int flags, int32_t *ids, int room, int *count, struct hearth_error *error);
+
+/* Token ids to the bytes they stand for, control tokens left out. *length gets the number of bytes; at most `room` are written, no
+ * NUL is added. Errors as for hearth_tokenise. */
+int hearth_detokenise(const hearth_model *model, const int32_t *ids, int count, char *text, size_t room, size_t *length, struct hearth_error *error);
+
+struct hearth_message {
+    const char *role;    /* "system", "user", "assistant", "tool" */
+    const char *content; /* UTF-8; whatever it spells, it never becomes a control token */
+};
+
+/* A conversation through the model's own chat template to token ids, ready for the model's next turn. extra_json: NULL, or a
+ * JSON object of further template variables, such as {"tools": [...], "enable_thinking": false}. ids, room and count as for
+ * hearth_tokenise. Errors: UNSUPPORTED (the model has no template), TEMPLATE, FORMAT (extra_json), TEXT, MEMORY, CONTEXT. */
+int hearth_template(const hearth_model *model, const struct hearth_message *messages, int n_messages, const char *extra_json,
+                    int32_t *ids, int room, int *count, struct hearth_error *error);
+
+/* ---- sequences ---- */
+
+typedef struct hearth_sequence hearth_sequence;
+
+/* An empty sequence, owned by the caller. Errors: MEMORY. */
+int hearth_sequence_new(hearth_sequence **sequence, hearth_model *model, struct hearth_error *error);
+
+/* NULL is fine. Not after hearth_close, which frees all of a model's sequences. */
+void hearth_sequence_free(hearth_sequence *sequence);
+
+/* A second sequence that begins with all of the first's tokens and shares their memory, with the sampling settings of a
+ * new one. Computes what is pending first. Errors: MEMORY, CANCELLED. */
+int hearth_sequence_fork(hearth_sequence **copy, hearth_sequence *sequence, struct hearth_error *error);
+
+/* Tokens in the sequence, pending ones included. */
+int hearth_sequence_length(const hearth_sequence *sequence);
+
+/* Shortens the sequence to at most n tokens, drops what is pending, and returns the length it got to: less than n where the
+ * model's memory of the past does not reach back exactly (sliding windows, recurrent layers); feed the rest again. */
+int hearth_sequence_truncate(hearth_sequence *sequence, int n);
+
+/* Appends tokens. They are computed by the next hearth_sample or hearth_logits on any sequence of the model: sequences that
+ * were fed before it share the steps. Errors: CONTEXT (with both numbers), TEXT (an id outside the vocabulary). */
+int hearth_feed(hearth_sequence *sequence, const int32_t *ids, int count, struct hearth_error *error);
+
+/* Logits that predict the token after the last one: `vocabulary` floats, valid until the sequence's next call. Computes what
+ * is pending on all sequences. Errors: USAGE (an empty sequence), MEMORY, CANCELLED. */
+int hearth_logits(hearth_sequence *sequence, const float **logits, struct hearth_error *error);
+
+struct hearth_sampling {
+    size_t size;             /* of this struct */
+    float temperature;       /* 0: always the most probable token */
+    int top_k;               /* 0: all */
+    float top_p;             /* 1: all */
+    float min_p;             /* 0: all */
+    float top_n_sigma;       /* 0: all */
+    float repeat_penalty;    /* 1: none */
+    float frequency_penalty; /* 0: none */
+    float presence_penalty;  /* 0: none */
+    int repeat_last_n;       /* tokens that the penalties look back on */
+    uint64_t seed;           /* the same seed and settings give the same tokens, whatever else runs */
+};
+#define HEARTH_SAMPLING_INIT {sizeof(struct hearth_sampling), 0.8f, 40, 0.95f, 0.05f, 0, 1, 0, 0, 64, 0}
+#define HEARTH_GREEDY_INIT {sizeof(struct hearth_sampling), 0, 0, 1, 0, 0, 1, 0, 0, 64, 0}
+
+/* How the sequence's tokens are chosen from here on; until then as HEARTH_SAMPLING_INIT says. Starts the seed's numbers anew.
+ * Errors: USAGE (names the setting), MEMORY. */
+int hearth_set_sampling(hearth_sequence *sequence, const struct hearth_sampling *sampling, struct hearth_error *error);
+
+struct hearth_token {
+    int32_t id;
+    float logprob;      /* natural log of its probability by the model itself, before the sampling settings */
+    int end;            /* not 0: the model ends its turn or its text here; the token was not appended */
+    const char *text;   /* the whole characters that it completes, NUL-terminated; may be empty; valid until the sequence's next call */
+    size_t text_length; /* bytes */
+};
+
+/* Chooses the next token of the sequence and, unless it ends the text, appends it. Computes what is pending on all sequences, so
+ * that calling it for each of several sequences in turn costs one step for all. Errors: those of hearth_logits; CONTEXT when
+ * the sequence is full; INTERNAL when the model gives numbers that are not finite. */
+int hearth_sample(hearth_sequence *sequence, struct hearth_token *token, struct hearth_error *error);
+
+/* Makes the call that is computing on the model, or the next one, return CANCELLED after the step under way. What was computed
+ * stays; calling again goes on. */
+void hearth_cancel(hearth_model *model);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

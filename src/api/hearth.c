@@ -1,0 +1,326 @@
+/* hearth.c: the C API of include/hearth.h over the engine. A model owns everything; a sequence keeps a copy of its last logits,
+ * so that one step can serve several sequences. */
+#include "hearth.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#include "base/os.h"
+#include "engine/chat.h"
+#include "engine/engine.h"
+#include "engine/sampler.h"
+#include "engine/vocab.h"
+#include "model/embedded.h"
+
+_Static_assert(sizeof(struct hearth_error) == sizeof(struct err) && (int)HEARTH_CANCELLED == (int)ERR_CANCELLED, "hearth_error is err under its public name");
+
+struct hearth_model {
+    struct model *model;
+    struct tokenizer *tokenizer;
+    struct chat *chat; /* NULL: the model has no template */
+    struct pool *pool;
+    struct engine *engine;
+    char *name;
+    hearth_sequence *sequences;
+    atomic_bool cancelled;
+};
+
+struct hearth_sequence {
+    hearth_model *model;
+    hearth_sequence *next;
+    struct seq *seq;
+    struct sampler_options sampling;
+    struct sampler *sampler; /* made when first needed */
+    float *logits;           /* after the last token, when current */
+    bool current, decoding;
+    struct decoder decoder;
+    struct buf text;
+};
+
+/* The caller's error under its inner name; where the caller has none, `own`, since a message on its way up needs a place. */
+static struct err *as_err(struct hearth_error *error, struct err *own) { return error ? (struct err *)(void *)error : own; }
+
+const char *hearth_version(void) { return HEARTH_VERSION; }
+
+/* ---- models ---- */
+
+/* Options as far as the caller's struct goes; what it does not have is the default. */
+static int take_options(struct hearth_options *o, const struct hearth_options *given, struct err *e) {
+    *o = (struct hearth_options)HEARTH_OPTIONS_INIT;
+    if (!given) return 0;
+    if (given->size < sizeof o->size || given->size > 4096) return err_set(e, ERR_USAGE, "struct hearth_options: its size is %zu; set it up with HEARTH_OPTIONS_INIT", given->size);
+    memcpy(o, given, given->size < sizeof *o ? given->size : sizeof *o);
+    return 0;
+}
+
+static int open_parts(hearth_model *m, const char *path, const struct hearth_options *o, struct err *e) {
+    struct gguf *file;
+    int kv = dtype_by_name(o->kv_type ? o->kv_type : "f16"), code;
+    if (kv < 0) return err_set(e, ERR_USAGE, "kv_type \"%.32s\": use f32, f16, bf16 or q8_0", o->kv_type);
+    code = path ? gguf_open(&file, path, e) : gguf_open_memory(&file, hearth_embedded_model, embedded_model_size(), "(the embedded model)", e);
+    if (code || (code = model_open_file(&m->model, file, e)) || (code = vocab_of_model(&m->tokenizer, m->model, e))) return code;
+    struct slice source = {0}, name = {0};
+    if ((code = vocab_chat_template(m->model->file, NULL, &source, e))) return code;
+    if (source.p && (code = chat_new(&m->chat, m->model->file, m->tokenizer, source, NULL, e))) return code;
+    if ((code = gguf_get_str(m->model->file, "general.name", &name, e))) return code;
+    if (!(m->name = mem_strndup(name.p ? name.p : "", name.n))) return err_nomem(e, "a name", name.n);
+    if ((code = pool_new(&m->pool, o->threads ? o->threads : os_cpu_count(), e))) return code;
+    struct engine_options eo = {.n_ctx = o->context, .max_rows = o->batch, .kv_type = (enum dtype)kv, .memory_limit = o->memory_limit, .paged = o->paged != 0};
+    return engine_new(&m->engine, m->model, m->pool, eo, e);
+}
+
+int hearth_open(hearth_model **model, const char *path, const struct hearth_options *options, struct hearth_error *error) {
+    struct err own, *e = as_err(error, &own);
+    struct hearth_options o;
+    *model = NULL;
+    int code = take_options(&o, options, e);
+    if (code) return code;
+    hearth_model *m = mem_calloc(1, sizeof *m);
+    if (!m) return err_nomem(e, "a model", sizeof *m);
+    if ((code = open_parts(m, path, &o, e))) hearth_close(m);
+    else *model = m;
+    return code;
+}
+
+void hearth_close(hearth_model *m) {
+    if (!m) return;
+    while (m->sequences) hearth_sequence_free(m->sequences);
+    engine_free(m->engine);
+    pool_free(m->pool);
+    chat_free(m->chat);
+    tokenizer_free(m->tokenizer);
+    model_close(m->model);
+    mem_free(m->name);
+    mem_free(m);
+}
+
+int hearth_get_facts(const hearth_model *m, struct hearth_facts *facts, struct hearth_error *error) {
+    struct err own, *e = as_err(error, &own);
+    if (facts->size < sizeof facts->size || facts->size > 4096) return err_set(e, ERR_USAGE, "struct hearth_facts: its size is %zu; set it up with HEARTH_FACTS_INIT", facts->size);
+    struct memory_need need = engine_memory(m->engine);
+    const struct hparams *hp = &m->model->hp;
+    struct hearth_facts f = {
+        .size = facts->size, .architecture = model_architecture(m->model), .name = m->name, .context = engine_context(m->engine),
+        .context_trained = (int)hp->n_ctx_train, .vocabulary = (int)hp->n_vocab, .layers = (int)hp->n_layer, .width = (int)hp->n_embd,
+        .bos = tokenizer_role(m->tokenizer, ROLE_BOS), .eos = tokenizer_role(m->tokenizer, ROLE_EOS), .has_template = m->chat != NULL,
+        .file_bytes = need.weights, .sequence_bytes = need.sequence, .buffer_bytes = need.buffers,
+    };
+    memcpy(facts, &f, facts->size < sizeof f ? facts->size : sizeof f);
+    return 0;
+}
+
+void hearth_cancel(hearth_model *m) { atomic_store(&m->cancelled, true); }
+
+/* ---- tokens ---- */
+
+/* Hands out ids if there is room; always tells how many there are. Frees t. */
+static int give_tokens(struct tokens *t, int32_t *ids, int room, int *count, int code, struct err *e) {
+    if (code == 0) {
+        *count = (int)t->n;
+        if (room > 0 && (size_t)room < t->n) code = err_set(e, ERR_CONTEXT, "there are %zu tokens, but room for %d", t->n, room);
+        else if (room > 0 && t->n) memcpy(ids, t->id, t->n * sizeof *ids);
+    }
+    tokens_free(t);
+    return code;
+}
+
+int hearth_tokenise(const hearth_model *m, const char *text, size_t length, int flags, int32_t *ids, int room, int *count, struct hearth_error *error) {
+    struct err own, *e = as_err(error, &own);
+    struct tokens t = {.limit = INT32_MAX};
+    struct encode_options o = {.add_special = (flags & HEARTH_ADD_SPECIAL) != 0, .parse = flags & HEARTH_PARSE_SPECIAL ? SPECIAL_ALL : SPECIAL_NONE};
+    int code = tokenizer_encode(m->tokenizer, (struct slice){text, length}, &o, &t, e);
+    return give_tokens(&t, ids, room, count, code, e);
+}
+
+int hearth_detokenise(const hearth_model *m, const int32_t *ids, int count, char *text, size_t room, size_t *length, struct hearth_error *error) {
+    struct err own, *e = as_err(error, &own);
+    struct buf b = {0};
+    int code = count < 0 ? err_set(e, ERR_USAGE, "%d tokens", count) : tokenizer_decode(m->tokenizer, ids, (size_t)count, false, &b, e);
+    if (code == 0) {
+        *length = b.len;
+        if (room > 0 && room < b.len) code = err_set(e, ERR_CONTEXT, "there are %zu bytes, but room for %zu", b.len, room);
+        else if (room > 0 && b.len) memcpy(text, b.data, b.len);
+    }
+    buf_free(&b);
+    return code;
+}
+
+static int template_context(struct arena *a, const struct hearth_message *messages, int n, const char *extra_json, struct value **context, struct err *e) {
+    int code = 0;
+    if (extra_json) code = value_from_json(a, extra_json, strlen(extra_json), context, e);
+    else *context = value_dict(a);
+    if (code) return code;
+    struct value *list = value_list(a);
+    if (!list || !*context) return err_nomem(e, "a conversation", a->used);
+    for (int i = 0; i < n; i++)
+        if (!chat_message(a, list, messages[i].role, slice_of(messages[i].content))) return err_nomem(e, "a conversation", a->used);
+    if (!value_set(a, *context, "messages", list)) return err_set(e, ERR_FORMAT, "extra_json is not a JSON object");
+    return value_get(*context, "add_generation_prompt") || value_set(a, *context, "add_generation_prompt", value_bool(a, true)) ? 0 : err_nomem(e, "a conversation", a->used);
+}
+
+int hearth_template(const hearth_model *m, const struct hearth_message *messages, int n_messages, const char *extra_json,
+                    int32_t *ids, int room, int *count, struct hearth_error *error) {
+    struct err own, *e = as_err(error, &own);
+    if (!m->chat) return err_set(e, ERR_UNSUPPORTED, "%s has no chat template", m->name);
+    struct arena a = {0};
+    struct tokens t = {.limit = INT32_MAX};
+    struct value *context = NULL;
+    int code = template_context(&a, messages, n_messages, extra_json, &context, e);
+    if (code == 0) code = chat_tokens(m->chat, &a, context, &t, e);
+    arena_free(&a);
+    return give_tokens(&t, ids, room, count, code, e);
+}
+
+/* ---- sequences ---- */
+
+static int wrap(hearth_sequence **out, hearth_model *m, struct err *e) {
+    hearth_sequence *s = *out = mem_calloc(1, sizeof *s);
+    if (!s || !(s->logits = mem_alloc(sizeof(float) * m->model->hp.n_vocab))) {
+        mem_free(s);
+        *out = NULL;
+        return err_nomem(e, "a sequence", sizeof(float) * m->model->hp.n_vocab);
+    }
+    s->model = m;
+    s->sampling = sampler_defaults();
+    s->next = m->sequences;
+    m->sequences = s;
+    return 0;
+}
+
+int hearth_sequence_new(hearth_sequence **out, hearth_model *m, struct hearth_error *error) {
+    struct err own, *e = as_err(error, &own);
+    int code = wrap(out, m, e);
+    if (code || (code = seq_new(&(*out)->seq, m->engine, e)) == 0) return code;
+    hearth_sequence_free(*out);
+    *out = NULL;
+    return code;
+}
+
+void hearth_sequence_free(hearth_sequence *s) {
+    if (!s) return;
+    for (hearth_sequence **p = &s->model->sequences; *p; p = &(*p)->next)
+        if (*p == s) {
+            *p = s->next;
+            break;
+        }
+    seq_free(s->seq);
+    sampler_free(s->sampler);
+    buf_free(&s->text);
+    mem_free(s->logits);
+    mem_free(s);
+}
+
+/* Steps until s has nothing pending. Every sequence whose last token a step computes gets its logits. */
+static int compute(hearth_sequence *s, struct err *e) {
+    hearth_model *m = s->model;
+    while (seq_pending(s->seq)) {
+        const struct result *r;
+        if (atomic_exchange(&m->cancelled, false)) return err_set(e, ERR_CANCELLED, "cancelled with %d tokens still to compute", seq_pending(s->seq));
+        int code = engine_step(m->engine, e);
+        if (code) return code;
+        int n = engine_results(m->engine, &r);
+        for (int i = 0; i < n; i++)
+            for (hearth_sequence *q = m->sequences; q; q = q->next)
+                if (q->seq == r[i].seq && r[i].position == seq_length(q->seq) - 1 && seq_pending(q->seq) == 0) {
+                    memcpy(q->logits, r[i].logits, sizeof(float) * m->model->hp.n_vocab);
+                    q->current = true;
+                }
+    }
+    return 0;
+}
+
+int hearth_sequence_fork(hearth_sequence **out, hearth_sequence *s, struct hearth_error *error) {
+    struct err own, *e = as_err(error, &own);
+    *out = NULL;
+    int code = compute(s, e);
+    if (code || (code = wrap(out, s->model, e))) return code;
+    if ((code = seq_fork(&(*out)->seq, s->seq, e))) {
+        hearth_sequence_free(*out);
+        *out = NULL;
+        return code;
+    }
+    memcpy((*out)->logits, s->logits, sizeof(float) * s->model->model->hp.n_vocab);
+    (*out)->current = s->current;
+    return 0;
+}
+
+int hearth_sequence_length(const hearth_sequence *s) { return seq_length(s->seq) + seq_pending(s->seq); }
+
+int hearth_sequence_truncate(hearth_sequence *s, int n) {
+    if (n >= hearth_sequence_length(s)) return hearth_sequence_length(s);
+    s->current = s->decoding = false;
+    sampler_free(s->sampler); /* made anew from the tokens that stay */
+    s->sampler = NULL;
+    return seq_truncate(s->seq, n);
+}
+
+static int append(hearth_sequence *s, const int32_t *ids, int count, struct err *e) {
+    int code = seq_feed(s->seq, ids, count, WANT_LAST, e);
+    if (code || count == 0) return code;
+    s->current = false;
+    for (int i = 0; s->sampler && i < count; i++) sampler_accept(s->sampler, ids[i]);
+    return 0;
+}
+
+int hearth_feed(hearth_sequence *s, const int32_t *ids, int count, struct hearth_error *error) {
+    struct err own, *e = as_err(error, &own);
+    int code = append(s, ids, count, e);
+    if (code == 0 && count) s->decoding = false;
+    return code;
+}
+
+int hearth_logits(hearth_sequence *s, const float **logits, struct hearth_error *error) {
+    struct err own, *e = as_err(error, &own);
+    int code = compute(s, e);
+    if (code) return code;
+    if (!s->current) return err_set(e, ERR_USAGE, "there are no logits: feed the sequence at least one token first");
+    *logits = s->logits;
+    return 0;
+}
+
+int hearth_set_sampling(hearth_sequence *s, const struct hearth_sampling *given, struct hearth_error *error) {
+    struct err own, *e = as_err(error, &own);
+    struct hearth_sampling o = HEARTH_SAMPLING_INIT;
+    if (given->size < sizeof o.size || given->size > 4096) return err_set(e, ERR_USAGE, "struct hearth_sampling: its size is %zu; set it up with HEARTH_SAMPLING_INIT", given->size);
+    memcpy(&o, given, given->size < sizeof o ? given->size : sizeof o);
+    struct sampler_options so = {
+        .temperature = o.temperature, .top_k = o.top_k, .top_p = o.top_p, .min_p = o.min_p, .top_n_sigma = o.top_n_sigma, .repeat_penalty = o.repeat_penalty,
+        .frequency_penalty = o.frequency_penalty, .presence_penalty = o.presence_penalty, .repeat_last_n = o.repeat_last_n, .seed = o.seed,
+    };
+    struct sampler *fresh;
+    int code = sampler_new(&fresh, (int)s->model->model->hp.n_vocab, so, e);
+    if (code) return code;
+    sampler_free(s->sampler);
+    s->sampler = fresh;
+    s->sampling = so;
+    for (int i = 0; i < hearth_sequence_length(s); i++) sampler_accept(s->sampler, seq_tokens(s->seq)[i]);
+    return 0;
+}
+
+static int need_sampler(hearth_sequence *s, struct err *e) {
+    if (s->sampler) return 0;
+    int code = sampler_new(&s->sampler, (int)s->model->model->hp.n_vocab, s->sampling, e);
+    for (int i = 0; code == 0 && i < hearth_sequence_length(s); i++) sampler_accept(s->sampler, seq_tokens(s->seq)[i]);
+    return code;
+}
+
+int hearth_sample(hearth_sequence *s, struct hearth_token *token, struct hearth_error *error) {
+    struct err own, *e = as_err(error, &own);
+    const float *logits = NULL;
+    int32_t id = TOKEN_NONE;
+    float logprob = 0;
+    int code, length = hearth_sequence_length(s);
+    if ((code = hearth_logits(s, &logits, (struct hearth_error *)(void *)e)) || (code = need_sampler(s, e))) return code;
+    if (length >= engine_context(s->model->engine)) return err_set(e, ERR_CONTEXT, "the context of %d tokens is full", length);
+    if ((code = sampler_draw(s->sampler, logits, &id, e)) || (code = logprobs_of(logits, (int)s->model->model->hp.n_vocab, id, &logprob, NULL, 0, e))) return code;
+    *token = (struct hearth_token){.id = id, .logprob = logprob, .end = tokenizer_is_eog(s->model->tokenizer, id), .text = ""};
+    if (!s->decoding) decoder_init(&s->decoder, s->model->tokenizer, seq_tokens(s->seq)[length - 1]);
+    s->decoding = true;
+    s->text.len = 0;
+    code = token->end ? decoder_end(&s->decoder, &s->text, e) : decoder_add(&s->decoder, id, &s->text, e);
+    if (code == 0 && !token->end) code = append(s, &id, 1, e);
+    if (code) return code;
+    if (s->text.data && s->text.len) token->text = s->text.data;
+    token->text_length = s->text.len;
+    return 0;
+}

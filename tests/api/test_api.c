@@ -1,0 +1,257 @@
+/* test_api.c: libhearth as its users see it, on the embedded model: only hearth.h, but for counting allocations. */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "hearth.h"
+
+enum { CONTEXT = 256, LENGTH = 24 };
+static const struct hearth_options small = {sizeof(struct hearth_options), CONTEXT, 2, 64, "f32", 0, 0};
+
+static hearth_model *open_small(void) {
+    hearth_model *m;
+    struct hearth_error e;
+    assert_int_equal(hearth_open(&m, NULL, &small, &e), 0);
+    return m;
+}
+
+static int tokens_of(hearth_model *m, const char *text, int32_t *ids) {
+    int n;
+    struct hearth_error e;
+    assert_int_equal(hearth_tokenise(m, text, strlen(text), HEARTH_ADD_SPECIAL, ids, CONTEXT, &n, &e), 0);
+    return n;
+}
+
+static hearth_sequence *begin(hearth_model *m, const char *text, uint64_t seed) {
+    hearth_sequence *s;
+    struct hearth_error e;
+    struct hearth_sampling sampling = HEARTH_SAMPLING_INIT;
+    int32_t ids[CONTEXT];
+    sampling.seed = seed;
+    assert_int_equal(hearth_sequence_new(&s, m, &e), 0);
+    assert_int_equal(hearth_set_sampling(s, &sampling, &e), 0);
+    assert_int_equal(hearth_feed(s, ids, tokens_of(m, text, ids), &e), 0);
+    return s;
+}
+
+static void next(hearth_sequence *s, struct hearth_token *t) {
+    struct hearth_error e;
+    assert_int_equal(hearth_sample(s, t, &e), 0);
+}
+
+static void test_facts_and_tokens(void **state) {
+    (void)state;
+    hearth_model *m = open_small();
+    struct hearth_facts f = HEARTH_FACTS_INIT;
+    struct hearth_error e;
+    assert_int_equal(hearth_get_facts(m, &f, &e), 0);
+    assert_string_equal(f.architecture, "qwen3");
+    assert_int_equal(f.context, CONTEXT);
+    assert_int_equal(f.context_trained, 32768);
+    assert_int_equal(f.width % 256, 0);
+    assert_true(f.has_template && f.file_bytes > 1000000 && f.sequence_bytes > 0);
+    f.size = 3;
+    assert_int_equal(hearth_get_facts(m, &f, &e), HEARTH_USAGE);
+
+    const char text[] = "A cat, zwei Hunde\nund \xF0\x9F\x8C\x8D <|im_end|>";
+    int32_t ids[CONTEXT], n, plain;
+    char back[128];
+    size_t length;
+    assert_int_equal(hearth_tokenise(m, text, sizeof text - 1, 0, NULL, 0, &plain, &e), 0);
+    assert_int_equal(hearth_tokenise(m, text, sizeof text - 1, 0, ids, plain - 1, &n, &e), HEARTH_CONTEXT);
+    assert_int_equal(n, plain);
+    assert_int_equal(hearth_tokenise(m, text, sizeof text - 1, 0, ids, plain, &n, &e), 0);
+    assert_int_equal(hearth_detokenise(m, ids, n, back, sizeof back, &length, &e), 0);
+    assert_int_equal(length, sizeof text - 1);
+    assert_memory_equal(back, text, length);
+    assert_int_equal(hearth_detokenise(m, ids, n, back, 3, &length, &e), HEARTH_CONTEXT);
+    assert_int_equal(hearth_tokenise(m, text, sizeof text - 1, HEARTH_PARSE_SPECIAL, ids, CONTEXT, &n, &e), 0);
+    assert_true(n < plain); /* <|im_end|> is one token when it may be, text otherwise */
+    ids[0] = 1 << 30;
+    assert_int_equal(hearth_detokenise(m, ids, 1, back, sizeof back, &length, &e), HEARTH_TEXT);
+    hearth_close(m);
+}
+
+static void test_template_keeps_data_text(void **state) {
+    (void)state;
+    hearth_model *m = open_small();
+    struct hearth_error e;
+    struct hearth_message honest[] = {{"user", "hello"}}, sly[] = {{"user", "<|im_end|>"}};
+    int32_t a[CONTEXT], b[CONTEXT], end, n, k, ends[2] = {0, 0};
+    assert_int_equal(hearth_tokenise(m, "<|im_end|>", 10, HEARTH_PARSE_SPECIAL, &end, 1, &n, &e), 0);
+    assert_int_equal(hearth_template(m, honest, 1, NULL, a, CONTEXT, &n, &e), 0);
+    assert_int_equal(hearth_template(m, sly, 1, "{\"enable_thinking\": false}", b, CONTEXT, &k, &e), 0);
+    for (int i = 0; i < n; i++) ends[0] += a[i] == end;
+    for (int i = 0; i < k; i++) ends[1] += b[i] == end;
+    assert_int_equal(ends[0], ends[1]);
+    assert_true(ends[0] > 0);
+    assert_int_equal(hearth_template(m, honest, 1, "[1]", a, CONTEXT, &n, &e), HEARTH_FORMAT);
+    assert_int_equal(hearth_template(m, honest, 1, "{\"x\"", a, CONTEXT, &n, &e), HEARTH_FORMAT);
+    hearth_close(m);
+}
+
+/* Alone, and together in another order: the same tokens and the same bits. */
+static void test_together_as_alone(void **state) {
+    (void)state;
+    static const char *const text[] = {"Once upon a time", "The answer is", "In the beginning of July there was a great deal of talk, and"};
+    struct hearth_token t, alone[3][LENGTH];
+    hearth_model *m = open_small();
+    for (int i = 0; i < 3; i++) {
+        hearth_sequence *s = begin(m, text[i], (uint64_t)i);
+        for (int k = 0; k < LENGTH; k++) next(s, &alone[i][k]);
+        hearth_sequence_free(s);
+    }
+    hearth_sequence *s[3];
+    for (int i = 0; i < 3; i++) s[i] = begin(m, text[i], (uint64_t)i);
+    for (int k = 0; k < LENGTH; k++)
+        for (int i = 2; i >= 0; i--) {
+            next(s[i], &t);
+            assert_int_equal(t.id, alone[i][k].id);
+            assert_memory_equal(&t.logprob, &alone[i][k].logprob, sizeof t.logprob);
+            assert_int_equal(strlen(t.text), t.text_length);
+        }
+    hearth_close(m); /* with its sequences */
+}
+
+static void test_fork_and_truncate(void **state) {
+    (void)state;
+    struct hearth_error e;
+    struct hearth_token a = {0}, b;
+    struct hearth_sampling greedy = HEARTH_GREEDY_INIT;
+    int32_t first[LENGTH], ids[CONTEXT];
+    hearth_model *m = open_small();
+    hearth_sequence *s = begin(m, "It was a dark night and", 1), *f;
+    assert_int_equal(hearth_set_sampling(s, &greedy, &e), 0);
+    int length = hearth_sequence_length(s);
+    for (int k = 0; k < LENGTH; k++) {
+        next(s, &a);
+        first[k] = a.id;
+    }
+    assert_int_equal(hearth_sequence_truncate(s, length - 1), length - 1);
+    assert_int_equal(tokens_of(m, "It was a dark night and", ids), length);
+    assert_int_equal(hearth_feed(s, ids + length - 1, 1, &e), 0);
+    assert_int_equal(hearth_sequence_fork(&f, s, &e), 0);
+    assert_int_equal(hearth_set_sampling(f, &greedy, &e), 0);
+    for (int k = 0; k < LENGTH; k++) {
+        next(s, &a);
+        next(f, &b);
+        assert_int_equal(a.id, first[k]);
+        assert_int_equal(b.id, first[k]);
+    }
+    hearth_sequence_free(s);
+    next(f, &b); /* the shared memory lives on */
+    hearth_close(m);
+}
+
+static void test_errors(void **state) {
+    (void)state;
+    struct hearth_error e;
+    struct hearth_token t;
+    struct hearth_options o = small;
+    hearth_model *m;
+    assert_int_equal(hearth_open(&m, "/no/such/file.gguf", NULL, &e), HEARTH_IO);
+    assert_non_null(strstr(e.message, "/no/such/file.gguf"));
+    assert_null(m);
+    assert_int_equal(hearth_open(&m, "Makefile", NULL, &e), HEARTH_FORMAT);
+    o.kv_type = "q1";
+    assert_int_equal(hearth_open(&m, NULL, &o, &e), HEARTH_USAGE);
+    o = small, o.context = 1 << 20;
+    assert_int_equal(hearth_open(&m, NULL, &o, &e), HEARTH_CONTEXT);
+    o = small, o.memory_limit = 1000;
+    assert_int_equal(hearth_open(&m, NULL, &o, &e), HEARTH_MEMORY);
+    o = small, o.size = 1;
+    assert_int_equal(hearth_open(&m, NULL, &o, NULL), HEARTH_USAGE);
+
+    m = open_small();
+    hearth_sequence *s;
+    int32_t ids[CONTEXT + 1] = {0}, bad = -5;
+    const float *logits;
+    assert_int_equal(hearth_sequence_new(&s, m, &e), 0);
+    assert_int_equal(hearth_logits(s, &logits, &e), HEARTH_USAGE);
+    assert_int_equal(hearth_feed(s, &bad, 1, &e), HEARTH_TEXT);
+    assert_int_equal(hearth_feed(s, ids, CONTEXT + 1, &e), HEARTH_CONTEXT);
+    assert_non_null(strstr(e.message, "257"));
+    assert_non_null(strstr(e.message, "256"));
+    assert_int_equal(hearth_feed(s, ids, CONTEXT, &e), 0);
+    hearth_cancel(m);
+    assert_int_equal(hearth_sample(s, &t, &e), HEARTH_CANCELLED);
+    assert_int_equal(hearth_sample(s, &t, &e), HEARTH_CONTEXT); /* it goes on, and is full */
+    struct hearth_sampling wrong = HEARTH_SAMPLING_INIT;
+    wrong.top_p = -1;
+    assert_int_equal(hearth_set_sampling(s, &wrong, &e), HEARTH_USAGE);
+    hearth_close(m);
+}
+
+static void *chatter(void *out) {
+    hearth_model *m = open_small();
+    hearth_sequence *s = begin(m, "Good morning", 7);
+    struct hearth_token t;
+    int32_t *ids = out;
+    for (int k = 0; k < LENGTH; k++) {
+        next(s, &t);
+        ids[k] = t.id;
+    }
+    hearth_close(m);
+    return NULL;
+}
+
+static void test_models_on_threads(void **state) {
+    (void)state;
+    int32_t ids[2][LENGTH], alone[LENGTH];
+    pthread_t thread[2];
+    (void)chatter(alone);
+    for (int i = 0; i < 2; i++) assert_int_equal(pthread_create(&thread[i], NULL, chatter, ids[i]), 0);
+    for (int i = 0; i < 2; i++) assert_int_equal(pthread_join(thread[i], NULL), 0);
+    assert_memory_equal(ids[0], alone, sizeof alone);
+    assert_memory_equal(ids[1], alone, sizeof alone);
+}
+
+/* Open, one answer, close; the first failing call is the result. */
+static int session(void) {
+    static const struct hearth_options tiny = {sizeof tiny, 64, 1, 16, "f16", 0, 0};
+    struct hearth_message message = {"user", "hi"};
+    struct hearth_token t;
+    hearth_model *m;
+    hearth_sequence *s = NULL;
+    int32_t ids[64];
+    int n = 0, code = hearth_open(&m, NULL, &tiny, NULL);
+    if (code == 0) code = hearth_template(m, &message, 1, "{\"a\": [1]}", ids, 64, &n, NULL);
+    if (code == 0) code = hearth_sequence_new(&s, m, NULL);
+    if (code == 0) code = hearth_feed(s, ids, n, NULL);
+    for (int k = 0; code == 0 && k < 2; k++) code = hearth_sample(s, &t, NULL);
+    hearth_close(m);
+    return code;
+}
+
+static void test_every_allocation_fails(void **state) {
+    (void)state;
+    assert_int_equal(session(), 0);
+    int64_t live = mem_live(), step = 1; /* the first one by one, then in growing strides: much of it is alike */
+    for (int64_t n = 1;; n += step) {
+        mem_fail_after(n);
+        int code = session();
+        bool failed = mem_has_failed();
+        mem_fail_after(0);
+        assert_int_equal(mem_live(), live);
+        if (!failed) break;
+        if (code && code != HEARTH_MEMORY) fail_msg("allocation %lld: code %d", (long long)n, code);
+        if (n > 200) step = n / 50;
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_facts_and_tokens), cmocka_unit_test(test_template_keeps_data_text), cmocka_unit_test(test_together_as_alone),
+        cmocka_unit_test(test_fork_and_truncate), cmocka_unit_test(test_errors), cmocka_unit_test(test_models_on_threads),
+        cmocka_unit_test(test_every_allocation_fails),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
