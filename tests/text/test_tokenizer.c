@@ -144,7 +144,7 @@ static void test_spans(void **state) {
     spec_bpe(&f, "gpt-2");
     struct tokenizer *t = spec_new(&f);
     struct slice text = SLICE("<s><s><s>");
-    const struct byte_span middle[] = {{3, 3}}, whole[] = {{0, 4}, {4, 5}}, broken[] = {{0, 2}, {2, 0}, {3, 5}};
+    const struct byte_span middle[] = {{3, 6}}, whole[] = {{0, 4}, {4, 9}}, broken[] = {{0, 2}, {2, 2}, {3, 8}};
     struct encode_options o = {.parse = SPECIAL_SPANS, .spans = middle, .n_spans = 1};
     expect_ids(t, text, &o, IDS('<', 's', '>', BPE_BOS, '<', 's', '>'));
     o.spans = whole, o.n_spans = 2; /* touching spans are one */
@@ -153,7 +153,7 @@ static void test_spans(void **state) {
     expect_ids(t, text, &o, IDS('<', 's', '>', BPE_BOS, '<', 's', '>'));
     o.n_spans = 0;
     expect_ids(t, text, &o, IDS('<', 's', '>', '<', 's', '>', '<', 's', '>'));
-    const struct byte_span outside[] = {{8, 2}}, disorder[] = {{4, 2}, {5, 2}}, huge[] = {{2, SIZE_MAX}};
+    const struct byte_span outside[] = {{8, 10}}, disorder[] = {{4, 6}, {5, 7}}, huge[] = {{2, SIZE_MAX}};
     const struct byte_span *const bad[] = {outside, disorder, huge};
     for (int i = 0; i < 3; i++) {
         struct tokens ids = {0};
