@@ -160,7 +160,7 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_SUPPORT) $(INTERNAL)
 
 # A fuzzer is a program of its own under clang's libFuzzer; everywhere else it replays the files of its corpus.
 fuzzers: $(FUZZERS)
-$(FUZZERS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(if $(findstring fuzzer,$(SAN)),,$(call obj,tests/fuzz/replay.c)) $(INTERNAL)
+$(FUZZERS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(if $(findstring fuzzer,$(SAN)),,$(call obj,tests/fuzz/replay.c)) $(TEST_SUPPORT) $(INTERNAL)
 	@mkdir -p $(@D)
 	$(call Q,LD   $@)$(CC) $(HLDFLAGS) $(if $(findstring fuzzer,$(SAN)),-fsanitize=fuzzer) $^ -o $@ $(LIB_LIBS)
 

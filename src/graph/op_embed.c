@@ -44,7 +44,7 @@ static void position_run(const struct run *r, const struct node *n, int phase, i
     for (int i = from; i < to; i++) {
         float *out = value_row(r, n->out[0], i);
         const float *x = value_row(r, n->in[0], i);
-        int64_t p = r->step->pos[i] < t->ne[1] ? r->step->pos[i] : t->ne[1] - 1; /* the engine admits no position past the table */
+        int64_t p = r->step->pos[i] < t->ne[1] ? r->step->pos[i] : t->ne[1] - 1; /* a model's context is no longer than its table */
         decode_row(r, t, p, out);
         for (int64_t j = 0; j < t->ne[0]; j++) out[j] += x[j];
     }

@@ -29,7 +29,7 @@ static void conv_run(const struct run *r, const struct node *n, int phase, int w
     share(a->width, 16, worker, r->workers, &from, &to);
     for (int s = 0; s < r->step->n_spans; s++) {
         const struct span *span = &r->step->spans[s];
-        float *state = span->memory->state + a->state;
+        float *state = past ? span->memory->state + a->state : NULL; /* a sequence may have no state at all */
         for (int i = 0; i < span->count; i++) {
             const float *x = value_row(r, n->in[0], span->row + i);
             float *out = value_row(r, n->out[0], span->row + i);

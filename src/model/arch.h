@@ -77,6 +77,7 @@ int hp_windows(struct hparams_reader *r, struct hparams *hp, uint32_t period, st
 
 /* ---- weights of the layer (or, by the full name, of the model) ---- */
 const struct tensor *weight(struct build *b, const char *name);             /* "blk.IL.NAME.weight"; fails the graph when missing */
+const struct tensor *weight_conv(struct build *b, const char *name, uint32_t kernel); /* the same, of a convolution over `kernel` rows */
 const struct tensor *weight_if(const struct build *b, const char *name);    /* NULL when missing */
 const struct tensor *bias_if(const struct build *b, const char *name);      /* "blk.IL.NAME.bias" */
 const struct tensor *tensor_need(struct build *b, const char *full_name);   /* by its whole name */

@@ -12,7 +12,7 @@ static val mix_lfm2(struct build *b, val x, const struct norm *norm) {
     int n = (int)b->hp->n_embd;
     val all = op_linear(b->g, x, norm, linear_of(b, "shortconv.in_proj")); /* b, c, x */
     val in = op_mul(b->g, op_slice(b->g, all, 0, n), op_slice(b->g, all, 2 * n, n));
-    val out = op_mul(b->g, op_slice(b->g, all, n, n), op_conv(b->g, in, weight(b, "shortconv.conv"), NULL, false));
+    val out = op_mul(b->g, op_slice(b->g, all, n, n), op_conv(b->g, in, weight_conv(b, "shortconv.conv", b->hp->shortconv), NULL, false));
     return op_linear(b->g, out, NULL, linear_of(b, "shortconv.out_proj"));
 }
 

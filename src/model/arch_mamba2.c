@@ -26,7 +26,7 @@ static val mix_ssd(struct build *b, val x, const struct norm *norm) {
     const struct hparams *hp = b->hp;
     int inner = (int)hp->ssm_inner, heads = (int)hp->ssm_dt_rank, bc = (int)(hp->ssm_groups * hp->ssm_state);
     val all = op_linear(b->g, x, norm, linear_of(b, "ssm_in")); /* gate, then x B C, then dt */
-    val conv = op_conv(b->g, op_slice(b->g, all, inner, inner + 2 * bc), weight(b, "ssm_conv1d"), bias_if(b, "ssm_conv1d"), true);
+    val conv = op_conv(b->g, op_slice(b->g, all, inner, inner + 2 * bc), weight_conv(b, "ssm_conv1d", hp->ssm_conv), bias_if(b, "ssm_conv1d"), true);
     val dt = op_slice(b->g, all, 2 * inner + 2 * bc, heads);
     struct ssd s = {.n_head = heads, .head_size = inner / heads, .n_state = (int)hp->ssm_state, .n_group = (int)hp->ssm_groups,
                     .a = named(b, "ssm_a"), .d = named(b, "ssm_d"), .dt_bias = named(b, "ssm_dt.bias")};
@@ -34,6 +34,8 @@ static val mix_ssd(struct build *b, val x, const struct norm *norm) {
     y = op_glu(b->g, op_slice(b->g, all, 0, inner), y, ACT_SILU);
     struct norm n = norm_of(b, "ssm_norm");
     n.group = inner / (int)hp->ssm_groups;
+    if (n.weight && tensor_elements(n.weight) != inner) /* one of a group's size would be taken for all groups */
+        graph_fail(b->g, ERR_FORMAT, "tensor %s has %lld elements where %d are expected", n.weight->name, (long long)tensor_elements(n.weight), inner);
     return op_linear(b->g, y, &n, linear_of(b, "ssm_out"));
 }
 

@@ -11,8 +11,9 @@ static int read_qwen35(struct hparams_reader *r, struct hparams *hp, struct err 
         (code = hp_need_u32(r, "ssm.state_size", &hp->ssm_state, e)) || (code = hp_need_u32(r, "ssm.time_step_rank", &hp->ssm_dt_rank, e)) ||
         (code = hp_need_u32(r, "ssm.group_count", &hp->ssm_groups, e)) || (code = hp_u32(r, "full_attention_interval", &period, e)))
         return code;
-    if (hp->ssm_state > 1 << 12 || hp->ssm_dt_rank > 1 << 12 || hp->ssm_groups > 1 << 12 || hp->ssm_dt_rank % hp->ssm_groups || period == 0)
-        return err_set(e, ERR_FORMAT, "%s: %u value heads over %u key heads of %u make no sense", gguf_path(r->file), hp->ssm_dt_rank, hp->ssm_groups, hp->ssm_state);
+    if (hp->ssm_state > 1 << 12 || hp->ssm_dt_rank > 1 << 12 || hp->ssm_groups > 1 << 12 || hp->ssm_dt_rank % hp->ssm_groups || hp->ssm_inner != hp->ssm_dt_rank * hp->ssm_state || period == 0)
+        return err_set(e, ERR_FORMAT, "%s: %u value heads over %u key heads of %u, %u in all, make no sense", gguf_path(r->file), hp->ssm_dt_rank, hp->ssm_groups, hp->ssm_state,
+                       hp->ssm_inner);
     for (uint32_t il = 0; il < hp->n_layer; il++) recurrent[il] = (il + 1) % period != 0;
     if ((code = hp_per_layer(r, "attention.recurrent_layers", recurrent, hp->n_layer, e))) return code;
     for (uint32_t il = 0; il < hp->n_layer; il++) hp->layer[il].recurrent = recurrent[il] != 0;
@@ -30,20 +31,27 @@ static val mix_gated_attention(struct build *b, val x, const struct norm *norm) 
     return op_linear(b->g, op_mul(b->g, out, op_act(b->g, gate, ACT_SIGMOID)), NULL, linear_of(b, "attn_output"));
 }
 
+/* A number for each value head, of a tensor without ".weight" in its name. */
+static const struct tensor *per_head(struct build *b, const char *name) {
+    char full[64];
+    (void)snprintf(full, sizeof full, "blk.%d.%s", b->il, name);
+    const struct tensor *t = tensor_need(b, full);
+    if (t && tensor_elements(t) != (int64_t)b->hp->ssm_dt_rank)
+        graph_fail(b->g, ERR_FORMAT, "tensor %s has %lld elements for %u heads", t->name, (long long)tensor_elements(t), b->hp->ssm_dt_rank);
+    return t;
+}
+
 static val mix_delta(struct build *b, val x, const struct norm *norm) {
     const struct hparams *hp = b->hp;
     struct delta d = {.n_k = (int)hp->ssm_groups, .n_v = (int)hp->ssm_dt_rank, .key_size = (int)hp->ssm_state, .value_size = (int)hp->ssm_state,
                       .scale = 1 / sqrtf((float)hp->ssm_state)};
     int keys = d.n_k * d.key_size;
-    char name[64];
     val part[4];
     op_linears(b->g, x, norm, (struct linear[]){linear_of(b, "attn_qkv"), linear_of(b, "attn_gate"), linear_of(b, "ssm_beta"), linear_of(b, "ssm_alpha")}, 4, part);
     val beta = op_act(b->g, part[2], ACT_SIGMOID);
-    (void)snprintf(name, sizeof name, "blk.%d.ssm_dt.bias", b->il);
-    val step = op_act(b->g, op_add_tensor(b->g, part[3], tensor_need(b, name)), ACT_SOFTPLUS);
-    (void)snprintf(name, sizeof name, "blk.%d.ssm_a", b->il);
-    val decay = op_mul_tensor(b->g, step, tensor_need(b, name)); /* the file holds -exp(A) */
-    val conv = op_conv(b->g, part[0], weight(b, "ssm_conv1d"), NULL, true);
+    val step = op_act(b->g, op_add_tensor(b->g, part[3], per_head(b, "ssm_dt.bias")), ACT_SOFTPLUS);
+    val decay = op_mul_tensor(b->g, step, per_head(b, "ssm_a")); /* the file holds -exp(A) */
+    val conv = op_conv(b->g, part[0], weight_conv(b, "ssm_conv1d", hp->ssm_conv), NULL, true);
     struct norm unit = {.kind = NORM_L2, .eps = hp->norm_eps, .group = d.key_size};
     val q = op_norm(b->g, op_slice(b->g, conv, 0, keys), unit), k = op_norm(b->g, op_slice(b->g, conv, keys, keys), unit);
     val out = op_delta(b->g, q, k, op_slice(b->g, conv, 2 * keys, d.n_v * d.value_size), decay, beta, d);

@@ -26,6 +26,12 @@ const struct tensor *weight(struct build *b, const char *name) {
     return tensor_need(b, in_layer(b, full, name, "weight"));
 }
 
+const struct tensor *weight_conv(struct build *b, const char *name, uint32_t kernel) {
+    const struct tensor *t = weight(b, name);
+    if (t && t->ne[0] != (int64_t)kernel) graph_fail(b->g, ERR_FORMAT, "the tensor %s is over %lld rows, but the file says %u", t->name, (long long)t->ne[0], kernel);
+    return t;
+}
+
 const struct tensor *weight_if(const struct build *b, const char *name) {
     char full[128];
     return tensor_if(b, in_layer(b, full, name, "weight"));
@@ -183,12 +189,14 @@ static val dense(struct build *b, val x, const struct norm *norm, const char *su
     (void)snprintf(gate, sizeof gate, "ffn_gate%s", suffix);
     (void)snprintf(up, sizeof up, "ffn_up%s", suffix);
     (void)snprintf(down, sizeof down, "ffn_down%s", suffix);
+    const struct tensor *u = weight_if(b, up), *d = weight_if(b, down);
+    bool together = u && d && u->ne[1] == 2 * d->ne[0] && !weight_if(b, gate);
     val h;
     if (!b->style->gated) {
         h = op_act(b->g, ffn_scaled(b, op_linear(b->g, x, norm, ffn_linear(b, up)), up), b->style->act);
         const struct tensor *smoothed = act_scales_if(b);
         if (smoothed) h = op_div_tensor(b->g, h, smoothed);
-    } else if (weight_if(b, gate)) {
+    } else if (!together) {
         val part[2];
         op_linears(b->g, x, norm, (struct linear[]){ffn_linear(b, gate), ffn_linear(b, up)}, 2, part);
         h = op_glu(b->g, ffn_scaled(b, part[0], gate), ffn_scaled(b, part[1], up), b->style->act);
@@ -223,9 +231,9 @@ static val experts(struct build *b, val x) {
 }
 
 static val feed_forward(struct build *b, val x, const struct norm *norm) {
-    if (!weight_if(b, "ffn_gate_inp")) return dense(b, x, norm, "");
+    if (!weight_if(b, "ffn_gate_inp") && !weight_if(b, "ffn_down_exps")) return dense(b, x, norm, "");
     val in = norm ? op_norm(b->g, x, *norm) : x, out = experts(b, in);
-    if (!weight_if(b, "ffn_up_shexp")) return out;
+    if (!weight_if(b, "ffn_up_shexp") && !weight_if(b, "ffn_down_shexp")) return out;
     val shared = dense(b, in, NULL, "_shexp");
     if (weight_if(b, "ffn_gate_inp_shexp")) {
         const struct tensor *w = weight(b, "ffn_gate_inp_shexp"); /* {n_embd} or {n_embd, 1} */
@@ -258,9 +266,10 @@ static val layer(struct build *b, val x) {
 
 static val embed(struct build *b) {
     val x = op_embed(b->g, tensor_need(b, "token_embd.weight"), b->hp->embedding_scale > 0 ? b->hp->embedding_scale : 1);
-    const struct tensor *positions = tensor_if(b, "position_embd.weight");
-    if (positions && positions->ne[1] < b->n_ctx)
-        graph_fail(b->g, ERR_FORMAT, "the tensor position_embd.weight has %lld positions, but a context of %d is asked for", (long long)positions->ne[1], b->n_ctx);
+    bool only_these = b->style->rope == ROPE_NONE && !(b->hp->alibi > 0) && !b->arch->mix; /* nothing else tells positions apart */
+    const struct tensor *positions = only_these ? tensor_need(b, "position_embd.weight") : tensor_if(b, "position_embd.weight");
+    if (positions && positions->ne[1] < (int64_t)b->hp->n_ctx_train)
+        graph_fail(b->g, ERR_FORMAT, "the tensor position_embd.weight has %lld positions, but context_length is %u", (long long)positions->ne[1], b->hp->n_ctx_train);
     if (positions) x = op_embed_position(b->g, x, positions);
     if (b->style->embed_norm) {
         struct norm n = {.kind = b->style->norm, .eps = b->hp->norm_eps, .weight = tensor_need(b, "token_embd_norm.weight"), .bias = tensor_if(b, "token_embd_norm.bias")};

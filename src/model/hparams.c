@@ -135,6 +135,7 @@ static int read_rope(struct hparams_reader *r, struct hparams *hp, struct err *e
     }
     hp->rope_scale = factor > 0 && hp->rope_scaling != SCALE_NONE ? 1 / factor : 1;
     hp->rope_theta_window = hp->rope_theta;
+    if (factor < 0) return err_set(e, ERR_FORMAT, "%s: positions are scaled by %g, which makes no sense", gguf_path(r->file), (double)factor);
     if (!(hp->rope_theta > 0)) return err_set(e, ERR_FORMAT, "%s: the rotary base is %g", gguf_path(r->file), (double)hp->rope_theta);
     return hp_f32(r, "rope.freq_base_swa", &hp->rope_theta_window, e);
 }
@@ -144,6 +145,7 @@ static int read_scales(struct hparams_reader *r, struct hparams *hp, struct err 
     bool norm = false;
     char full[96];
     hp->expert_norm = -1;
+    hp->norm_eps = -1;
     full_key(full, r, "expert_weights_norm");
     if (gguf_find(r->file, full)) {
         if ((code = hp_bool(r, "expert_weights_norm", &norm, e))) return code;
@@ -158,8 +160,12 @@ static int read_scales(struct hparams_reader *r, struct hparams *hp, struct err 
         (code = hp_u32(r, "expert_group_count", &hp->n_expert_groups, e)) || (code = hp_u32(r, "expert_group_used_count", &hp->n_expert_groups_used, e)) ||
         (code = hp_u32(r, "expert_gating_func", &hp->expert_gating, e)) || (code = hp_f32(r, "expert_weights_scale", &hp->expert_scale, e)))
         return code;
+    if (hp->norm_eps < 0)
+        return err_set(e, ERR_FORMAT, "%s: neither %s.attention.layer_norm_rms_epsilon nor %s.attention.layer_norm_epsilon is there, or it is negative", gguf_path(r->file), r->arch, r->arch);
     if (hp->n_expert && (hp->n_expert > MAX_HEADS || hp->n_expert_used == 0 || hp->n_expert_used > hp->n_expert))
         return err_set(e, ERR_FORMAT, "%s: %u of %u experts are used, which makes no sense", gguf_path(r->file), hp->n_expert_used, hp->n_expert);
+    if (hp->expert_gating > 3)
+        return err_set(e, ERR_UNSUPPORTED, "%s: %s.expert_gating_func is %u; known are 1 (softmax), 2 (sigmoid) and 3 (softmax of the chosen)", gguf_path(r->file), r->arch, hp->expert_gating);
     if (hp->n_expert_groups > hp->n_expert || hp->n_expert_groups_used > hp->n_expert_groups)
         return err_set(e, ERR_FORMAT, "%s: %u of %u groups of experts are used, which makes no sense", gguf_path(r->file), hp->n_expert_groups_used, hp->n_expert_groups);
     return 0;

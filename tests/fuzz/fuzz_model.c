@@ -1,0 +1,86 @@
+/* fuzz_model.c: spoilt models, opened, recorded, planned and, when they are small, run for a step.
+ *
+ * An input is either a GGUF file as it is (when it begins with a G), or edits of a tiny model: the first byte chooses the kind, then
+ * every four bytes are a place among the keys and shapes (two bytes) and what is done there (the third): set one byte to the fourth, add it, or put
+ * four bytes of a list of awkward numbers. So bytes are spent on what decides, not on weights.
+ */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "engine/engine.h"
+#include "support/tiny.h"
+
+#define CHECK(x) \
+    do { \
+        if (!(x)) { \
+            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #x); \
+            abort(); \
+        } \
+    } while (0)
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void edit(char *file, size_t n, const uint8_t *e) {
+    static const uint32_t awkward[] = {0, 1, 2, 3, 31, 33, 255, 4096, 65535, 65536, 65537, 1u << 20, 1u << 24, 0x3fffffff, 0x40000000, 0x7fffffff, 0x80000000, 0xfffffffe, 0xffffffff, 0x7f800000, 0x00000080, 0xff7fffff, 0x7fc00000};
+    size_t at = (size_t)(e[0] | e[1] << 8) % n;
+    uint32_t v = awkward[e[3] % (sizeof awkward / sizeof *awkward)];
+    if (e[2] % 8 == 4) file[at] = (char)(file[at] + (char)e[3]);
+    else if (e[2] % 8 >= 5) memcpy(file + at, &v, n - at < 4 ? n - at : 4);
+    else file[at] = (char)e[3];
+}
+
+static uint32_t sum; /* so that no read is left out as useless */
+
+static int run(struct gguf *file, struct err *e) {
+    struct model *m = NULL;
+    struct pool *pool = NULL;
+    struct engine *en = NULL;
+    struct seq *s;
+    const struct result *r;
+    int code = model_open_file(&m, file, e);
+    if (code == 0) code = pool_new(&pool, 1, e);
+    int n_ctx = m && m->hp.n_ctx_train < 16 ? 0 : 16;
+    if (code == 0) code = engine_new(&en, m, pool, (struct engine_options){.n_ctx = n_ctx, .memory_limit = 1u << 28}, e);
+    if (code == 0) code = seq_new(&s, en, e);
+    if (code == 0) code = seq_feed(s, (int32_t[]){0, (int32_t)m->hp.n_vocab - 1, 0}, 3, WANT_ALL, e);
+    struct cost c = code ? (struct cost){0} : graph_cost(engine_graph(en), 3, 3, 0);
+    if (code == 0 && c.flops < 1e8 && c.kv_bytes < 1e8) code = engine_step(en, e);
+    if (code == 0)
+        for (int i = engine_results(en, &r); i-- > 0;)
+            for (uint32_t j = 0; j < m->hp.n_vocab; j++) {
+                uint32_t bits;
+                memcpy(&bits, &r[i].logits[j], 4);
+                sum += bits;
+            }
+    engine_free(en);
+    pool_free(pool);
+    model_close(m);
+    return code;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    static struct tiny models[TINY_KINDS]; /* made once; what they hold lives as long as the program */
+    struct gguf *g;
+    struct err e = {0};
+    if (size == 0) return 0;
+    log_set_level(LOG_ERROR);
+    bool whole = data[0] == 'G';
+    const struct tiny *from = &models[data[0] % TINY_KINDS];
+    if (!models[0].file.data)
+        for (enum tiny_kind kind = 0; kind < TINY_KINDS; kind++) tiny_make(&models[kind], kind, NULL);
+    size_t n = whole ? size : from->file.len;
+    int64_t before = mem_live();
+    char *copy = malloc(n); /* of the exact size, so that a sanitizer sees a read past it */
+    CHECK(copy);
+    memcpy(copy, whole ? (const char *)data : from->file.data, n);
+    for (size_t at = 1; !whole && at + 4 <= size; at += 4) edit(copy, from->header, data + at);
+    int code = gguf_open_memory(&g, copy, n, "fuzz.gguf", &e);
+    if (code == 0) code = run(g, &e);
+    CHECK(code == 0 || (e.code == code && code != ERR_INTERNAL && !strchr(e.msg, '\n') && strlen(e.msg) > 10));
+    CHECK(mem_live() == before);
+    free(copy);
+    return 0;
+}
