@@ -14,7 +14,6 @@ float act_one(enum act act, float x) {
     case ACT_SILU: return x * sigmoid(x);
     case ACT_GELU: return 0.5f * x * (1 + tanhf(0.79788456080286535588f * x * (1 + 0.044715f * x * x))); /* sqrt(2 / pi) */
     case ACT_GELU_ERF: return 0.5f * x * (1 + erff(x * 0.70710678118654752440f));
-    case ACT_GELU_QUICK: return x * sigmoid(1.702f * x);
     case ACT_RELU: return x > 0 ? x : 0;
     case ACT_RELU2: return x > 0 ? x * x : 0;
     case ACT_SIGMOID: return sigmoid(x);

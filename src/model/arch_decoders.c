@@ -150,12 +150,12 @@ ROW(phi2, "phi2", "Phi 1, 1.5 and 2",
 ROW(phi3, "phi3", "Phi 3, 3.5 and 4", {RMS_NORM, .rope = ROPE_NEOX, SWIGLU, PRE, SOFTMAX_EXPERTS}, .read = read_phi3);
 ROW(phimoe, "phimoe", "Phi 3.5 MoE", {RMS_NORM, .rope = ROPE_NEOX, SWIGLU, PRE, SOFTMAX_EXPERTS}, .read = read_phi3);
 ROW(gpt2, "gpt2", "GPT-2", {LAYER_NORM, .act = ACT_GELU, PRE});
-ROW(gptneox, "gptneox", "GPT-NeoX, Pythia", {LAYER_NORM, .rope = ROPE_NEOX, .act = ACT_GELU, PRE}, .restyle = restyle_gptneox);
+ROW(gptneox, "gptneox", "GPT-NeoX, Pythia", {LAYER_NORM, .rope = ROPE_NEOX, .act = ACT_GELU_ERF, PRE}, .restyle = restyle_gptneox);
 ROW(starcoder2, "starcoder2", "StarCoder 2", {LAYER_NORM, .rope = ROPE_NEOX, .act = ACT_GELU, PRE});
 ROW(stablelm, "stablelm", "StableLM", {LAYER_NORM, .rope = ROPE_NEOX, SWIGLU, PRE, .qk_norm = QK_NORM_IF_PRESENT}, .restyle = restyle_stablelm);
 ROW(falcon, "falcon", "Falcon 7B and 40B",
-    {LAYER_NORM, .rope = ROPE_NEOX, .act = ACT_GELU, .attn_norm = "attn_norm", .ffn_norm = "attn_norm", .parallel = true});
-ROW(mpt, "mpt", "MPT", {LAYER_NORM, .act = ACT_GELU, PRE, .qk_norm = QK_NORM_IF_PRESENT});
+    {LAYER_NORM, .rope = ROPE_NEOX, .act = ACT_GELU_ERF, .attn_norm = "attn_norm", .ffn_norm = "attn_norm", .parallel = true});
+ROW(mpt, "mpt", "MPT", {LAYER_NORM, .act = ACT_GELU_ERF, PRE, .qk_norm = QK_NORM_IF_PRESENT});
 ROW(bloom, "bloom", "BLOOM", {LAYER_NORM, .act = ACT_GELU, PRE, .embed_norm = true}, .read = read_bloom);
 ROW(olmo2, "olmo2", "OLMo 2 and 3",
     {RMS_NORM, .rope = ROPE_NEOX, SWIGLU, .attn_post = "post_attention_norm", .ffn_post = "post_ffw_norm", .qk_norm = QK_NORM}, .read = read_olmo2);
