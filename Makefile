@@ -134,11 +134,11 @@ JOBS  = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(CPUS))
 export HEARTH_RUN_MODEL  := $(value MODEL)
 export HEARTH_RUN_PROMPT := $(value PROMPT)
 
-run: ## set up, build, and run: make run [MODEL=file.gguf] [PROMPT="..."]
+run: ## set up, build, and run: make run [MODEL=file.gguf] [PROMPT="..."] [N=400 tokens]
 	@sh tools/setup.sh build
 	@$(MAKE) -s --no-print-directory $(JOBS) all
-	@set --; [ -z "$$HEARTH_RUN_MODEL" ] || set -- "$$HEARTH_RUN_MODEL"; \
-	[ -z "$$HEARTH_RUN_PROMPT" ] || set -- "$$@" -p "$$HEARTH_RUN_PROMPT"; $(BUILD)/hearth run "$$@"
+	@prompt=$${HEARTH_RUN_PROMPT:-Once upon a time}; printf '%s' "$$prompt"; \
+	$(BUILD)/hearth run $${HEARTH_RUN_MODEL:+-m "$$HEARTH_RUN_MODEL"} -p "$$prompt" -n $(or $(N),400) </dev/null
 
 test: ## set up, build, and run the tests (under five minutes on two cores)
 	@sh tools/setup.sh test
@@ -179,8 +179,9 @@ check-full: ## everything: sanitizers, longer fuzzing, valgrind, every instructi
 	@sh tools/setup.sh full
 	@sh tests/check.sh full
 
-docs: $(BUILD)/tools/tables ## rewrite the tables in README.md from those of the code
-	python3 tools/tables.py $< README.md
+docs: $(BUILD)/tools/tables $(BUILD)/hearth ## rewrite the tables in README.md and the flags in man/hearth.1 from the code
+	python3 tools/tables.py $(BUILD)/tools/tables README.md
+	python3 tools/man.py $(BUILD)/hearth man/hearth.1
 
 $(BUILD)/tools/tables: $(BUILD)/obj/tools/tables.o $(INTERNAL)
 	@mkdir -p $(@D)
