@@ -14,10 +14,13 @@ begin-end love-hate win-lose buy-sell push-pull give-take remember-forget""".spl
 SOUNDS = dict(pair.split("-") for pair in """dog-woof cat-meow cow-moo sheep-baa duck-quack pig-oink horse-neigh lion-roar frog-croak bee-buzz
 owl-hoot snake-hiss wolf-howl rooster-cock-a-doodle-doo mouse-squeak""".replace("cock-a-doodle-doo", "cockadoodledoo").split())
 
-COLOURS = {"the sky": "blue", "grass": "green", "snow": "white", "coal": "black", "blood": "red", "a lemon": "yellow", "a carrot": "orange", "milk": "white", "a cherry": "red",
-           "the sea": "blue", "an elephant": "grey", "chocolate": "brown", "a violet": "purple", "a flamingo": "pink", "gold": "yellow", "an emerald": "green"}
+COLOURS = {"the sky": "blue", "grass": "green", "snow": "white", "coal": "black", "blood": "red", "a lemon": "yellow", "a carrot": "orange",
+    "milk": "white", "a cherry": "red",
+           "the sea": "blue", "an elephant": "grey", "chocolate": "brown", "a violet": "purple", "a flamingo": "pink", "gold": "yellow",
+            "an emerald": "green"}
 
-LEGS = {"a dog": 4, "a spider": 8, "an ant": 6, "a bird": 2, "a horse": 4, "a snake": 0, "a fish": 0, "a beetle": 6, "a cat": 4, "a crab": 10, "a hen": 2}
+LEGS = {"a dog": 4, "a spider": 8, "an ant": 6, "a bird": 2, "a horse": 4, "a snake": 0, "a fish": 0, "a beetle": 6, "a cat": 4,
+    "a crab": 10, "a hen": 2}
 
 DEFINITIONS = {
     "a compiler": "A compiler is a program that turns source code into code that a machine can run.",
@@ -128,8 +131,10 @@ WORDS_ABROAD = {"German": "hello-hallo thank you-danke water-Wasser house-Haus d
                 "French": "hello-bonjour thank you-merci water-eau house-maison dog-chien cat-chat bread-pain friend-ami book-livre good night-bonne nuit yes-oui no-non",
                 "Spanish": "hello-hola thank you-gracias water-agua house-casa dog-perro cat-gato bread-pan friend-amigo book-libro good morning-buenos días yes-sí no-no"}
 
-JOKES = ["Why did the computer go to the doctor? It had caught a virus.", "Why was the equals sign so humble? It knew that it was not less than or greater than anyone else.",
-         "What do you call a bear with no teeth? A gummy bear.", "Why do bees hum? They have forgotten the words.", "What has hands but cannot clap? A clock.",
+JOKES = ["Why did the computer go to the doctor? It had caught a virus.",
+    "Why was the equals sign so humble? It knew that it was not less than or greater than anyone else.",
+         "What do you call a bear with no teeth? A gummy bear.", "Why do bees hum? They have forgotten the words.",
+          "What has hands but cannot clap? A clock.",
          "Why did the scarecrow win a prize? He was outstanding in his field.", "What gets wetter the more it dries? A towel."]
 
 UNKNOWN = """quantum field theory|the stock market|the last election|the history of Mongolia|tax law|the best phone|a cure for a cold|the meaning of life|the price of gold|black holes
@@ -138,11 +143,25 @@ the human genome|car engines|wine|architecture|philosophy|my chances|the weather
 the population of China|the age of the universe|my dreams|medicine|knitting patterns|marathon training|guitar chords|the best restaurant in town|a visa""".replace("\n", "|").split("|")
 
 TOPICS_POEM = {
-    "the sea": [("The sea is wide, the sea is deep,", "It sings the tired ships to sleep."), ("The waves roll in, the waves roll out,", "And white gulls wheel and cry about."), ("The salt wind hums an ancient song,", "The patient tide goes all night long.")],
-    "the moon": [("The moon hangs silver in the night,", "And fills the sleeping fields with light."), ("She looks on every roof and tree,", "She looks on you, she looks on me."), ("And when the morning comes too soon,", "There in the blue still fades the moon.")],
-    "fire": [("The fire burns low, the embers glow,", "Outside the window falls the snow."), ("A little spark can light the way,", "And keep the cold and dark at bay."), ("So sit a while and warm your hands,", "The hearth is one who understands.")],
-    "spring": [("The snow has gone, the brook runs free,", "A blackbird sings in every tree."), ("The first green leaves are small and bright,", "The days grow long and full of light."), ("And every seed that slept below", "Has heard the call and starts to grow.")],
-    "a cat": [("My cat is soft, my cat is grey,", "She sleeps through half of every day."), ("She stretches once, she opens one eye,", "And lets the busy world go by."), ("But when the evening lamp is lit,", "She finds my lap, and there we sit.")],
-    "rain": [("The rain is tapping on the pane,", "It stops a while, and starts again."), ("The gutters sing, the puddles shine,", "Each drop that falls is one of mine."), ("And when the clouds have passed us by,", "A bridge of colours spans the sky.")],
-    "autumn": [("The leaves turn gold, the leaves turn red,", "The swallows from the roof have fled."), ("The apples ripen, round and sweet,", "And fallen leaves lie at our feet."), ("The year is old, the light is low,", "Soon comes the quiet of the snow.")],
+    "the sea": [("The sea is wide, the sea is deep,", "It sings the tired ships to sleep."),
+     ("The waves roll in, the waves roll out,", "And white gulls wheel and cry about."),
+     ("The salt wind hums an ancient song,", "The patient tide goes all night long.")],
+    "the moon": [("The moon hangs silver in the night,", "And fills the sleeping fields with light."),
+     ("She looks on every roof and tree,", "She looks on you, she looks on me."),
+     ("And when the morning comes too soon,", "There in the blue still fades the moon.")],
+    "fire": [("The fire burns low, the embers glow,", "Outside the window falls the snow."),
+     ("A little spark can light the way,", "And keep the cold and dark at bay."),
+     ("So sit a while and warm your hands,", "The hearth is one who understands.")],
+    "spring": [("The snow has gone, the brook runs free,", "A blackbird sings in every tree."),
+     ("The first green leaves are small and bright,", "The days grow long and full of light."),
+     ("And every seed that slept below", "Has heard the call and starts to grow.")],
+    "a cat": [("My cat is soft, my cat is grey,", "She sleeps through half of every day."),
+     ("She stretches once, she opens one eye,", "And lets the busy world go by."),
+     ("But when the evening lamp is lit,", "She finds my lap, and there we sit.")],
+    "rain": [("The rain is tapping on the pane,", "It stops a while, and starts again."),
+     ("The gutters sing, the puddles shine,", "Each drop that falls is one of mine."),
+     ("And when the clouds have passed us by,", "A bridge of colours spans the sky.")],
+    "autumn": [("The leaves turn gold, the leaves turn red,", "The swallows from the roof have fled."),
+     ("The apples ripen, round and sweet,", "And fallen leaves lie at our feet."),
+     ("The year is old, the light is low,", "Soon comes the quiet of the snow.")],
 }

@@ -1,6 +1,6 @@
 """Makes from text what train.py reads: the tokenizer, train.bin and heldout.bin (uint16 ids), and heldout.txt.
 
-    python prepare.py --work DIR --text tiny_shakespeare.txt war-and-peace.txt [--count 60000]
+    python prepare.py --work DIR --text tiny_shakespeare.txt war-and-peace.txt [--count 60000] [--prose 0.3]
 
 The tokenizer is SentencePiece BPE with byte fallback that changes nothing in the text: no normalisation, no prefix, no folding
 of white space. The last 3 % of each text are held out, and so are the dialogues of another seed.
@@ -90,6 +90,7 @@ def main():
     a.add_argument("--work", required=True)
     a.add_argument("--text", nargs="+", required=True)
     a.add_argument("--count", type=int, default=60000)
+    a.add_argument("--prose", type=float, default=1.0, help="the part of the prose to train on")
     a.add_argument("--vocab", type=int, default=2048)
     o = a.parse_args()
     os.makedirs(o.work, exist_ok=True)
@@ -105,8 +106,9 @@ def main():
     sp = load_tokenizer(o.work)
     with open(os.path.join(o.work, "end_of_text"), "w") as f:
         f.write(str(sp.piece_to_id(END)))
-    documents = made + prose
-    random.Random(3).shuffle(documents)
+    rng = random.Random(3)
+    documents = made + rng.sample(prose, int(o.prose * len(prose)))
+    rng.shuffle(documents)
     print("training tokens", write_ids(sp, documents, os.path.join(o.work, "train.bin")))
     print("held-out tokens: dialogues", write_ids(sp, held_made, os.path.join(o.work, "heldout.bin")),
           "prose", write_ids(sp, held_prose, os.path.join(o.work, "heldout_prose.bin")))

@@ -12,6 +12,7 @@ import argparse
 import math
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -145,6 +146,12 @@ def loss_of(model, ids, targets):
     return F.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
 
 
+def gradients(model, ids, targets, scored):
+    """The loss of a part of a batch, as its share of `scored` predictions, and the gradient of every parameter."""
+    loss = loss_of(model, ids, targets) * ((targets >= 0).sum() / scored)
+    return loss.item(), torch.autograd.grad(loss, list(model.parameters()))
+
+
 @torch.no_grad()
 def heldout_losses(model, work, rows=512):
     """Mean loss over whole held-out files, in windows of `rows`: generated dialogues, and prose."""
@@ -175,10 +182,12 @@ def main():
     a.add_argument("--fresh", action="store_true", help="start anew even where a checkpoint lies")
     a.add_argument("--rows", type=int, default=512)
     a.add_argument("--batch", type=int, default=8)
+    a.add_argument("--part", type=int, default=2, help="sequences that one thread takes at a time")
     a.add_argument("--peak", type=float, default=1.0, help="scales the learning rates")
     a.add_argument("--final", type=float, default=0.0, help="the learning rate at the end, as a part of the peak")
     o = a.parse_args()
-    torch.set_num_threads(o.threads)
+    torch.set_num_threads(1)  # each worker takes whole parts of a batch: nobody waits at every matrix on a shared machine
+    pool = ThreadPoolExecutor(o.threads)
     torch.manual_seed(0)
     end_of_text = int(open(os.path.join(o.work, "end_of_text")).read())
     path, step = os.path.join(o.work, "checkpoint.pt"), 0
@@ -193,23 +202,32 @@ def main():
         for opt, state in zip(opts, saved["opts"]):
             opt.load_state_dict(state)
     train = Data(os.path.join(o.work, "train.bin"), end_of_text, 1000 + step)
-    print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {len(train.ids) / 1e6:.2f} M tokens, from step {step}", flush=True)
+    print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {len(train.ids) / 1e6:.2f} M tokens, from step {step}",
+        flush=True)
+    rows, size, o.part = (2048, 2, 1) if o.long else (o.rows, o.batch, o.part)
     run = torch.compile(model) if o.compile else model
+    if o.compile:
+        gradients(run, *(t[:o.part] for t in train.batch(size, rows)), 1)  # compiles, once, before the threads start
     begin, first, report, mean = time.time(), step, time.time(), None
-    rows, size = (2048, 4) if o.long else (o.rows, o.batch)
     while (done := (time.time() - begin) / (60 * o.minutes)) < 1:
         warm = 1 if saved else min(1, (step + 1) / 60)
         rate = o.peak * warm * (o.final + (1 - o.final) * 0.5 * (1 + math.cos(math.pi * done)))
         for opt, peak in zip(opts, rates):
             opt.param_groups[0]["lr"] = peak * rate
-        loss = loss_of(run, *train.batch(size, rows))
-        loss.backward()
+        ids, targets = train.batch(size, rows)
+        scored = (targets >= 0).sum()
+        parts = list(zip(ids.split(o.part), targets.split(o.part)))
+        step_loss = 0.0
+        for loss, grads in pool.map(lambda part: gradients(run, *part, scored), parts):
+            step_loss += loss
+            for p, g in zip(model.parameters(), grads):
+                p.grad = g if p.grad is None else p.grad.add_(g)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for opt in opts:
             opt.step()
             opt.zero_grad()
         step += 1
-        mean = loss.item() if mean is None else 0.95 * mean + 0.05 * loss.item()
+        mean = step_loss if mean is None else 0.95 * mean + 0.05 * step_loss
         if step % 20 == 0:
             speed = (step - first) * size * rows / (time.time() - begin)
             print(f"step {step}  loss {mean:.3f}  {speed:.0f} tokens/s  {100 * done:.0f} %", flush=True)
@@ -222,7 +240,8 @@ def main():
 
 
 def save(path, model, opts, step):
-    torch.save({"config": asdict(model.c), "model": model.state_dict(), "opts": [x.state_dict() for x in opts], "step": step}, path + ".new")
+    torch.save({"config": asdict(model.c), "model": model.state_dict(), "opts": [x.state_dict() for x in opts], "step": step},
+        path + ".new")
     os.replace(path + ".new", path)
 
 
