@@ -4,7 +4,8 @@
  * of tokens and none themselves. A hash table gives for two symbols the rank of their merge and what it makes. A word starts as one
  * symbol per byte (in GPT-2's alphabet of bytes) or, with the flag RAW, per character with U+2581 for spaces.
  *
- * Merges that make a control token are left out: no user's text can become one.
+ * Merges that make a control token are left out: no user's text can become one. Nor a user-defined one: those are found before there
+ * are words, and their texts are not in the alphabet of bytes (U+00F5 would be the byte 0xF5).
  */
 #include <string.h>
 
@@ -40,15 +41,9 @@ static struct merge_rule *rule_slot(const struct bpe *b, uint64_t pair) {
     return &b->rule[i];
 }
 
-/* Whether a text is a token that words are made of. A user-defined token is found before there are words, and its text is
- * not in the alphabet of bytes: U+00F5 would be the byte 0xF5. */
-static bool is_word_part(const struct tokenizer *t, uint32_t id) {
-    return token_is_plain(t, id) && !(t->byte_level && t->type[id] == TOKEN_USER_DEFINED);
-}
-
 /* The symbol of a text, made if it is new. false: out of memory. */
 static bool symbol_make(struct tokenizer *t, struct bpe *b, struct slice text, uint32_t *sym) {
-    if (text.n <= t->longest && strmap_get(&t->by_text, text, sym) && is_word_part(t, *sym)) return true;
+    if (token_plain(t, text, sym)) return true;
     if (strmap_get(&b->extra, text, sym)) return true;
     struct slice own = {arena_strndup(&t->arena, text.p, text.n), text.n};
     *sym = t->n + (uint32_t)b->extra.count;
@@ -58,7 +53,7 @@ static bool symbol_make(struct tokenizer *t, struct bpe *b, struct slice text, u
 static uint32_t symbol_find(const struct tokenizer *t, struct slice text) {
     const struct bpe *b = t->model;
     uint32_t sym;
-    if (text.n <= t->longest && strmap_get(&t->by_text, text, &sym) && is_word_part(t, sym)) return sym;
+    if (token_plain(t, text, &sym)) return sym;
     return strmap_get(&b->extra, text, &sym) ? sym : SYM_NONE;
 }
 
@@ -71,7 +66,7 @@ static bool add_merge(struct tokenizer *t, struct bpe *b, struct slice line, uin
     if (!right.n) return true;
     if (!buf_add(joined, left.p, left.n) || !buf_add(joined, right.p, right.n)) return false;
     struct slice whole = {joined->data, joined->len};
-    if (whole.n <= t->longest && strmap_get(&t->by_text, whole, &both) && !is_word_part(t, both)) return true;
+    if (whole.n <= t->longest && strmap_get(&t->by_text, whole, &both) && !token_is_plain(t, both)) return true;
     if (!symbol_make(t, b, left, &l) || !symbol_make(t, b, right, &r) || !symbol_make(t, b, whole, &both)) return false;
     struct merge_rule *rule = rule_slot(b, (uint64_t)l << 32 | r);
     if (!rule->used) *rule = (struct merge_rule){(uint64_t)l << 32 | r, rank, both, true};
@@ -161,7 +156,7 @@ static bool whole_word(const struct tokenizer *t, const struct bpe *b, struct to
         char c[4];
         if (!buf_add(&w->text, c, utf8_put(c, byte_to_char((uint8_t)word.p[i])))) return false;
     }
-    return token_plain(t, (struct slice){w->text.data, w->text.len}, id) && is_word_part(t, *id);
+    return token_plain(t, (struct slice){w->text.data, w->text.len}, id);
 }
 
 static int encode_word(const struct tokenizer *t, struct tok_scratch *w, struct slice word, struct tokens *out, struct err *e) {
@@ -176,7 +171,7 @@ static int encode_word(const struct tokenizer *t, struct tok_scratch *w, struct 
         const struct merge_sym *s = &w->merge.sym[i];
         size_t end = s->next < 0 ? spelt.n : w->merge.sym[s->next].start;
         struct slice bytes = {spelt.p + s->start, end - s->start};
-        rc = s->id < t->n ? tokens_add(out, (int32_t)s->id, e) : emit_bytes(t, bytes, out, e);
+        rc = emit_symbol(t, s->id, bytes, out, e);
     }
     return rc;
 }

@@ -71,14 +71,14 @@ int pieces_build(struct tokenizer *t, struct err *e) {
         char *to = all + used;
         int byte = t->type[i] == TOKEN_BYTE ? byte_spelt(s) : -1;
         size_t n = s.n;
-        bool spelt_out = t->type[i] == TOKEN_CONTROL || t->type[i] == TOKEN_UNKNOWN || t->type[i] == TOKEN_USER_DEFINED;
+        bool special = token_is_special(t, i);
         if (byte >= 0) {
             n = 1;
             *to = (char)byte;
             if (t->byte_id[byte] < 0) t->byte_id[byte] = (int32_t)i;
-        } else if (!spelt_out && t->byte_level) {
+        } else if (!special && t->byte_level) {
             n = unmap_bytes(s, table, to);
-        } else if (!spelt_out && t->lower_block) {
+        } else if ((!special || t->type[i] == TOKEN_USER_DEFINED) && t->lower_block) {
             n = unmap_spaces(s, to);
         } else if (n) {
             memcpy(to, s.p, n);

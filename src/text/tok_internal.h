@@ -148,16 +148,20 @@ int pieces_build(struct tokenizer *t, struct err *e);
 int byte_spelt(struct slice text);  /* the byte that a token spelt <0xNN> stands for, or -1 */
 uint32_t byte_to_char(uint8_t b); /* GPT-2's alphabet: the character that stands for a byte */
 
-/* Whether ordinary text may become this token: not control, unknown, or byte tokens. */
-static inline bool token_is_plain(const struct tokenizer *t, uint32_t id) {
-    return t->type[id] != TOKEN_CONTROL && t->type[id] != TOKEN_UNKNOWN && t->type[id] != TOKEN_BYTE;
+/* Tokens that are looked for before there are words, by their piece. */
+static inline bool token_is_special(const struct tokenizer *t, uint32_t id) {
+    return t->type[id] == TOKEN_CONTROL || t->type[id] == TOKEN_UNKNOWN || t->type[id] == TOKEN_USER_DEFINED;
 }
+/* Whether merges and the like may make this token of ordinary text. */
+static inline bool token_is_plain(const struct tokenizer *t, uint32_t id) { return !token_is_special(t, id) && t->type[id] != TOKEN_BYTE; }
 /* The plain token of exactly this text. */
 static inline bool token_plain(const struct tokenizer *t, struct slice text, uint32_t *id) {
     return text.n <= t->longest && strmap_get(&t->by_text, text, id) && token_is_plain(t, *id);
 }
 /* Ids for bytes that no longer token spells: their byte tokens, else one unknown token (for a run of such too), else ERR_TEXT. */
 int emit_bytes(const struct tokenizer *t, struct slice bytes, struct tokens *out, struct err *e);
+/* The id of a symbol that is a token, else ids for the bytes it stands for, where U+2581 is a space if that is how tokens spell it. */
+int emit_symbol(const struct tokenizer *t, uint32_t symbol, struct slice spelt, struct tokens *out, struct err *e);
 /* Appends text to w->text with every space as U+2581 (after one of its own if prefix), and its characters to w->merge as
  * symbols named by `name`. Bytes that are not UTF-8, and a U+2581 that the text itself has (where the vocabulary has byte tokens to spell it), become
  * symbols that join with nothing, so that they come back as they were. */

@@ -42,7 +42,8 @@ static int rwkv_build(struct tokenizer *t, const struct tokenizer_spec *s, struc
         struct slice *p = &t->piece[i];
         *p = (struct slice){all + used, unescape(t->text[i], all + used)};
         used += p->n;
-        if (token_is_plain(t, i)) keys[n++] = (struct trie_key){*p, (int32_t)i};
+        if (!token_is_plain(t, i)) continue;
+        keys[n++] = (struct trie_key){*p, (int32_t)i};
         if (p->n == 1 && t->byte_id[(uint8_t)p->p[0]] < 0) t->byte_id[(uint8_t)p->p[0]] = (int32_t)i;
     }
     ok = ok && trie_build(&r->trie, &t->arena, keys, n);

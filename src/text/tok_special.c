@@ -101,7 +101,7 @@ void special_strip_rules(struct tokenizer *t, const struct tokenizer_spec *s) {
         set_flag(t, "<mask>", FLAG_LSTRIP, true);
     } else if (contains(s->name, "phi-3") || contains(s->name, "phi3")) {
         for (uint32_t i = 0; i < t->n; i++)
-            if (t->type[i] == TOKEN_CONTROL || t->type[i] == TOKEN_UNKNOWN || t->type[i] == TOKEN_USER_DEFINED) t->flags[i] |= FLAG_RSTRIP;
+            if (token_is_special(t, i)) t->flags[i] |= FLAG_RSTRIP;
         set_flag(t, "<unk>", FLAG_RSTRIP, false);
         set_flag(t, "<s>", FLAG_RSTRIP, false);
         set_flag(t, "<|endoftext|>", FLAG_RSTRIP, false);

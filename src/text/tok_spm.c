@@ -88,8 +88,7 @@ static int encode_stretch(const struct tokenizer *t, struct tok_scratch *w, stru
         const struct merge_sym *s = &w->merge.sym[i];
         size_t end = s->next < 0 ? w->text.len : w->merge.sym[s->next].start;
         struct slice bytes = {w->text.data + s->start, end - s->start};
-        if (s->id == SYM_NONE && slice_is(bytes, LOWER_BLOCK)) bytes = SLICE(" "); /* no token for a space: its byte */
-        rc = s->id < t->n ? tokens_add(out, (int32_t)s->id, e) : emit_bytes(t, bytes, out, e);
+        rc = emit_symbol(t, s->id, bytes, out, e);
     }
     return rc;
 }

@@ -42,7 +42,7 @@ static int open_charsmap(struct unigram *u, struct slice map, struct err *e) {
     return ERR_OK;
 }
 
-static bool in_trie(const struct tokenizer *t, uint32_t i) { return t->type[i] == TOKEN_NORMAL || t->type[i] == TOKEN_USER_DEFINED || t->type[i] == TOKEN_UNUSED; }
+static bool in_trie(const struct tokenizer *t, uint32_t i) { return t->type[i] == TOKEN_NORMAL || t->type[i] == TOKEN_UNUSED; }
 
 static int unigram_build(struct tokenizer *t, const struct tokenizer_spec *s, struct err *e) {
     struct unigram *u = t->model = arena_alloc(&t->arena, sizeof *u);
@@ -167,7 +167,7 @@ static void search(const struct tokenizer *t, const struct unigram *u, struct sl
             int32_t id = u->trie.nodes[node].value;
             if (id < 0) continue;
             if (k + 1 - i == len) whole = true;
-            reach(&best[k + 1], best[i].score + (t->type[id] == TOKEN_USER_DEFINED ? 0.0 : (double)t->score[id]), i, id);
+            reach(&best[k + 1], best[i].score + (double)t->score[id], i, id);
         }
         if (!whole) reach(&best[i + len], best[i].score + u->unknown_score, i, TOKEN_NONE);
     }
@@ -191,8 +191,7 @@ static int unigram_encode(const struct tokenizer *t, struct tok_scratch *w, stru
     }
     for (uint32_t start = 0; next && !rc; start = next, next = best[next].from) {
         struct slice bytes = {normal.p + start, next - start};
-        if (best[next].id < 0 && u->escape && slice_is(bytes, LOWER_BLOCK) && t->byte_id[' '] >= 0) bytes = SLICE(" ");
-        rc = best[next].id >= 0 ? tokens_add(out, best[next].id, e) : emit_bytes(t, bytes, out, e);
+        rc = emit_symbol(t, best[next].id >= 0 ? (uint32_t)best[next].id : SYM_NONE, bytes, out, e);
     }
     return rc;
 }

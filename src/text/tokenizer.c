@@ -3,9 +3,9 @@
  * A text is cut at its special tokens first: at each place the longest one that is allowed there. What lies between goes
  * to the kind's own encoder (tok_bpe.c, tok_spm.c, ...).
  */
+#define _GNU_SOURCE
 #include "text/tokenizer.h"
 
-#include <ctype.h>
 #include <math.h>
 #include <string.h>
 
@@ -82,13 +82,12 @@ static bool choose(int said, bool otherwise) { return said < 0 ? otherwise : sai
 
 static int build_special(struct tokenizer *t, struct err *e) {
     size_t n = 0;
-    for (uint32_t i = 0; i < t->n; i++) n += t->type[i] == TOKEN_CONTROL || t->type[i] == TOKEN_UNKNOWN || t->type[i] == TOKEN_USER_DEFINED;
+    for (uint32_t i = 0; i < t->n; i++) n += token_is_special(t, i);
     struct trie_key *keys = mem_array(NULL, n, sizeof *keys);
     if (!keys) return err_nomem(e, "the special tokens", n * sizeof *keys);
     n = 0;
     for (uint32_t i = 0; i < t->n; i++)
-        if (t->type[i] == TOKEN_CONTROL || t->type[i] == TOKEN_UNKNOWN || t->type[i] == TOKEN_USER_DEFINED)
-            keys[n++] = (struct trie_key){t->text[i], (int32_t)i};
+        if (token_is_special(t, i)) keys[n++] = (struct trie_key){t->piece[i], (int32_t)i};
     bool ok = trie_build(&t->special, &t->arena, keys, n);
     mem_free(keys);
     return ok ? ERR_OK : err_nomem(e, "the special tokens", n * sizeof *keys);
@@ -118,9 +117,9 @@ static int build(struct tokenizer *t, const struct tokenizer_spec *s, struct err
     if (t->add_bos && t->role[ROLE_BOS] < 0) t->add_bos = false;
     if (t->add_eos && t->role[ROLE_EOS] < 0) t->add_eos = false;
     if (t->add_sep && t->role[ROLE_SEP] < 0) t->add_sep = false;
-    if ((rc = build_special(t, e)) != 0) return rc;
-    if (t->kind->build && (rc = t->kind->build(t, s, e)) != 0) return rc;
-    return t->piece ? ERR_OK : pieces_build(t, e);
+    if (t->kind->build) rc = t->kind->build(t, s, e);
+    if (!rc && !t->piece) rc = pieces_build(t, e);
+    return rc ? rc : build_special(t, e);
 }
 
 int tokenizer_new(struct tokenizer **out, const struct tokenizer_spec *s, struct err *e) {
@@ -186,6 +185,21 @@ int emit_bytes(const struct tokenizer *t, struct slice bytes, struct tokens *out
     return rc;
 }
 
+int emit_symbol(const struct tokenizer *t, uint32_t symbol, struct slice spelt, struct tokens *out, struct err *e) {
+    if (symbol < t->n) return tokens_add(out, (int32_t)symbol, e);
+    if (symbol == SYM_ALONE || !t->lower_block) return emit_bytes(t, spelt, out, e);
+    int rc = ERR_OK;
+    while (spelt.n && !rc) {
+        const char *block = memmem(spelt.p, spelt.n, LOWER_BLOCK, 3);
+        size_t n = block ? (size_t)(block - spelt.p) : spelt.n;
+        rc = emit_bytes(t, (struct slice){spelt.p, n}, out, e);
+        if (!rc && block) rc = emit_bytes(t, SLICE(" "), out, e);
+        n += block ? 3 : 0;
+        spelt = (struct slice){spelt.p + n, spelt.n - n};
+    }
+    return rc;
+}
+
 /* ---- encoding */
 
 static const struct encode_options plain_options = {0};
@@ -236,7 +250,7 @@ static int encode_parts(const struct tokenizer *t, struct slice text, const stru
         int rc = tokens_add(out, id, e);
         if (rc) return rc;
         after_special = true;
-        i += t->text[id].n;
+        i += t->piece[id].n;
         if (t->flags[id] & FLAG_RSTRIP)
             while (i < text.n && ascii_space(text.p[i])) i++;
         from = i;
@@ -258,6 +272,7 @@ int tokenizer_encode(const struct tokenizer *t, struct slice text, const struct 
     struct err own;
     if (!e) e = &own;
     if (!o) o = &plain_options;
+    if (!text.p) text = SLICE("");
     if (!t->kind->encode) return err_set(e, ERR_UNSUPPORTED, "this model has no tokenizer (tokenizer.ggml.model is '%s'): give it token ids", t->kind->model);
     if (text.n > TEXT_LIMIT) return err_set(e, ERR_TEXT, "a text of %zu bytes is more than the %zu that can be encoded at once", text.n, TEXT_LIMIT);
     int rc = o->parse == SPECIAL_SPANS ? check_spans(o, text.n, e) : ERR_OK;

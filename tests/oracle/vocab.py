@@ -218,13 +218,13 @@ def check_bpe(args, folder):
         for name in names if args.aliases else names[:1]:
             sep_id = base.write(path, name)
             got = ours(path, strings)
-            line, bad = report("peer", strings, got, peers(path, strings, sep_id), 0 if name in DIFFERS and not args.only else 3) if PEER else ("peer absent", None)
-            if name in ORIGINAL:
-                whole = original(base, name)
+            line, bad = report("peer", strings, got, peers(path, strings, sep_id), 0 if names[0] in DIFFERS and not args.only else 3) if PEER else ("peer absent", None)
+            if names[0] in ORIGINAL:
+                whole = original(base, names[0])
                 second, bad2 = report("original", strings, got, [whole.encode(s, add_special_tokens=False).ids for s in strings])
                 line, bad = f"{second}, {line}", bad2
             wrong += bool(bad)
-            print(f"{name}: {line}{' (' + DIFFERS[name] + ')' if name in DIFFERS else ''}{'' if not bad else '  <-- DIFFERS'}", flush=True)
+            print(f"{name}: {line}{' (' + DIFFERS[names[0]] + ')' if names[0] in DIFFERS else ''}{'' if not bad else '  <-- DIFFERS'}", flush=True)
     return wrong
 
 

@@ -205,8 +205,11 @@ static void test_spm(void **state) {
     expect_text(t, IDS(SPM_USER, SPM_SPACE_A), false, "<user>a");
     expect_text(t, IDS(1, SPM_SPACE_A, 2), true, "<s>a</s>");
     tokenizer_free(t);
-    f.spec.add_space_prefix = 0; /* as Gemma */
+    f.spec.add_space_prefix = 0; /* as Gemma, which has runs of spaces as tokens of their own */
+    int32_t run = spec_token(&f, "▁▁▁", TOKEN_USER_DEFINED, 0);
     t = spec_new(&f);
+    expect(t, "a    ab", IDS(SPM_A, run, SPM_SPACE_AB));
+    expect_text(t, IDS(SPM_A, run, SPM_SPACE_AB), false, "a    ab");
     expect(t, "ab a", IDS(SPM_AB, SPM_SPACE_A));
     expect_text(t, IDS(SPM_SPACE_A), false, " a");
     tokenizer_free(t);
