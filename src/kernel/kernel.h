@@ -48,6 +48,7 @@ int kernels_all(const struct kernels **k, int max);
 /* Filled in by one instruction set each; `k` comes with the previous set's rows. */
 void kernels_ref(struct kernels *k);
 void kernels_avx2(struct kernels *k);
+void kernels_avx2_decode(struct kernels *k); /* its decoders of quantised rows, called by it */
 void kernels_avx512(struct kernels *k);
 
 #endif
