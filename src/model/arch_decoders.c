@@ -151,6 +151,7 @@ ROW(phi3, "phi3", "Phi 3, 3.5 and 4", {RMS_NORM, .rope = ROPE_NEOX, SWIGLU, PRE,
 ROW(phimoe, "phimoe", "Phi 3.5 MoE", {RMS_NORM, .rope = ROPE_NEOX, SWIGLU, PRE, SOFTMAX_EXPERTS}, .read = read_phi3);
 ROW(gpt2, "gpt2", "GPT-2", {LAYER_NORM, .act = ACT_GELU, PRE});
 ROW(gptneox, "gptneox", "GPT-NeoX, Pythia", {LAYER_NORM, .rope = ROPE_NEOX, .act = ACT_GELU_ERF, PRE}, .restyle = restyle_gptneox);
+ROW(starcoder, "starcoder", "StarCoder, SantaCoder", {LAYER_NORM, .act = ACT_GELU, PRE});
 ROW(starcoder2, "starcoder2", "StarCoder 2", {LAYER_NORM, .rope = ROPE_NEOX, .act = ACT_GELU, PRE});
 ROW(stablelm, "stablelm", "StableLM", {LAYER_NORM, .rope = ROPE_NEOX, SWIGLU, PRE, .qk_norm = QK_NORM_IF_PRESENT}, .restyle = restyle_stablelm);
 ROW(falcon, "falcon", "Falcon 7B and 40B",

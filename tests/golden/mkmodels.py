@@ -174,6 +174,8 @@ model("gpt2", "gpt2", ctx=64, K=6, fused_qkv=True, bias="fo", ffn="plain", ffn_b
 NEOX = dict(K=6, fused_qkv=True, bias="fo", ffn="plain", ffn_bias=True, no_kv_heads=True, **LN)
 model("gptneox", "gptneox", rot=4, kv={"use_parallel_residual": True}, **NEOX)
 model("gptneox-sequential", "gptneox", rot=8, base=20000, kv={"use_parallel_residual": False}, **NEOX)
+model("starcoder", "starcoder", ctx=64, K=1, fused_qkv=True, bias="fo", ffn="plain", ffn_bias=True, tied=True,
+      more=lambda w, i: i or w.random("position_embd.weight", (72, 64), 0.3), **LN)
 model("starcoder2", "starcoder2", bias="qkvo", ffn="plain", ffn_bias=True, tied=True, base=100000, **LN)
 model("starcoder2-untied", "starcoder2", K=1, bias="qkvo", ffn="plain", ffn_bias=True, **LN)
 model("stablelm", "stablelm", rot=4, bias="qkv", **LN)

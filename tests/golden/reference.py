@@ -519,6 +519,7 @@ ARCHITECTURES = {
     "phimoe": dict(rope="neox", norm_weights=True),
     "gpt2": dict(rope=None, act="gelu_tanh", layer_norm=True),
     "gptneox": dict(rope="neox", act="gelu", layer_norm=True, parallel=lambda m, b: m.file.get("use_parallel_residual")),
+    "starcoder": dict(rope=None, act="gelu_tanh", layer_norm=True),
     "starcoder2": dict(rope="neox", act="gelu_tanh", layer_norm=True),
     "stablelm": dict(rope="neox", layer_norm=True, parallel=lambda m, b: not m.file.has(b + "ffn_norm.weight")),
     "falcon": dict(rope="neox", act="gelu", layer_norm=True, parallel=always),
