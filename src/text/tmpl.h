@@ -231,10 +231,11 @@ struct iter {
     val source;
     size_t at; /* position in source */
     struct iter *from;
-    const struct builtin *row; /* what map and select apply, or NULL */
     val name, attribute, fallback;
     const struct args *args;
-    bool negate;
+    bool negate, by_attribute;
+    builtin_fn *compute; /* makes the list to iterate over when the first item is asked for */
+    val argv[3];
 };
 struct iter *iter_new(struct ev *ev, val v);            /* over a value, or fails: not iterable */
 int iter_next(struct ev *ev, struct iter *it, val *item);

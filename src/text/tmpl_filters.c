@@ -9,6 +9,14 @@
 
 static bool flag(val v) { return v && truth(v); }
 
+/* The `reverse` of a sort: not given, or what Python takes for an integer */
+static bool reverse_arg(struct ev *ev, val v, bool *reverse) {
+    int64_t i;
+    if (!arg_int(ev, v, 0, &i)) return false;
+    *reverse = i != 0;
+    return true;
+}
+
 /* ---- shapes ---- */
 
 FILTER(f_length) {
@@ -66,7 +74,27 @@ FILTER(f_reverse) {
     return self->kind == V_ITER ? v : iterate(ev, v);
 }
 
-FILTER(f_items) {
+static int next_computed(struct ev *ev, struct iter *it, val *item) {
+    if (it->compute) {
+        val list = it->compute(ev, it->source, it->argv, NULL);
+        it->compute = NULL;
+        if (!list || !(it->from = iter_new(ev, list))) return -1;
+    }
+    return it->from ? iter_next(ev, it->from, item) : 0;
+}
+
+/* An iterator over the list that `compute` makes: what Jinja2 writes as a generator, whose errors come when it is read */
+static val later(struct ev *ev, builtin_fn *compute, val self, val *argv, size_t n) {
+    struct iter *it = take(ev, 1, sizeof *it);
+    if (!it) return NULL;
+    it->next = next_computed;
+    it->source = self;
+    it->compute = compute;
+    for (size_t i = 0; i < n; i++) it->argv[i] = argv[i];
+    return iter_value(ev, it);
+}
+
+FILTER(items_now) {
     UNUSED;
     if (self->kind != V_DICT && self->kind != V_UNDEFINED) return fail(ev, "Can only get item pairs from a mapping.");
     size_t n = self->kind == V_DICT ? self->d.n : 0;
@@ -78,27 +106,38 @@ FILTER(f_items) {
         pair->l.at[1] = self->d.at[i].value;
         v->l.at[i] = pair;
     }
-    return iterate(ev, v);
+    return v;
 }
 
-FILTER(f_batch) {
+FILTER(f_items) {
+    (void)args;
+    return later(ev, items_now, self, argv, 0);
+}
+
+FILTER(batch_now) {
     (void)args;
     struct list items;
     int64_t size;
     if (!arg_int(ev, argv[0], 0, &size) || !to_list(ev, self, &items)) return NULL;
-    struct value *rows = new_list(ev, LIST_LIST, 0), *row = NULL;
-    for (size_t i = 0; rows && i < items.n; i++) {
-        if (!row || (int64_t)row->l.n == size) {
-            if (!(row = new_list(ev, LIST_LIST, 0)) || !push(ev, rows, row)) return NULL;
+    struct value *rows = new_list(ev, LIST_LIST, 0), *row = new_list(ev, LIST_LIST, 0);
+    for (size_t i = 0; i < items.n; i++) {
+        if (row && (int64_t)row->l.n == size) {
+            if (!push(ev, rows, row)) return NULL;
+            row = new_list(ev, LIST_LIST, 0);
         }
         if (!push(ev, row, items.at[i])) return NULL;
     }
-    while (row && argv[1] && argv[1]->kind != V_NONE && (int64_t)row->l.n < size)
+    while (row && row->l.n && argv[1] && argv[1]->kind != V_NONE && (int64_t)row->l.n < size)
         if (!spend(ev, 1) || !push(ev, row, argv[1])) return NULL;
-    return iterate(ev, rows);
+    return rows && row && (!row->l.n || push(ev, rows, row)) ? rows : NULL;
 }
 
-FILTER(f_slice) {
+FILTER(f_batch) {
+    (void)args;
+    return later(ev, batch_now, self, argv, 2);
+}
+
+FILTER(slice_now) {
     (void)args;
     struct list items;
     int64_t slices;
@@ -114,7 +153,12 @@ FILTER(f_slice) {
             if (!push(ev, column, items.at[at++])) return NULL;
         if (argv[1] && argv[1]->kind != V_NONE && k >= items.n % n && !push(ev, column, argv[1])) return NULL;
     }
-    return iterate(ev, columns);
+    return columns;
+}
+
+FILTER(f_slice) {
+    (void)args;
+    return later(ev, slice_now, self, argv, 2);
 }
 
 /* ---- order ---- */
@@ -148,19 +192,21 @@ static val sort_key(struct ev *ev, val item, val attribute, bool case_sensitive)
 FILTER(f_sort) {
     (void)args;
     struct list items;
-    if (!to_list(ev, self, &items)) return NULL;
+    bool reverse;
+    if (!to_list(ev, self, &items) || !reverse_arg(ev, argv[0], &reverse)) return NULL;
     val *keys = take(ev, items.n + 1, sizeof *keys);
     for (size_t i = 0; keys && i < items.n; i++)
         if (!(keys[i] = sort_key(ev, items.at[i], argv[2], flag(argv[1])))) return NULL;
-    return keys ? sorted(ev, &items, keys, flag(argv[0])) : NULL;
+    return keys ? sorted(ev, &items, keys, reverse) : NULL;
 }
 
 FILTER(f_dictsort) {
     (void)args;
     if (self->kind == V_UNDEFINED) return fail_undefined(ev, self);
     if (self->kind != V_DICT) return fail(ev, "'%s' object has no attribute 'items'", type_name(self));
-    bool by_value = argv[1] && text_is(argv[1], "value");
+    bool reverse, by_value = argv[1] && text_is(argv[1], "value");
     if (argv[1] && !by_value && !text_is(argv[1], "key")) return fail(ev, "You can only sort by either \"key\" or \"value\"");
+    if (!reverse_arg(ev, argv[2], &reverse)) return NULL;
     size_t n = self->d.n;
     val *keys = take(ev, n + 1, sizeof *keys);
     struct value *pairs = keys ? new_list(ev, LIST_LIST, n) : NULL;
@@ -172,7 +218,7 @@ FILTER(f_dictsort) {
         pairs->l.at[i] = pair;
         if (!(keys[i] = ignore_case(ev, pair->l.at[by_value], flag(argv[0])))) return NULL;
     }
-    return pairs ? sorted(ev, &pairs->l, keys, flag(argv[2])) : NULL;
+    return pairs ? sorted(ev, &pairs->l, keys, reverse) : NULL;
 }
 
 static val extreme(struct ev *ev, val self, val *argv, int wanted, const char *op) {
@@ -203,7 +249,7 @@ FILTER(f_max) {
     return extreme(ev, self, argv, 1, ">");
 }
 
-FILTER(f_unique) {
+FILTER(unique_now) {
     (void)args;
     struct list items;
     struct value *seen = new_dict(ev), *v = new_list(ev, LIST_LIST, 0);
@@ -214,7 +260,12 @@ FILTER(f_unique) {
         size_t before = seen->d.n;
         if (!put(ev, seen, key, key) || (seen->d.n > before && !push(ev, v, items.at[i]))) return NULL;
     }
-    return iterate(ev, v);
+    return v;
+}
+
+FILTER(f_unique) {
+    (void)args;
+    return later(ev, unique_now, self, argv, 2);
 }
 
 FILTER(f_groupby) {
@@ -264,8 +315,16 @@ static val named_arg(const struct args *args, const char *name) {
     return NULL;
 }
 
+/* The next item of what is mapped or filtered, which is not looked at before; what is false has none. */
+static int next_subject(struct ev *ev, struct iter *it, val *item) {
+    if (!it->from && !truth(it->source)) return 0;
+    if (!it->from && !(it->from = iter_new(ev, it->source))) return -1;
+    return iter_next(ev, it->from, item);
+}
+
 static int next_mapped(struct ev *ev, struct iter *it, val *item) {
-    int rc = iter_next(ev, it->from, item);
+    if (!it->attribute && !it->name && truth(it->source)) return (void)fail(ev, "map requires a filter argument"), -1;
+    int rc = next_subject(ev, it, item);
     if (rc <= 0) return rc;
     *item = it->attribute ? get_path(ev, *item, it->attribute, it->fallback) : apply_filter(ev, it->name, *item, it->args);
     return *item ? 1 : -1;
@@ -273,7 +332,8 @@ static int next_mapped(struct ev *ev, struct iter *it, val *item) {
 
 static int next_selected(struct ev *ev, struct iter *it, val *item) {
     int rc;
-    while ((rc = iter_next(ev, it->from, item)) > 0) {
+    if (it->by_attribute && !it->attribute && truth(it->source)) return (void)fail(ev, "Missing parameter for attribute name"), -1;
+    while ((rc = next_subject(ev, it, item)) > 0) {
         val tested = it->attribute ? get_path(ev, *item, it->attribute, NULL) : *item;
         if (tested && it->name) tested = apply_test(ev, it->name, tested, it->args);
         if (!tested) return -1;
@@ -286,11 +346,11 @@ static int next_selected(struct ev *ev, struct iter *it, val *item) {
 static struct iter *lazily(struct ev *ev, val self, const struct args *args, size_t skip) {
     struct iter *it = take(ev, 1, sizeof *it);
     struct args *rest = it ? take(ev, 1, sizeof *rest) : NULL;
-    struct value *empty = rest && !truth(self) ? new_list(ev, LIST_LIST, 0) : NULL;
-    if (!rest || (!truth(self) && !empty) || !(it->from = iter_new(ev, empty ? empty : self))) return NULL;
+    if (!rest) return NULL;
     *rest = *args;
     rest->at = args->n > skip ? args->at + skip : NULL;
     rest->n = args->n > skip ? args->n - skip : 0;
+    it->source = self;
     it->args = rest;
     return it;
 }
@@ -307,19 +367,17 @@ FILTER(f_map) {
         it->fallback = fallback && fallback->kind != V_NONE ? fallback : NULL;
     } else if (args->n) {
         it->name = args->at[0];
-    } else {
-        return fail(ev, "map requires a filter argument");
     }
     return iter_value(ev, it);
 }
 
 static val select_items(struct ev *ev, val self, const struct args *args, bool by_attribute, bool negate) {
-    if (by_attribute && !args->n) return fail(ev, "Missing parameter for attribute name");
     size_t off = by_attribute ? 1 : 0;
     struct iter *it = lazily(ev, self, args, off + 1);
     if (!it) return NULL;
     it->next = next_selected;
-    it->attribute = by_attribute ? args->at[0] : NULL;
+    it->by_attribute = by_attribute;
+    it->attribute = by_attribute && args->n ? args->at[0] : NULL;
     it->name = args->n > off ? args->at[off] : NULL;
     it->negate = negate;
     return iter_value(ev, it);
@@ -381,12 +439,13 @@ FILTER(f_int) {
     int64_t base, i;
     double f;
     bool overflow;
-    if (!arg_int(ev, argv[1], 10, &base)) return NULL;
     if (self->kind == V_UNDEFINED) return fail_undefined(ev, self);
     if (is_int(self)) return new_int(ev, int_of(self));
     if (self->kind == V_FLOAT) return int_of_float(ev, self->f, argv[0], false);
     if (self->kind == V_STRING) {
-        if ((base == 0 || (base >= 2 && base <= 36)) && parse_int_text(self->s, (int)base, &i, &overflow))
+        bool numeric = !argv[1] || is_int(argv[1]); /* Python's TypeError leads to the other attempt */
+        if (numeric && !arg_int(ev, argv[1], 10, &base)) return NULL;
+        if (numeric && (base == 0 || (base >= 2 && base <= 36)) && parse_int_text(self->s, (int)base, &i, &overflow))
             return overflow ? fail(ev, "an integer does not fit in 64 bits") : new_int(ev, i);
         if (parse_float_text(self->s, &f)) return int_of_float(ev, f, argv[0], true);
     }

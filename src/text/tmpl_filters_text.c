@@ -117,10 +117,11 @@ FILTER(f_truncate) {
     int64_t end_n = (int64_t)u8_count(end->s.p, end->s.n);
     if (length < end_n) return fail(ev, "expected length >= %lld, got %lld", (long long)end_n, (long long)length);
     if (leeway < 0) return fail(ev, "expected leeway >= 0, got %lld", (long long)leeway);
-    if (self->kind == V_UNDEFINED) return self;
+    uint64_t whole = (uint64_t)length + (uint64_t)leeway;
+    if (self->kind == V_UNDEFINED || (self->kind == V_LIST && self->l.n <= whole) || (self->kind == V_DICT && self->d.n <= whole)) return self;
     if (!arg_text(ev, self, "the value that truncate takes")) return NULL;
     size_t n = u8_count(self->s.p, self->s.n);
-    if (n <= (size_t)length || n - (size_t)length <= (size_t)leeway) return self;
+    if (n <= whole) return self;
     val cut = substring(ev, self, 0, u8_offset(self->s.p, self->s.n, (size_t)(length - end_n)));
     if (cut && !flag(argv[1], false)) {
         val blank = new_cstring(ev, " ", 0);

@@ -74,7 +74,8 @@ METHOD(s_rsplit) {
 
 METHOD(s_splitlines) {
     (void)args;
-    return split_lines(ev, self, argv[0] && truth(argv[0]));
+    int64_t keep;
+    return arg_int(ev, argv[0], 0, &keep) ? split_lines(ev, self, keep != 0) : NULL;
 }
 
 static val three(struct ev *ev, val a, val b, val c) {

@@ -247,7 +247,7 @@ static val int_op(struct ev *ev, enum token_type op, int64_t a, int64_t b) {
     case T_ADD: overflow = __builtin_add_overflow(a, b, &r); break;
     case T_SUB: overflow = __builtin_sub_overflow(a, b, &r); break;
     case T_MUL: overflow = __builtin_mul_overflow(a, b, &r); break;
-    case T_DIV: return b ? new_float(ev, (double)a / (double)b) : fail(ev, "division by zero");
+    case T_DIV: return b ? new_float(ev, (double)((long double)a / (long double)b)) : fail(ev, "division by zero");
     case T_POW: return int_power(ev, a, b);
     default: /* T_FLOORDIV, T_MOD: towards minus infinity, the remainder has the divisor's sign */
         if (!b) return fail(ev, "integer division or modulo by zero");

@@ -184,13 +184,13 @@ double round_digits(double f, int digits) {
     return strtod(text, NULL);
 }
 
-static bool put_scalar(struct ev *ev, struct sink *s, val v) {
+static bool put_scalar(struct ev *ev, struct sink *s, val v, uint8_t mark) {
     char text[32];
     switch (v->kind) {
-    case V_NONE: return sink_cstr(ev, s, "None", v->mark);
-    case V_BOOL: return sink_cstr(ev, s, v->b ? "True" : "False", v->mark);
-    case V_INT: return sink_put(ev, s, text, (size_t)snprintf(text, sizeof text, "%" PRId64, v->i), v->mark);
-    default: return sink_put(ev, s, text, float_repr(text, v->f), v->mark);
+    case V_NONE: return sink_cstr(ev, s, "None", mark);
+    case V_BOOL: return sink_cstr(ev, s, v->b ? "True" : "False", mark);
+    case V_INT: return sink_put(ev, s, text, (size_t)snprintf(text, sizeof text, "%" PRId64, v->i), mark);
+    default: return sink_put(ev, s, text, float_repr(text, v->f), mark);
     }
 }
 
@@ -201,7 +201,7 @@ bool sink_str(struct ev *ev, struct sink *s, val v) {
     case V_NONE:
     case V_BOOL:
     case V_INT:
-    case V_FLOAT: return put_scalar(ev, s, v);
+    case V_FLOAT: return put_scalar(ev, s, v, v->mark);
     default: return sink_repr(ev, s, v);
     }
 }
@@ -264,7 +264,7 @@ bool sink_repr(struct ev *ev, struct sink *s, val v) {
     case V_NONE:
     case V_BOOL:
     case V_INT:
-    case V_FLOAT: ok = put_scalar(ev, s, v); break;
+    case V_FLOAT: ok = put_scalar(ev, s, v, MARK_DATA); break;
     case V_UNDEFINED: ok = sink_cstr(ev, s, "Undefined", 0); break;
     case V_STRING: ok = repr_string(ev, s, v); break;
     case V_LIST: ok = repr_list(ev, s, v); break;

@@ -92,6 +92,7 @@ static bool wrap_line(struct ev *ev, val paragraph, const struct wrap *w, struct
             if (i >= l.n) break;
         }
         size_t from = i, end = i, last = i; /* last: where the last chunk begins */
+        bool keep_blank = false;
         while (i < l.n) {
             end = chunk_end(&l, i, w->hyphens);
             if (!spend(ev, 1 + (end - i) / 16)) return false;
@@ -101,6 +102,7 @@ static bool wrap_line(struct ev *ev, val paragraph, const struct wrap *w, struct
         }
         if (i < l.n && end - i > w->width) {
             size_t room = w->width - (i - from);
+            keep_blank = w->break_words && !room; /* textwrap then drops an empty piece of the word instead */
             if (w->break_words && room) {
                 last = i;
                 i = cut_word(&l, i, room, w->hyphens);
@@ -110,7 +112,7 @@ static bool wrap_line(struct ev *ev, val paragraph, const struct wrap *w, struct
             }
         }
         size_t to = i;
-        if (to > from && blank(l.cp[last])) to = last; /* the last chunk is blank */
+        if (to > from && blank(l.cp[last]) && !keep_blank) to = last; /* the last chunk is blank */
         if (to == from) continue;
         if (!push(ev, lines, substring(ev, paragraph, l.at[from], l.at[to] - l.at[from]))) return false;
         any = true;

@@ -1,17 +1,27 @@
 /* template_lines.c: renders many templates in one process, for differential tests. Each line of standard input is a JSON
- * object {"template": "...", "context": {...}}; each line of standard output one {"text": "..."} or {"error": "..."}. */
+ * object {"template": "...", "context": {...}}; each line of standard output one {"text": "...", "template": "..."}, the second
+ * being those bytes that the template wrote, or {"error": "..."}. */
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "text/template.h"
 
-static void answer(const char *key, const char *p, size_t n) {
-    json_t *out = json_object(), *text = json_stringn_nocheck(p, n);
-    if (json_object_set_new(out, key, text) == 0) json_dumpf(out, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
+static void answer(json_t *out) {
+    json_dumpf(out, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
     json_decref(out);
     putchar('\n');
     fflush(stdout);
+}
+
+static void answer_rendering(const struct rendering *r) {
+    struct buf own = {0};
+    for (size_t i = 0; i < r->n_template; i++) buf_add(&own, r->text + r->template_spans[i].start, r->template_spans[i].end - r->template_spans[i].start);
+    json_t *out = json_object();
+    json_object_set_new(out, "text", json_stringn_nocheck(r->text, r->len));
+    json_object_set_new(out, "template", json_stringn_nocheck(own.data ? own.data : "", own.len));
+    answer(out);
+    buf_free(&own);
 }
 
 static void render_line(const json_t *line) {
@@ -27,8 +37,8 @@ static void render_line(const json_t *line) {
     int rc = value_from_json(&mem, context_text, strlen(context_text), &context, &e);
     if (!rc) rc = template_parse(&t, text, &e);
     if (!rc) rc = template_render(t, context, &options, &r, &e);
-    if (rc) answer("error", e.msg, strlen(e.msg));
-    else answer("text", r.text, r.len);
+    if (rc) answer(json_pack("{s:s}", "error", e.msg));
+    else answer_rendering(&r);
     rendering_free(&r);
     template_free(t);
     arena_free(&mem);
