@@ -40,7 +40,8 @@ static bool add_token(struct arena *a, struct value *context, const char *key, c
 }
 
 int chat_render(const struct chat *c, struct arena *a, struct value *context, struct rendering *out, struct err *e) {
-    if (!add_token(a, context, "bos_token", c->tokenizer, ROLE_BOS) || !add_token(a, context, "eos_token", c->tokenizer, ROLE_EOS))
+    if (!value_trust_roles(a, context) || !add_token(a, context, "bos_token", c->tokenizer, ROLE_BOS) ||
+        !add_token(a, context, "eos_token", c->tokenizer, ROLE_EOS))
         return err_nomem(e, "the template's variables", a->used);
     return template_render(c->template, context, NULL, out, e);
 }

@@ -8,7 +8,7 @@
  * Templates come from strangers: a rendering takes a bounded number of steps, a bounded amount of memory and a bounded
  * depth of recursion, and cannot reach anything but its context.
  *
- * A parsed template is immutable and may be rendered by several threads at once, each with its own context.
+ * Parsing and rendering need up to 512 KiB of stack. A parsed template is immutable and may be rendered by several threads at once, each with its own context.
  */
 #ifndef HEARTH_TEMPLATE_H
 #define HEARTH_TEMPLATE_H

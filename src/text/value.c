@@ -77,6 +77,25 @@ const struct value *value_get(const struct value *dict, const char *key) {
     return dict && dict->kind == V_DICT ? dict_find_text(&dict->d, key, strlen(key)) : NULL;
 }
 
+static bool known_role(val role) {
+    static const char *const known[] = {"system", "developer", "user", "assistant", "tool", "function", "ipython", "model", "observation"};
+    for (size_t i = 0; role && i < sizeof known / sizeof *known; i++)
+        if (text_is(role, known[i])) return true;
+    return false;
+}
+
+bool value_trust_roles(struct arena *a, struct value *context) {
+    val messages = value_get(context, "messages");
+    for (size_t i = 0; messages && messages->kind == V_LIST && i < messages->l.n; i++) {
+        val role = value_get(messages->l.at[i], "role");
+        if (!known_role(role)) continue;
+        val trusted = value_string(a, role->s.p, role->s.n, VALUE_TRUSTED);
+        /* still being filled: the context is the caller's, not yet constant */
+        if (!trusted || !value_set(a, (struct value *)(uintptr_t)messages->l.at[i], "role", trusted)) return false;
+    }
+    return true;
+}
+
 bool value_text(const struct value *v, struct slice *text) {
     if (!v || v->kind != V_STRING) return false;
     *text = (struct slice){v->s.p, v->s.n};

@@ -34,6 +34,11 @@ struct value *value_dict(struct arena *a);
 bool value_append(struct arena *a, struct value *list, const struct value *item);
 bool value_set(struct arena *a, struct value *dict, const char *key, const struct value *item); /* replaces in place */
 
+/* Marks as trusted the "role" of each of context's "messages" that is one of the names every chat API knows (system, user,
+ * assistant, tool, ...): templates build control tokens of them, as in '<|' + role + '|>'. Other roles stay data. Before the
+ * rendering begins. False: memory is out. */
+bool value_trust_roles(struct arena *a, struct value *context);
+
 /* The item of a dict, or NULL when there is none (or `dict` is not a dict). */
 const struct value *value_get(const struct value *dict, const char *key);
 
