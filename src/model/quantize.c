@@ -1,0 +1,115 @@
+/* quantize.c: writing a model file anew with other element types; see quantize.h. */
+#include "model/quantize.h"
+
+#include "base/log.h"
+
+struct job {
+    const struct gguf *g;
+    const struct quantize_options *o;
+    struct pool *pool;
+    struct quantize_report *r;
+    enum dtype *types;   /* [n_tensors] */
+    float *rows;         /* one decoded row per worker */
+    size_t row_elements; /* room of each */
+    uint64_t done, total; /* bytes of the input that are converted: so far, at the end */
+    /* the tensor whose turn it is */
+    const struct tensor *from;
+    const struct dtype_info *to;
+    uint8_t *data;
+};
+
+/* One worker's share of the rows. */
+static void convert(void *ctx, int worker, int workers) {
+    struct job *j = ctx;
+    const struct tensor *t = j->from;
+    size_t n = (size_t)t->ne[0], from_bytes = tensor_row_bytes(t), to_bytes = n / j->to->block * j->to->bytes;
+    int64_t rows = tensor_rows(t), share = rows / workers, rest = rows % workers;
+    int64_t first = share * worker + (worker < rest ? worker : rest), last = first + share + (worker < rest);
+    for (int64_t i = first; i < last; i++) {
+        float *row = j->rows + (size_t)worker * j->row_elements;
+        dtype_info((uint32_t)t->type)->decode((const uint8_t *)t->data + (size_t)i * from_bytes, row, n);
+        j->to->encode(row, j->data + (size_t)i * to_bytes, n, NULL);
+    }
+}
+
+/* A gguf_fill_fn, of the tensors whose type changes. */
+static int fill(void *ctx, const struct tensor *t, void *data, struct err *e) {
+    struct job *j = ctx;
+    int code = j->o->progress ? j->o->progress(j->o->ctx, t->name, j->done, j->total, e) : 0;
+    if (code) return code;
+    j->from = gguf_tensor(j->g, t->name);
+    j->to = dtype_info((uint32_t)t->type);
+    j->data = data;
+    pool_run(j->pool, convert, j);
+    j->done += j->from->size;
+    return 0;
+}
+
+static int put_keys(struct gguf_writer *w, const struct job *j, struct err *e) {
+    int code = 0;
+    for (size_t i = 0; code == 0 && i < gguf_kv_count(j->g); i++) code = gguf_put_kv(w, gguf_kv_at(j->g, i), e);
+    if (code == 0) code = gguf_put_u32(w, "general.quantization_version", 2, e);
+    if (code == 0) code = gguf_put_u32(w, "general.file_type", quant_target_file_type(j->o->target), e);
+    return code;
+}
+
+static int put_tensors(struct gguf_writer *w, struct job *j, struct err *e) {
+    int code = 0;
+    for (size_t i = 0; code == 0 && i < gguf_tensor_count(j->g); i++) {
+        const struct tensor *from = gguf_tensor_at(j->g, i);
+        struct tensor to = *from;
+        const struct dtype_info *was = dtype_info((uint32_t)from->type);
+        to.type = j->types[i];
+        bool changes = to.type != from->type;
+        if (changes && to.type != DT_F32 && was->block > 1 && !j->o->allow_requantize)
+            return err_set(e, ERR_USAGE, "%s: tensor \"%s\" is quantised already, as %s; quantising twice loses more than once: start from F16 or F32, or "
+                           "insist with --allow-requantize", gguf_path(j->g), from->name, was->name);
+        to.size = dtype_size(to.type, (uint64_t)tensor_elements(from));
+        if (to.size == 0) return err_set(e, ERR_FORMAT, "%s: tensor \"%s\" is too large as %s", gguf_path(j->g), from->name, dtype_info((uint32_t)to.type)->name);
+        if (changes && (size_t)from->ne[0] > j->row_elements) j->row_elements = (size_t)from->ne[0];
+        code = gguf_put_tensor(w, &to, changes ? fill : NULL, j, e);
+        j->total += changes ? from->size : 0;
+        j->r->bytes_before += from->size;
+        j->r->bytes_after += to.size;
+        j->r->elements += (uint64_t)tensor_elements(from);
+        j->r->changed += changes;
+        j->r->tensors++;
+    }
+    return code;
+}
+
+/* The tensors whose shape does not go with the target: one line for the first, and how many there are. */
+static void warn_unfit(const struct job *j) {
+    enum dtype base = quant_target_base(j->o->target);
+    uint32_t block = dtype_info((uint32_t)base)->block;
+    for (size_t i = 0; j->r->unfit && i < gguf_tensor_count(j->g); i++) {
+        const struct tensor *t = gguf_tensor_at(j->g, i);
+        if (j->types[i] == t->type || (block <= 32 ? j->types[i] != DT_F16 : dtype_info((uint32_t)j->types[i])->block >= block)) continue;
+        log_warn("%d tensors have rows that are not whole blocks of their type and got a larger one: \"%s\", rows of %lld, is %s", j->r->unfit,
+                 t->name, (long long)t->ne[0], dtype_info((uint32_t)j->types[i])->name);
+        return;
+    }
+}
+
+int quantize_write(const struct gguf *g, const char *path, const struct quantize_options *o, struct pool *pool, struct quantize_report *r, struct err *e) {
+    struct job j = {.g = g, .o = o, .pool = pool, .r = r};
+    struct gguf_writer *w = NULL;
+    *r = (struct quantize_report){0};
+    j.types = mem_array(NULL, gguf_tensor_count(g) + 1, sizeof *j.types);
+    if (!j.types) return err_nomem(e, "the tensors' types", gguf_tensor_count(g) * sizeof *j.types);
+    int code = quantize_types(g, o->target, o->pure, j.types, &r->unfit, e);
+    if (code == 0) code = gguf_writer_new(&w, e);
+    if (code == 0) code = put_keys(w, &j, e);
+    if (code == 0) code = put_tensors(w, &j, e);
+    if (code == 0) {
+        size_t workers = (size_t)pool_threads(pool);
+        warn_unfit(&j);
+        j.rows = mem_array(NULL, workers * sizeof *j.rows, j.row_elements);
+        code = j.rows || j.row_elements == 0 ? gguf_write(w, path, e) : err_nomem(e, "a row per thread", workers * j.row_elements * sizeof *j.rows);
+    }
+    if (code == 0 && o->progress) code = o->progress(o->ctx, "", j.total, j.total, e);
+    mem_free(j.rows);
+    mem_free(j.types);
+    gguf_writer_free(w);
+    return code;
+}
