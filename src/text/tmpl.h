@@ -165,6 +165,7 @@ val fail(struct ev *ev, const char *fmt, ...) __attribute__((format(printf, 2, 3
 val fail_undefined(struct ev *ev, val undefined);
 val fail_memory(struct ev *ev);
 bool spend(struct ev *ev, uint64_t steps);
+bool spend_text(struct ev *ev, val v); /* for reading v once, where it is a string */
 bool deeper(struct ev *ev); /* false: too deep; otherwise undo by ev->depth-- */
 void *take(struct ev *ev, size_t count, size_t size); /* zeroed memory */
 

@@ -33,6 +33,9 @@ static bool bind(struct ev *ev, const struct builtin *row, const struct args *ar
 
 val call_builtin(struct ev *ev, const struct builtin *row, val self, const struct args *args) {
     val argv[MAX_PARAMS] = {0};
+    if (self && !spend_text(ev, self)) return NULL;
+    for (size_t i = 0; i < args->n; i++)
+        if (!spend_text(ev, args->at[i])) return NULL;
     if (row->params && !bind(ev, row, args, argv)) return NULL;
     return row->fn(ev, self, argv, args);
 }

@@ -50,6 +50,8 @@ bool spend(struct ev *ev, uint64_t steps) {
     return true;
 }
 
+bool spend_text(struct ev *ev, val v) { return v->kind != V_STRING || spend(ev, v->s.n / 64); }
+
 bool deeper(struct ev *ev) {
     if (ev->depth >= EVAL_DEPTH) return (void)fail(ev, "the recursion is too deep"), false;
     ev->depth++;
@@ -153,6 +155,7 @@ val own_attr(struct ev *ev, val object, val name) {
 }
 
 static val item_or_null(struct ev *ev, val object, val key) {
+    if (!spend_text(ev, key)) return NULL;
     if (object->kind == V_DICT) return value_hashable(key, KEY_DEPTH) ? dict_find(&object->d, key) : NULL;
     if (!is_int(key)) return NULL;
     int64_t i = int_of(key);

@@ -34,17 +34,20 @@ FILTER(f_capitalize) {
 }
 
 /* Words begin after blanks, hyphens and opening brackets; only their first letter is upper case. */
+static bool starts_word(uint32_t before) { return char_is(before, CHAR_SPACE) || (before && before < 128 && strchr("-({[<", (int)before)); }
+
 FILTER(f_title) {
     UNUSED;
     val s = to_str(ev, self);
     struct sink out = {0};
-    bool start = true;
     uint32_t cp;
-    for (size_t i = 0, n; s && i < s->s.n; i += n) {
-        n = u8_step(s->s.p + i, s->s.n - i, &cp);
-        val one = substring(ev, s, i, n), mapped = one ? map_case(ev, one, start ? CASE_UPPER : CASE_LOWER) : NULL;
-        if (!mapped || !sink_part(ev, &out, mapped, 0, mapped->s.n)) return NULL;
-        start = char_is(cp, CHAR_SPACE) || (cp < 128 && cp && strchr("-({[<", (int)cp));
+    for (size_t i = 0; s && i < s->s.n;) {
+        size_t first = u8_step(s->s.p + i, s->s.n - i, &cp), end = i + first;
+        while (end < s->s.n && !starts_word(cp)) end += u8_step(s->s.p + end, s->s.n - end, &cp);
+        val head = substring(ev, s, i, first), tail = substring(ev, s, i + first, end - i - first);
+        if (!head || !tail || !(head = map_case(ev, head, CASE_UPPER)) || !(tail = map_case(ev, tail, CASE_LOWER))) return NULL;
+        if (!sink_part(ev, &out, head, 0, head->s.n) || !sink_part(ev, &out, tail, 0, tail->s.n)) return NULL;
+        i = end;
     }
     return s ? sink_done(ev, &out, STRING_PLAIN) : NULL;
 }

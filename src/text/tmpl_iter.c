@@ -85,12 +85,12 @@ bool to_list(struct ev *ev, val v, struct list *out) {
 }
 
 int contains(struct ev *ev, val container, val item) {
+    if (!spend_text(ev, container) || !spend_text(ev, item)) return -1;
     if (container->kind == V_STRING) {
         if (item->kind != V_STRING) {
             if (item->kind == V_UNDEFINED) return (void)fail_undefined(ev, item), -1;
             return (void)fail(ev, "'in <string>' requires string as left operand, not %s", type_name(item)), -1;
         }
-        if (!spend(ev, container->s.n / 64)) return -1;
         return text_find(container->s, 0, item->s) != SIZE_MAX;
     }
     if (container->kind == V_DICT) {

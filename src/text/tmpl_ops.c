@@ -77,7 +77,7 @@ bool push(struct ev *ev, struct value *list, val item) {
 }
 
 bool put(struct ev *ev, struct value *dict, val key, val item) {
-    if (!dict || !key || !item) return false;
+    if (!dict || !key || !item || !spend_text(ev, key)) return false;
     if (!value_hashable(key, KEY_DEPTH)) return (void)fail(ev, "unhashable type: '%s'", type_name(key)), false;
     return dict_put(ev->mem, &dict->d, key, item) || fail_memory(ev);
 }
@@ -118,7 +118,7 @@ static int dicts_equal(struct ev *ev, val a, val b) {
 }
 
 int values_equal(struct ev *ev, val a, val b) {
-    if (!spend(ev, 1)) return -1;
+    if (!spend(ev, 1) || !spend_text(ev, a)) return -1;
     if (is_number(a) && is_number(b)) {
         bool unordered;
         return number_compare(a, b, &unordered) == 0 && !unordered;
@@ -157,7 +157,7 @@ static bool lists_order(struct ev *ev, val a, val b, const char *op, int *order)
 }
 
 bool values_order(struct ev *ev, val a, val b, const char *op, int *order) {
-    if (!spend(ev, 1)) return false;
+    if (!spend(ev, 1) || !spend_text(ev, a)) return false;
     if (a->kind == V_UNDEFINED) return (void)fail_undefined(ev, a), false;
     if (b->kind == V_UNDEFINED) return (void)fail_undefined(ev, b), false;
     if (is_number(a) && is_number(b)) {

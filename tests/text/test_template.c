@@ -244,7 +244,7 @@ static void test_messages(void **state) {
 
 static void test_limits(void **state) {
     (void)state;
-    const struct render_options few = {.max_steps = 1000}, small = {.max_memory = 1 << 20};
+    const struct render_options few = {.max_steps = 1000}, small = {.max_memory = 1 << 20}, some = {.max_steps = 1000000};
     assert_fails("{{ 'a' * 1000000000000 }}", NULL, "limit");
     assert_fails("{{ [0] * 1000000000000 }}", NULL, "limit");
     assert_fails("{{ range(1000000000) }}", NULL, "Range too big");
@@ -257,6 +257,8 @@ static void test_limits(void **state) {
     assert_fails("{% set ns = namespace(a=[], b=[]) %}{% for a in range(9999) %}{% set ns.a = [ns.a] %}{% set ns.b = [ns.b] %}{% endfor %}{{ ns.a == ns.b }}", NULL, "too deep");
     assert_fails("{% set ns = namespace(t=()) %}{% for a in range(9999) %}{% set ns.t = (ns.t,) %}{% endfor %}{{ {ns.t: 1} }}", NULL, "unhashable");
     assert_fails("{% set ns = namespace(t='abc') %}{% for a in range(9999) %}{% set ns.t = ns.t|map('upper') %}{% endfor %}{{ ns.t|list }}", NULL, "too deep");
+    assert_fails("{% set s = 'a' * 9000000 %}{% for a in range(9999) %}{% set x = s.split('b') %}{% endfor %}", &some, "steps");
+    assert_fails("{% set s = 'a' * 9000000 %}{% set t = s + '' %}{% for a in range(9999) %}{% set x = s == t %}{% endfor %}", &some, "steps");
     char deep[4096] = "{{ ";
     for (int i = 0; i < 1500; i++) strcat(deep, "(");
     assert_fails(deep, NULL, "deep");
