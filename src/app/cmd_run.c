@@ -51,26 +51,26 @@ struct output {
     const struct session *s;
     bool stream, json;
     struct buf text;
-    struct json tokens;
+    struct jw tokens;
     char last; /* byte shown */
 };
 
 static void token_json(struct output *out, const struct token_event *t) {
-    struct json *j = &out->tokens;
-    json_open(j, NULL, '{');
-    json_integer(j, "id", t->id);
-    json_piece(j, tokenizer_piece(out->s->tok, t->id));
-    json_number(j, "logprob", (double)t->logprob);
-    if (t->n_top) json_open(j, "top", '[');
+    struct jw *j = &out->tokens;
+    jw_open(j, NULL, '{');
+    jw_integer(j, "id", t->id);
+    jw_piece(j, tokenizer_piece(out->s->tok, t->id));
+    jw_number(j, "logprob", (double)t->logprob);
+    if (t->n_top) jw_open(j, "top", '[');
     for (int i = 0; i < t->n_top && t->top[i].id >= 0; i++) {
-        json_open(j, NULL, '{');
-        json_integer(j, "id", t->top[i].id);
-        json_piece(j, tokenizer_piece(out->s->tok, t->top[i].id));
-        json_number(j, "logprob", (double)t->top[i].logprob);
-        json_close(j, '}');
+        jw_open(j, NULL, '{');
+        jw_integer(j, "id", t->top[i].id);
+        jw_piece(j, tokenizer_piece(out->s->tok, t->top[i].id));
+        jw_number(j, "logprob", (double)t->top[i].logprob);
+        jw_close(j, '}');
     }
-    if (t->n_top) json_close(j, ']');
-    json_close(j, '}');
+    if (t->n_top) jw_close(j, ']');
+    jw_close(j, '}');
 }
 
 static int on_token(void *ctx, const struct token_event *t, struct err *e) {
@@ -86,15 +86,15 @@ static int on_token(void *ctx, const struct token_event *t, struct err *e) {
 }
 
 static int print_json(const struct generator *g, enum end end, struct output *out, struct err *e) {
-    struct json j = {0};
-    json_open(&j, NULL, '{');
-    json_text(&j, "text", (struct slice){out->text.data ? out->text.data : "", out->text.len});
-    json_open(&j, "tokens", '[');
+    struct jw j = {0};
+    jw_open(&j, NULL, '{');
+    jw_text(&j, "text", (struct slice){out->text.data ? out->text.data : "", out->text.len});
+    jw_open(&j, "tokens", '[');
     if (out->tokens.b.len) j.failed |= out->tokens.failed || !buf_add(&j.b, out->tokens.b.data, out->tokens.b.len);
-    json_close(&j, ']');
+    jw_close(&j, ']');
     generator_report_json(g, end, &j);
-    json_close(&j, '}');
-    return json_print(&j, e);
+    jw_close(&j, '}');
+    return jw_print(&j, e);
 }
 
 static int generate(struct session *s, const struct options *o, const struct tokens *prompt, struct err *e) {

@@ -259,21 +259,21 @@ void generator_report(const struct generator *g, enum end end) {
     (void)fprintf(stderr, "\n");
 }
 
-void generator_report_json(const struct generator *g, enum end end, struct json *j) {
-    json_str(j, "end", end_name(end));
-    json_text(j, "model", slice_of(gguf_path(g->s->model->file)));
-    json_integer(j, "prompt_tokens", g->prompt_tokens);
-    json_integer(j, "generated_tokens", g->generated);
-    json_integer(j, "shifts", g->shifts);
-    json_bool(j, "greedy", !(g->o->sampling.temperature > 0));
+void generator_report_json(const struct generator *g, enum end end, struct jw *j) {
+    jw_str(j, "end", end_name(end));
+    jw_text(j, "model", slice_of(gguf_path(g->s->model->file)));
+    jw_integer(j, "prompt_tokens", g->prompt_tokens);
+    jw_integer(j, "generated_tokens", g->generated);
+    jw_integer(j, "shifts", g->shifts);
+    jw_bool(j, "greedy", !(g->o->sampling.temperature > 0));
     char seed[24];
     (void)snprintf(seed, sizeof seed, "%llu", (unsigned long long)g->seed);
-    json_str(j, "seed", seed); /* 64 bits: more than a JSON number holds everywhere */
-    json_open(j, "timings", '{');
-    json_number(j, "load_s", g->s->load_s);
-    json_number(j, "prompt_s", g->prompt_s);
-    json_number(j, "prompt_tps", rate(g->prompt_tokens, g->prompt_s));
-    json_number(j, "generation_s", g->generate_s);
-    json_number(j, "generation_tps", rate(g->generated, g->generate_s));
-    json_close(j, '}');
+    jw_str(j, "seed", seed); /* 64 bits: more than a JSON number holds everywhere */
+    jw_open(j, "timings", '{');
+    jw_number(j, "load_s", g->s->load_s);
+    jw_number(j, "prompt_s", g->prompt_s);
+    jw_number(j, "prompt_tps", rate(g->prompt_tokens, g->prompt_s));
+    jw_number(j, "generation_s", g->generate_s);
+    jw_number(j, "generation_tps", rate(g->generated, g->generate_s));
+    jw_close(j, '}');
 }

@@ -63,6 +63,6 @@ int generator_run(struct generator *g, int n, token_fn fn, void *ctx, enum end *
 
 /* Speeds and the reason of the end, on standard error; as members of a JSON object. */
 void generator_report(const struct generator *g, enum end end);
-void generator_report_json(const struct generator *g, enum end end, struct json *j);
+void generator_report_json(const struct generator *g, enum end end, struct jw *j);
 
 #endif

@@ -7,9 +7,9 @@
 #include "app/common.h"
 #include "base/utf8.h"
 
-static void add(struct json *j, bool ok) { j->failed |= !ok; }
+static void add(struct jw *j, bool ok) { j->failed |= !ok; }
 
-static void quote(struct json *j, struct slice text) {
+static void quote(struct jw *j, struct slice text) {
     add(j, buf_char(&j->b, '"'));
     for (size_t i = 0, len; i < text.n; i += len) {
         uint32_t c;
@@ -28,7 +28,7 @@ static void quote(struct json *j, struct slice text) {
     add(j, buf_char(&j->b, '"'));
 }
 
-static void begin(struct json *j, const char *key) {
+static void begin(struct jw *j, const char *key) {
     if (j->comma) add(j, buf_str(&j->b, ", "));
     j->comma = true;
     if (!key) return;
@@ -36,48 +36,48 @@ static void begin(struct json *j, const char *key) {
     add(j, buf_str(&j->b, ": "));
 }
 
-void json_open(struct json *j, const char *key, char bracket) {
+void jw_open(struct jw *j, const char *key, char bracket) {
     begin(j, key);
     add(j, buf_char(&j->b, bracket));
     j->comma = false;
 }
 
-void json_close(struct json *j, char bracket) {
+void jw_close(struct jw *j, char bracket) {
     add(j, buf_char(&j->b, bracket));
     j->comma = true;
 }
 
-void json_text(struct json *j, const char *key, struct slice text) {
+void jw_text(struct jw *j, const char *key, struct slice text) {
     begin(j, key);
     quote(j, text);
 }
 
-void json_str(struct json *j, const char *key, const char *text) { json_text(j, key, slice_of(text)); }
+void jw_str(struct jw *j, const char *key, const char *text) { jw_text(j, key, slice_of(text)); }
 
-void json_number(struct json *j, const char *key, double v) {
+void jw_number(struct jw *j, const char *key, double v) {
     begin(j, key);
     add(j, isfinite(v) ? buf_printf(&j->b, "%.9g", v) : buf_str(&j->b, "null"));
 }
 
-void json_integer(struct json *j, const char *key, int64_t v) {
+void jw_integer(struct jw *j, const char *key, int64_t v) {
     begin(j, key);
     add(j, buf_printf(&j->b, "%lld", (long long)v));
 }
 
-void json_bool(struct json *j, const char *key, bool v) {
+void jw_bool(struct jw *j, const char *key, bool v) {
     begin(j, key);
     add(j, buf_str(&j->b, v ? "true" : "false"));
 }
 
-void json_piece(struct json *j, struct slice piece) {
-    json_text(j, "text", piece);
+void jw_piece(struct jw *j, struct slice piece) {
+    jw_text(j, "text", piece);
     if (utf8_prefix(piece.p, piece.n) == piece.n) return;
-    json_open(j, "bytes", '[');
-    for (size_t i = 0; i < piece.n; i++) json_integer(j, NULL, (unsigned char)piece.p[i]);
-    json_close(j, ']');
+    jw_open(j, "bytes", '[');
+    for (size_t i = 0; i < piece.n; i++) jw_integer(j, NULL, (unsigned char)piece.p[i]);
+    jw_close(j, ']');
 }
 
-int json_print(struct json *j, struct err *e) {
+int jw_print(struct jw *j, struct err *e) {
     add(j, buf_char(&j->b, '\n'));
     int code = j->failed ? err_nomem(e, "the JSON output", j->b.len) : out_write((struct slice){j->b.data, j->b.len}, e);
     buf_free(&j->b);
