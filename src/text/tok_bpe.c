@@ -14,8 +14,8 @@
 
 struct merge_rule {
     uint64_t pair; /* left symbol, right symbol */
-    uint32_t rank, joined;
-    bool used;
+    uint32_t place;  /* rank + 1; 0: a free slot */
+    uint32_t joined; /* the symbol it makes */
 };
 
 struct bpe {
@@ -37,7 +37,7 @@ static uint64_t mix(uint64_t x) { /* the finaliser of splitmix64 (Steele, Lea, F
 
 static struct merge_rule *rule_slot(const struct bpe *b, uint64_t pair) {
     size_t i = mix(pair) & b->mask;
-    while (b->rule[i].used && b->rule[i].pair != pair) i = (i + 1) & b->mask;
+    while (b->rule[i].place && b->rule[i].pair != pair) i = (i + 1) & b->mask;
     return &b->rule[i];
 }
 
@@ -69,7 +69,7 @@ static bool add_merge(struct tokenizer *t, struct bpe *b, struct slice line, uin
     if (whole.n <= t->longest && strmap_get(&t->by_text, whole, &both) && !token_is_plain(t, both)) return true;
     if (!symbol_make(t, b, left, &l) || !symbol_make(t, b, right, &r) || !symbol_make(t, b, whole, &both)) return false;
     struct merge_rule *rule = rule_slot(b, (uint64_t)l << 32 | r);
-    if (!rule->used) *rule = (struct merge_rule){(uint64_t)l << 32 | r, rank, both, true};
+    if (!rule->place) *rule = (struct merge_rule){(uint64_t)l << 32 | r, rank + 1, both};
     return true;
 }
 
@@ -131,8 +131,8 @@ static bool pair_by_rank(const void *ctx, uint32_t left, uint32_t right, uint32_
     (void)from, (void)to;
     const struct bpe *b = ctx;
     const struct merge_rule *r = rule_slot(b, (uint64_t)left << 32 | right);
-    if (!r->used) return false;
-    *order = r->rank;
+    if (!r->place) return false;
+    *order = r->place;
     *joined = r->joined;
     return true;
 }

@@ -10,6 +10,7 @@
 #include "text/tok_internal.h"
 #include "base/utf8.h"
 
+#define NORMAL_LIMIT ((size_t)1 << 31) /* bytes of a normalised text: offsets in it are 32 bits */
 #define UNKNOWN_PENALTY 10.0 /* below the worst score, as SentencePiece sets it */
 
 struct unigram {
@@ -32,6 +33,7 @@ struct best { /* the best way to reach an offset */
 static int open_charsmap(struct unigram *u, struct slice map, struct err *e) {
     if (!map.n) return ERR_OK;
     uint32_t bytes;
+    if (map.n > NORMAL_LIMIT / 2) return err_set(e, ERR_FORMAT, "tokenizer.ggml.precompiled_charsmap has %zu bytes, which is more than any needs", map.n);
     if (map.n < 4) return err_set(e, ERR_FORMAT, "tokenizer.ggml.precompiled_charsmap has only %zu bytes", map.n);
     memcpy(&bytes, map.p, 4);
     if (bytes % 4 || bytes >= map.n - 4 || map.p[map.n - 1])
@@ -122,6 +124,7 @@ static int normalise(const struct unigram *u, struct slice text, struct buf *out
     size_t used;
     out->len = 0;
     for (size_t i = 0; i < text.n && ok; i += used) {
+        if (out->len > NORMAL_LIMIT) return err_set(e, ERR_TEXT, "the text has more than %zu bytes once it is normalised: split it", NORMAL_LIMIT);
         if (!normal_prefix(u, (struct slice){text.p + i, text.n - i}, &used, &part))
             return err_set(e, ERR_FORMAT, "tokenizer.ggml.precompiled_charsmap points outside itself");
         if (!started && !(u->merge_spaces && slice_is(part, " "))) {
