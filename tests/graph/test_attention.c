@@ -1,0 +1,127 @@
+/* test_attention.c: attention against softmax as it is written, over all that a row sees, in doubles. */
+#include "lab.h"
+
+struct case_ {
+    const char *name;
+    struct attention a;
+    enum dtype kv;
+    bool sinks;
+    double error;
+};
+
+static double slope(int h, int n, double bias) { /* Press et al. 2022, for any number of heads */
+    int p = 1;
+    while (2 * p <= n) p *= 2;
+    return h < p ? pow(2, -bias * (h + 1) / p) : pow(2, -bias * (2 * (h - p) + 1) / (2 * p));
+}
+
+/* One query head over the keys and values of rows [from, row]. */
+static void head_oracle(const struct attention *a, const float *q, const float *k, const float *v, int k_stride, int v_stride, int from, int row, int head, const float *sinks, double *out) {
+    double s[LAB_ROWS], max = sinks ? (double)sinks[head] : -INFINITY, sum = 0;
+    for (int j = from; j <= row; j++) {
+        s[j] = 0;
+        for (int i = 0; i < a->head_k; i++) s[j] += (double)q[i] * (double)k[j * k_stride + i];
+        s[j] *= (double)a->scale;
+        if (a->softcap > 0) s[j] = (double)a->softcap * tanh(s[j] / (double)a->softcap);
+        if (a->alibi > 0) s[j] -= slope(head, a->n_head, (double)a->alibi) * (row - j);
+        max = fmax(max, s[j]);
+    }
+    for (int j = from; j <= row; j++) sum += exp(s[j] - max);
+    if (sinks) sum += exp((double)sinks[head] - max);
+    for (int i = 0; i < a->head_v; i++) {
+        out[i] = 0;
+        for (int j = from; j <= row; j++) out[i] += exp(s[j] - max) / sum * (double)v[j * v_stride + i];
+    }
+}
+
+static val record(struct lab *l, const void *ctx, double *want) {
+    const struct case_ *c = ctx;
+    struct attention a = c->a;
+    const float *q, *k, *v;
+    l->kv_type = c->kv;
+    val vq = lab_input(l, a.n_head * a.head_k, &q), vk = lab_input(l, a.n_head_kv * a.head_k, &k), vv = lab_input(l, a.n_head_kv * a.head_v, &v);
+    a.sinks = c->sinks ? lab_tensor_of(l, DT_F32, a.n_head, 1, 1, 0, 3) : NULL;
+    int wq = a.n_head * a.head_k, wk = a.n_head_kv * a.head_k, wv = a.v_in_k ? wk : a.n_head_kv * a.head_v, per = a.n_head / a.n_head_kv;
+    if (a.v_in_k) v = k;
+    for (int r = 0; r < LAB_ROWS; r++)
+        for (int h = 0; h < a.n_head; h++) {
+            int from = lab_first(r), kv = h / per;
+            if (a.window && r - a.window + 1 > from) from = r - a.window + 1;
+            head_oracle(&a, q + r * wq + h * a.head_k, k + kv * a.head_k, v + kv * (a.v_in_k ? a.head_k : a.head_v), wk, wv, from, r, h, a.sinks ? numbers(a.sinks) : NULL,
+                        want + (r * a.n_head + h) * a.head_v);
+        }
+    return op_attention(l->g, vq, vk, a.v_in_k ? NO_VAL : vv, a);
+}
+
+#define SIZES(h, kv, k, v) .n_head = h, .n_head_kv = kv, .head_k = k, .head_v = v, .scale = 0.4f
+
+static const struct case_ cases[] = {
+    {"one head", {SIZES(1, 1, 16, 16)}, DT_F32, false, 2e-6},
+    {"heads", {SIZES(4, 4, 16, 16)}, DT_F32, false, 2e-6},
+    {"grouped queries", {SIZES(6, 2, 16, 16)}, DT_F32, false, 2e-6},
+    {"one for all", {SIZES(5, 1, 16, 16)}, DT_F32, false, 2e-6},
+    {"values of another size, odd sizes", {SIZES(6, 3, 19, 7)}, DT_F32, false, 2e-6},
+    {"window", {SIZES(4, 2, 16, 16), .window = 10}, DT_F32, false, 2e-6},
+    {"window of one", {SIZES(4, 2, 16, 16), .window = 1}, DT_F32, false, 2e-6},
+    {"window over the page", {SIZES(4, 2, 16, 16), .window = 70}, DT_F32, false, 2e-6},
+    {"softcap", {SIZES(4, 2, 16, 16), .softcap = 2}, DT_F32, false, 2e-6},
+    {"ALiBi", {SIZES(8, 8, 16, 16), .alibi = 8}, DT_F32, false, 2e-6},
+    {"ALiBi of twelve heads", {SIZES(12, 4, 16, 16), .alibi = 8}, DT_F32, false, 2e-6},
+    {"sinks", {SIZES(4, 2, 16, 16)}, DT_F32, true, 2e-6},
+    {"sinks and a window", {SIZES(4, 2, 16, 16), .window = 33}, DT_F32, true, 2e-6},
+    {"values in keys", {SIZES(6, 1, 24, 16), .v_in_k = true}, DT_F32, false, 2e-6},
+    {"values in keys, two heads", {SIZES(6, 2, 24, 16), .v_in_k = true}, DT_F32, false, 2e-6},
+    {"F16", {SIZES(4, 2, 32, 32)}, DT_F16, false, 3e-3},
+    {"F16, odd sizes", {SIZES(4, 2, 19, 7)}, DT_F16, false, 3e-3},
+    {"BF16", {SIZES(4, 2, 32, 32)}, DT_BF16, false, 3e-2},
+    {"Q8_0", {SIZES(4, 2, 32, 64)}, DT_Q8_0, false, 3e-2},
+    {"Q8_0, values in keys", {SIZES(4, 1, 64, 32), .v_in_k = true}, DT_Q8_0, false, 3e-2},
+};
+
+static void all(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) lab_check(cases[i].name, record, &cases[i], cases[i].error);
+}
+
+/* Scores far beyond what exp takes. */
+static void great_scores(void **state) {
+    (void)state;
+    struct case_ c = {"great scores", {SIZES(4, 2, 16, 16)}, DT_F32, true, 1e-4};
+    c.a.scale = 500;
+    lab_check(c.name, record, &c, c.error);
+    c.a.scale = -500;
+    lab_check(c.name, record, &c, c.error);
+}
+
+/* Layers with different windows keep their keys in groups of pages of their own; one window's layers share a group. */
+static val layers_record(struct lab *l, const void *ctx, double *want) {
+    const float *x;
+    (void)ctx;
+    static const int windows[] = {0, 5, 0, 9, 5};
+    struct attention a = {SIZES(2, 2, 8, 8)};
+    val in = lab_input(l, 16, &x), sum = NO_VAL;
+    for (int i = 0; i < 5; i++) {
+        a.window = windows[i];
+        val y = op_attention(l->g, in, in, in, a);
+        sum = i ? op_add(l->g, sum, y) : y;
+        for (int r = 0; r < LAB_ROWS; r++)
+            for (int h = 0; h < 2; h++) {
+                double out[8];
+                int from = a.window && r - a.window + 1 > lab_first(r) ? r - a.window + 1 : lab_first(r);
+                head_oracle(&a, x + r * 16 + h * 8, x + h * 8, x + h * 8, 16, 16, from, r, h, NULL, out);
+                for (int d = 0; d < 8; d++) want[(r * 2 + h) * 8 + d] += out[d];
+            }
+    }
+    assert_int_equal(graph_kv_groups(l->g), 3);
+    return sum;
+}
+
+static void groups_of_pages(void **state) {
+    (void)state;
+    lab_check("layers", layers_record, NULL, 2e-6);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(all), cmocka_unit_test(great_scores), cmocka_unit_test(groups_of_pages)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
