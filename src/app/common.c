@@ -28,8 +28,10 @@ const struct flag FLAGS_MODEL[] = {
 };
 
 int open_file(struct gguf **g, const struct model_options *o, struct err *e) {
+    static bool said; /* once is enough */
     if (o->model) return gguf_open(g, o->model, e);
-    (void)fprintf(stderr, "hearth: this is Ember, a small demonstration model inside the program; for a real one, name a GGUF file: -m FILE.gguf\n");
+    if (!said) (void)fprintf(stderr, "hearth: this is Ember, a small demonstration model inside the program; for a real one, name a GGUF file: -m FILE.gguf\n");
+    said = true;
     return gguf_open_memory(g, hearth_embedded_model, embedded_model_size(), "the embedded model", e);
 }
 
@@ -38,6 +40,15 @@ int open_model(struct model **m, const struct model_options *o, struct err *e) {
     *m = NULL;
     int code = open_file(&file, o, e);
     return code ? code : model_open_file(m, file, e);
+}
+
+int default_context(struct model_options *o, int n, struct err *e) {
+    struct model *m;
+    int code = open_model(&m, o, e);
+    if (code) return code;
+    o->n_ctx = (uint32_t)n > m->hp.n_ctx_train ? (int)m->hp.n_ctx_train : n;
+    model_close(m);
+    return 0;
 }
 
 int session_open(struct session *s, const struct model_options *o, const char *default_kv, int max_logits, struct err *e) {

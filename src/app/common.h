@@ -34,6 +34,9 @@ void session_close(struct session *s);
 int open_model(struct model **m, const struct model_options *o, struct err *e);
 int open_file(struct gguf **g, const struct model_options *o, struct err *e);
 
+/* Sets o->n_ctx to n, or to what the model was made for where that is less. */
+int default_context(struct model_options *o, int n, struct err *e);
+
 /* Token ids in text (a NUL stands behind it), separated by white space or commas; *ids is the caller's to free, also after an error. name: for messages. */
 int parse_ids(struct slice text, const char *name, struct tokens *ids, struct err *e);
 
