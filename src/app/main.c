@@ -2,6 +2,7 @@
  * one that handles signals: Ctrl-C is noted for whoever works, a bus error (a mapped file that shrank) names file and offset. */
 #define _GNU_SOURCE
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -27,31 +28,36 @@ static void on_interrupt(int sig) {
     interrupted = 1;
 }
 
-static void say(const char *text) {
-    ssize_t ignored = write(STDERR_FILENO, text, strlen(text));
-    (void)ignored;
+/* Appends text to a line that is full at the worst. */
+static size_t append(char *line, size_t at, size_t cap, const char *text) {
+    while (*text && at < cap) line[at++] = *text++;
+    return at;
 }
 
-/* Only async-signal-safe calls. */
+/* Only async-signal-safe calls. Several workers may come here at once: the first speaks for all. */
 static void on_bus_error(int sig, siginfo_t *info, void *context) {
+    static atomic_flag taken = ATOMIC_FLAG_INIT;
     const char *path;
-    size_t offset;
-    char digits[24];
-    int at = (int)sizeof digits - 1;
+    size_t offset, at = 0;
+    char line[4608], digits[24];
+    int first = (int)sizeof digits - 1;
     (void)context;
     if (!os_map_find(info->si_addr, &path, &offset)) { /* not a file of ours: die of it as if we were not here */
         (void)signal(sig, SIG_DFL);
         (void)raise(sig);
         return;
     }
-    digits[at] = 0;
-    do digits[--at] = (char)('0' + offset % 10);
+    while (atomic_flag_test_and_set(&taken)) (void)pause();
+    digits[first] = 0;
+    do digits[--first] = (char)('0' + offset % 10);
     while ((offset /= 10) > 0);
-    say("hearth: ");
-    say(path);
-    say(": cannot be read at byte ");
-    say(digits + at);
-    say(": the file shrank or its disk failed while it was in use; put it back and start again\n");
+    at = append(line, at, sizeof line, "hearth: ");
+    at = append(line, at, sizeof line - 200, path);
+    at = append(line, at, sizeof line, ": cannot be read at byte ");
+    at = append(line, at, sizeof line, digits + first);
+    at = append(line, at, sizeof line, ": the file shrank or its disk failed while it was in use; put it back and start again\n");
+    ssize_t ignored = write(STDERR_FILENO, line, at);
+    (void)ignored;
     _exit(ERR_VANISHED);
 }
 

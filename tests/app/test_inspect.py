@@ -46,7 +46,7 @@ def strange():
     text = struct.pack("<IQ", 8, 3) + b"foo"
     r = hearth("inspect", tmp("foo.gguf", b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + key("general.architecture", text) + bytes(64)), "--json")
     check(r.status == 0 and r.json["file"]["architecture"] == "foo" and r.json["runs"] is False, "an architecture that is not known", r)
-    refused(FORMAT, "", "inspect", tmp("x.gguf", b"GGUF" + bytes(100)))
+    refused(FORMAT, "", "inspect", tmp("x.gguf", b"GGUF" + struct.pack("<IQQ", 3, 1 << 60, 1) + bytes(100)))
     refused(CONTEXT, "32768", "inspect", EMBER, "-c", 99999)
     refused(USAGE, "--kv-type", "inspect", EMBER, "--kv-type", "int3")
 
