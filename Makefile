@@ -137,7 +137,7 @@ export HEARTH_RUN_PROMPT := $(value PROMPT)
 run: ## set up, build, and run: make run [MODEL=file.gguf] [PROMPT="..."] [N=400 tokens]
 	@sh tools/setup.sh build
 	@$(MAKE) -s --no-print-directory $(JOBS) all
-	@prompt=$${HEARTH_RUN_PROMPT:-Once upon a time}; printf '%s' "$$prompt"; \
+	@prompt=$${HEARTH_RUN_PROMPT:-Once upon a time}; printf 'prompt: %s\n' "$$prompt"; \
 	$(BUILD)/hearth run $${HEARTH_RUN_MODEL:+-m "$$HEARTH_RUN_MODEL"} -p "$$prompt" -n $(or $(N),400) </dev/null
 
 test: ## set up, build, and run the tests (under five minutes on two cores)
