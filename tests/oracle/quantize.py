@@ -185,14 +185,77 @@ def check_types(arch_folder):
     return bad
 
 
+def divergence(base, other):
+    """Mean KL divergence in nats of softmax(other) from softmax(base), row by row."""
+    def log_softmax(x):
+        x = x - x.max(axis=1, keepdims=True)
+        return x - np.log(np.exp(x).sum(axis=1, keepdims=True))
+
+    p, q = log_softmax(base.astype(np.float64)), log_softmax(other.astype(np.float64))
+    return float((np.exp(p) * (p - q)).sum(axis=1).mean())
+
+
+def ratio(a, b):
+    return a / b if b else 1.0 if a == b else float("inf")
+
+
+def check_kld(tokens):
+    bad = 0
+    with tempfile.TemporaryDirectory() as folder:
+        def file(name):
+            return os.path.join(folder, name)
+
+        def logits(which, model):
+            out = file("logits")
+            if which == "peer":
+                run(PEER, "logits", model, file("ids"), out)
+            else:
+                run(HEARTH, "logits", model, "--ids", file("ids"), "--out", out)
+            return np.fromfile(out, np.float32).reshape(tokens, -1)
+
+        model = os.path.join(TOP, "models/ember/ember.gguf")
+        with open(os.path.join(TOP, "models/ember/heldout.txt"), "rb") as f:
+            text = f.read(tokens * 16)
+        p = subprocess.run([HEARTH, "tokenize", model], input=text, stdout=subprocess.PIPE, check=True)
+        with open(file("ids"), "w", encoding="ascii") as f:
+            f.write(" ".join(p.stdout.decode().split()[:tokens]))
+        run(HEARTH, "quantize", model, file("f32.gguf"), "F32")
+        original = logits("hearth", file("f32.gguf"))
+        print("               quantised against decoded              | weights against the original's")
+        print("target         Hearth      peer        ratio          | Hearth's    peer's      ratio")
+        for target, pure in [(t, False) for t in FILE_TYPES if t != "F32"] + [("NVFP4", True), ("MXFP4", True)] + \
+                [(t, True) for t in ("Q2_K", "Q3_K_S", "Q4_K", "Q5_K", "IQ4_XS", "IQ4_NL", "Q4_0", "TQ1_0", "TQ2_0", "Q1_0", "Q2_0")]:
+            run(HEARTH, "quantize", file("f32.gguf"), file("q.gguf"), target, *(["--pure"] if pure else []))
+            run(HEARTH, "quantize", file("q.gguf"), file("d.gguf"), "F32")
+            exact = logits("hearth", file("d.gguf"))
+            ours = divergence(exact, logits("hearth", file("q.gguf")))
+            status, _ = run(PEER, "logits", file("q.gguf"), file("ids"), file("logits"), may_fail=True)
+            theirs = float("nan") if status else divergence(logits("peer", file("d.gguf")), logits("peer", file("q.gguf")))
+            quality, their_quality = divergence(original, exact), float("nan")
+            if not pure and target in FILE_TYPES:
+                run(PEER, "quantize", file("f32.gguf"), file("p.gguf"), FILE_TYPES[target])
+                run(HEARTH, "quantize", file("p.gguf"), file("d.gguf"), "F32")
+                their_quality = divergence(original, logits("hearth", file("d.gguf")))
+            limit = 1e-4 if target in ("F16", "BF16") else 1e-3
+            within = ours <= limit and not ours > max(1.1 * theirs, 1e-7)
+            bad += not within
+            print(f"{target + (' pure' if pure else ''):14} {ours:.3e}   {theirs:.3e}   {ratio(ours, theirs):6.3f}  {'' if within else 'BEYOND':6} | "
+                  f"{quality:.3e}   {their_quality:.3e}   {ratio(quality, their_quality):6.3f}", flush=True)
+    print(f"kld: {bad} beyond the bounds")
+    return bad
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--arch")
+    ap.add_argument("--tokens", type=int, default=512)
     ap.add_argument("what", nargs="*", choices=[[], "types", "kld"])
     a = ap.parse_args()
     bad = 0
     if not a.what or "types" in a.what:
         bad += check_types(a.arch)
+    if not a.what or "kld" in a.what:
+        bad += check_kld(a.tokens)
     return 1 if bad else 0
 
 

@@ -1,0 +1,42 @@
+#!/usr/bin/env python3
+"""test_quantize.py: hearth quantize: the file it writes runs, what it says, what it refuses."""
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from hearth import *  # noqa: E402,F403
+
+
+def sizes():
+    f32, q = tmp("f32.gguf", None), tmp("q.gguf", None)
+    r = hearth("quantize", EMBER, f32, "F32")
+    check(r.status == 0 and not r.out and "32.00 bits per weight" in r.err, "decoding says what it did", r)
+    last = os.path.getsize(f32)
+    for kind in ("bf16", "Q8_0", "Q6_K", "Q5_K_M", "q4_k_m", "Q3_K_M", "Q2_K"):
+        r = hearth("quantize", f32, q, kind, "-t", "2")
+        size = os.path.getsize(q)
+        check(r.status == 0 and not r.out and size < last, f"{kind} is smaller", (r, size, last))
+        last = size
+        ids = tmp("ids", "1 2 3 4")
+        out = tmp("logits", None)
+        check(hearth("logits", q, "--ids", ids, "--out", out).status == 0 and os.path.getsize(out) > 4 * 4 * 256, f"{kind} runs")
+
+
+def refusals():
+    q, old = tmp("q.gguf", None), tmp("old.gguf", "as it was")
+    refused(USAGE, "IN, OUT and TYPE", "quantize", EMBER, old)
+    refused(USAGE, "Q9", "quantize", EMBER, old, "Q9")
+    refused(USAGE, "--allow-requantize", "quantize", EMBER, old, "Q4_K_M")
+    refused(IO, "", "quantize", tmp("missing", None), old, "Q4_0")
+    refused(FORMAT, "", "quantize", tmp("text", "no model at all, but some text"), old, "Q4_0")
+    refused(IO, "", "quantize", EMBER, os.path.join(q, "below", "out.gguf"), "F32")
+    with open(old, encoding="ascii") as f:
+        check(f.read() == "as it was", "a refusal leaves the output as it was")
+    check(hearth("quantize", EMBER, q, "Q4_K_M", "--allow-requantize").status == 0, "requantising when asked")
+    r = hearth("quantize", "--help")
+    check(r.status == 0 and "Q4_K_M" in r.text and "IQ4_XS" in r.text, "the help lists the types", r)
+
+
+sizes()
+refusals()
+finish()
