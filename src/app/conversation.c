@@ -7,9 +7,14 @@
 
 #include "app/json.h"
 #include "base/os.h"
-#include "base/utf8.h"
 
 enum { FILE_LIMIT = 1 << 28 };
+
+static void message_free(struct message *m) {
+    mem_free(m->role);
+    mem_free(m->content);
+    mem_free(m->reasoning);
+}
 
 int conversation_add(struct conversation *c, const char *role, struct slice content, struct slice reasoning, struct err *e) {
     if (c->n == c->cap) {
@@ -19,94 +24,79 @@ int conversation_add(struct conversation *c, const char *role, struct slice cont
         c->m = m;
         c->cap = cap;
     }
-    char *r = mem_strndup(role, strlen(role)), *t = mem_strndup(content.p, content.n), *s = mem_strndup(reasoning.p, reasoning.n);
-    if (!r || !t || !s) {
-        mem_free(r);
-        mem_free(t);
-        mem_free(s);
+    struct message m = {mem_strndup(role, strlen(role)), mem_strndup(content.p, content.n), mem_strndup(reasoning.p, reasoning.n), content.n, reasoning.n};
+    if (!m.role || !m.content || !m.reasoning) {
+        message_free(&m);
         return err_nomem(e, "a message", content.n + reasoning.n);
     }
-    c->m[c->n++] = (struct message){slice_of(r), {t, content.n}, {s, reasoning.n}};
+    c->m[c->n++] = m;
     return 0;
 }
 
-/* The strings are borrowed as far as the type says, and owned here. */
-static void free_text(struct slice s) { mem_free((void *)(uintptr_t)s.p); }
-
 void conversation_drop(struct conversation *c, size_t from, size_t count) {
-    for (size_t i = from; i < from + count; i++) {
-        free_text(c->m[i].role);
-        free_text(c->m[i].content);
-        free_text(c->m[i].reasoning);
-    }
+    if (!count) return;
+    for (size_t i = from; i < from + count; i++) message_free(&c->m[i]);
     memmove(c->m + from, c->m + from + count, (c->n - from - count) * sizeof *c->m);
     c->n -= count;
 }
 
 void conversation_free(struct conversation *c) {
-    if (c->n) conversation_drop(c, 0, c->n);
+    conversation_drop(c, 0, c->n);
     mem_free(c->m);
     *c = (struct conversation){0};
 }
 
-static struct value *text_value(struct arena *a, struct slice s) {
-    if (utf8_prefix(s.p, s.n) == s.n) return value_string(a, s.p, s.n, VALUE_DATA);
-    struct buf b = {0};
-    bool ok = true;
-    for (size_t at = 0; at < s.n && ok;) {
-        size_t good = utf8_prefix(s.p + at, s.n - at);
-        ok = buf_add(&b, s.p + at, good);
-        if ((at += good) < s.n) {
-            ok = ok && buf_str(&b, "\xEF\xBF\xBD");
-            at++;
-        }
+bool conversation_has_system(const struct conversation *c) { return c->n > 0 && strcmp(c->m[0].role, "system") == 0; }
+
+int conversation_set_system(struct conversation *c, struct slice text, struct err *e) {
+    if (text.n) { /* first the new one, so that a failure leaves the old */
+        int code = conversation_add(c, "system", text, SLICE(""), e);
+        if (code) return code;
+        struct message added = c->m[c->n - 1];
+        memmove(c->m + 1, c->m, (c->n - 1) * sizeof *c->m);
+        c->m[0] = added;
     }
-    struct value *v = ok ? value_string(a, b.data, b.len, VALUE_DATA) : NULL;
-    buf_free(&b);
-    return v;
+    size_t old = text.n ? 1 : 0;
+    if (old < c->n && strcmp(c->m[old].role, "system") == 0) conversation_drop(c, old, 1);
+    return 0;
 }
 
-struct value *conversation_context(struct arena *a, const struct conversation *c, int think) {
-    struct value *context = value_dict(a), *list = value_list(a);
-    bool ok = true;
-    for (size_t i = 0; i < c->n && ok; i++) {
-        struct value *d = value_dict(a);
-        ok = value_set(a, d, "role", text_value(a, c->m[i].role)) && value_set(a, d, "content", text_value(a, c->m[i].content)) && value_append(a, list, d);
-        if (c->m[i].reasoning.n) ok = ok && value_set(a, d, "reasoning_content", text_value(a, c->m[i].reasoning));
-    }
-    ok = ok && value_set(a, context, "messages", list) && value_set(a, context, "tools", value_none(a)) && value_set(a, context, "add_generation_prompt", value_bool(a, true));
-    if (think >= 0) ok = ok && value_set(a, context, "enable_thinking", value_bool(a, think != 0));
-    return ok ? context : NULL;
-}
-
-static struct slice trim_newlines(struct slice s) {
+static struct slice trim(struct slice s) {
     while (s.n && (*s.p == '\n' || *s.p == ' ')) s.p++, s.n--;
     while (s.n && (s.p[s.n - 1] == '\n' || s.p[s.n - 1] == ' ')) s.n--;
     return s;
 }
 
-void split_reasoning(struct slice text, struct slice *reasoning, struct slice *content) {
-    static const char open[] = "<think>", close[] = "</think>";
-    const char *end = text.n ? memmem(text.p, text.n, close, sizeof close - 1) : NULL;
+void split_reasoning(struct slice text, bool opened, struct slice *reasoning, struct slice *content) {
+    const struct slice open = SLICE("<think>"), close = SLICE("</think>");
+    struct slice begin = trim(text);
     *content = text;
-    *reasoning = (struct slice){"", 0};
-    if (!end) return;
-    struct slice before = trim_newlines((struct slice){text.p, (size_t)(end - text.p)});
-    if (before.n >= sizeof open - 1 && memcmp(before.p, open, sizeof open - 1) == 0)
-        before = trim_newlines((struct slice){before.p + sizeof open - 1, before.n - (sizeof open - 1)});
-    end += sizeof close - 1;
-    *reasoning = before;
-    *content = trim_newlines((struct slice){end, (size_t)(text.p + text.n - end)});
+    *reasoning = SLICE("");
+    if (begin.n >= open.n && memcmp(begin.p, open.p, open.n) == 0) {
+        begin = (struct slice){begin.p + open.n, begin.n - open.n};
+        opened = true;
+    }
+    if (!opened) return;
+    const char *end = begin.n ? memmem(begin.p, begin.n, close.p, close.n) : NULL;
+    if (!end) {
+        *reasoning = trim(begin);
+        *content = SLICE("");
+        return;
+    }
+    *reasoning = trim((struct slice){begin.p, (size_t)(end - begin.p)});
+    end += close.n;
+    *content = trim((struct slice){end, (size_t)(begin.p + begin.n - end)});
 }
 
 int conversation_save(const struct conversation *c, const char *path, struct err *e) {
     struct jw j = {0};
     jw_open(&j, NULL, '[');
     for (size_t i = 0; i < c->n; i++) {
+        const struct message *m = &c->m[i];
         jw_open(&j, NULL, '{');
-        jw_text(&j, "role", c->m[i].role);
-        jw_text(&j, "content", c->m[i].content);
-        if (c->m[i].reasoning.n) jw_text(&j, "reasoning_content", c->m[i].reasoning);
+        jw_str(&j, "role", m->role);
+        jw_text(&j, "content", (struct slice){m->content, m->content_n});
+        if (m->reasoning_n) jw_text(&j, "reasoning_content", (struct slice){m->reasoning, m->reasoning_n});
         jw_close(&j, '}');
     }
     jw_close(&j, ']');
@@ -116,21 +106,39 @@ int conversation_save(const struct conversation *c, const char *path, struct err
     return code;
 }
 
-static int add_loaded(struct conversation *c, const json_t *m, size_t i, const char *path, struct err *e) {
-    const json_t *role = json_object_get(m, "role"), *content = json_object_get(m, "content"), *reasoning = json_object_get(m, "reasoning_content");
-    if (!json_is_string(role) || !json_is_string(content) || (reasoning && !json_is_string(reasoning)))
-        return err_set(e, ERR_FORMAT, "%s: message %zu is not an object with the strings \"role\" and \"content\"", path, i);
-    return conversation_add(c, json_string_value(role), (struct slice){json_string_value(content), json_string_length(content)},
-                            reasoning ? (struct slice){json_string_value(reasoning), json_string_length(reasoning)} : (struct slice){"", 0}, e);
+/* A member that is a string; an absent one is empty. */
+static bool member(const json_t *message, const char *key, bool needed, struct slice *text) {
+    const json_t *v = json_object_get(message, key);
+    *text = SLICE("");
+    if (!v) return !needed;
+    if (!json_is_string(v)) return false;
+    *text = (struct slice){json_string_value(v), json_string_length(v)};
+    return true;
+}
+
+static int add_loaded(struct conversation *c, json_t *m, size_t i, const char *path, struct err *e) {
+    struct slice role, content, reasoning;
+    char shown[40];
+    if (!member(m, "role", true, &role) || !member(m, "content", true, &content) || !member(m, "reasoning_content", false, &reasoning))
+        return err_set(e, ERR_FORMAT, "%s: message %zu is not an object with the strings \"role\" and \"content\"", path, i + 1);
+    if (!role.n || strlen(role.p) != role.n) return err_set(e, ERR_FORMAT, "%s: message %zu has no sound role", path, i + 1);
+    for (void *it = json_object_iter(m); it; it = json_object_iter_next(m, it)) {
+        const char *key = json_object_iter_key(it);
+        if (strcmp(key, "role") && strcmp(key, "content") && strcmp(key, "reasoning_content"))
+            return err_set(e, ERR_UNSUPPORTED, "%s: message %zu has a member \"%s\", which a chat cannot keep; take it out of the file", path, i + 1,
+                           err_quote(shown, sizeof shown, key, strlen(key)));
+    }
+    return conversation_add(c, role.p, content, reasoning, e);
 }
 
 int conversation_load(struct conversation *c, const char *path, struct err *e) {
     struct buf text = {0};
     json_error_t why;
     struct conversation loaded = {0};
+    json_t *list = NULL;
     int code = os_read_file(path, FILE_LIMIT, &text, e);
-    json_t *list = code ? NULL : json_loadb(text.data ? text.data : "", text.len, JSON_ALLOW_NUL, &why);
-    if (code == 0 && !list) code = err_set(e, ERR_FORMAT, "%s: line %d: %s", path, why.line, why.text);
+    if (code == 0 && !(list = json_loadb(text.data ? text.data : "", text.len, JSON_ALLOW_NUL, &why)))
+        code = err_set(e, ERR_FORMAT, "%s: line %d: %s", path, why.line, why.text);
     if (code == 0 && !json_is_array(list)) code = err_set(e, ERR_FORMAT, "%s: not a JSON array of messages", path);
     for (size_t i = 0; code == 0 && i < json_array_size(list); i++) code = add_loaded(&loaded, json_array_get(list, i), i, path, e);
     json_decref(list);

@@ -1,6 +1,8 @@
-/* line.h: lines that a person types, with editing and a history where standard input is a terminal, plain otherwise. */
+/* line.h: lines that a person types, with editing and a history where standard input is a terminal, plain otherwise. One thread. */
 #ifndef HEARTH_APP_LINE_H
 #define HEARTH_APP_LINE_H
+
+#include <stdbool.h>
 
 #include "base/err.h"
 #include "base/mem.h"
@@ -8,10 +10,11 @@
 struct line_reader;
 
 int line_open(struct line_reader **l, struct err *e);
-void line_close(struct line_reader *l); /* keeps the history; NULL is fine */
+void line_close(struct line_reader *l); /* NULL is fine */
 
-/* One message in *text (cleared first), without its newline; lines that end in a backslash are joined by newlines. *more false: the
- * input ended. Ctrl-C gives an empty message. ERR_IO, ERR_MEMORY. */
+/* One message in *text (cleared first), without its newline; a line that ends in a backslash goes on in the next. *more false: the
+ * input ended and there was no message. Ctrl-C at a terminal gives an empty message. ERR_IO, ERR_MEMORY; ERR_CANCELLED: Ctrl-C while
+ * something else than a terminal was read. */
 int line_read(struct line_reader *l, struct buf *text, bool *more, struct err *e);
 
 #endif

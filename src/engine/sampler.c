@@ -89,6 +89,11 @@ void sampler_accept(struct sampler *s, int32_t id) {
     s->window_at = (s->window_at + 1) % s->o.repeat_last_n;
 }
 
+void sampler_forget(struct sampler *s) {
+    if (s->count) memset(s->count, 0, (size_t)s->n_vocab * sizeof *s->count);
+    s->window_n = s->window_at = 0;
+}
+
 /* ---- the steps of the chain ---- */
 
 static int check_finite(const float *logits, int n, struct err *e) {

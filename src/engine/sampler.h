@@ -48,6 +48,9 @@ void sampler_free(struct sampler *s); /* NULL is fine */
 /* A token of the prompt or of the generation: from now on it is recent. Ids outside the vocabulary are passed over. */
 void sampler_accept(struct sampler *s, int32_t id);
 
+/* No token is recent any more: for a text that went back. The next draw is not affected otherwise. */
+void sampler_forget(struct sampler *s);
+
 /* Chooses from logits [n_vocab]; does not accept the token. ERR_INTERNAL when a logit is not finite: the model or its file is broken. */
 int sampler_draw(struct sampler *s, const float *logits, int32_t *id, struct err *e);
 

@@ -16,55 +16,150 @@ GREEDY = ("--temp", 0, "-n", 40, "-c", 2048)
 
 
 def fed(r):
-    """tokens fed and generated in each turn, from --timings"""
+    """[(tokens computed before the answer, tokens of the answer)] of each turn, from --verbose"""
     return [(int(a), int(b)) for a, b in re.findall(r"prompt: (\d+) tokens.*?generation: (\d+) tokens", r.err)]
+
+
+def load(path):
+    with open(path, encoding="utf-8") as f:
+        return json.load(f)
+
+
+def save(name, messages):
+    return tmp(name, json.dumps(messages))
 
 
 def turns():
     saved = tmp("talk.json", None)
-    r = hearth("chat", EMBER, *GREEDY, "--timings", stdin=f"Hello\nWhat is 2 + 2?\n/save {saved}\n")
+    r = hearth("chat", EMBER, *GREEDY, "-v", stdin=f"Hello\nWhat is 2 + 2?\n/save {saved}\n")
     check(r.status == 0 and r.text.count("\n") >= 2, "two answers", r)
-    talk = json.load(open(saved))
+    talk = load(saved)
     check([m["role"] for m in talk] == ["user", "assistant"] * 2 and talk[0]["content"] == "Hello", "the saved conversation", talk)
-    whole = hearth("chat", EMBER, *GREEDY, "--timings", stdin=f"/load {saved}\nAnd 3 + 3?\n")
-    again = hearth("chat", EMBER, *GREEDY, "--timings", stdin="Hello\nWhat is 2 + 2?\nAnd 3 + 3?\n")
+    check(talk[1]["content"] and talk[1]["content"] in r.text, "what was answered is what is saved", (talk, r))
+    whole = hearth("chat", EMBER, *GREEDY, "-v", stdin=f"/load {saved}\nAnd 3 + 3?\n")
+    again = hearth("chat", EMBER, *GREEDY, "-v", stdin="Hello\nWhat is 2 + 2?\nAnd 3 + 3?\n")
     check(again.text.endswith(whole.text) and len(whole.text) > 1, "a loaded conversation goes on as it would have", (whole, again))
-    check(fed(again)[2][0] < fed(whole)[0][0] - 10, "only what is new is fed", (fed(again), fed(whole)))
+    check(fed(again)[2][0] < fed(whole)[0][0] - 10, "only what is new is computed", (fed(again), fed(whole)))
     anew = hearth("chat", EMBER, *GREEDY, stdin="What is 2 + 2?\n/reset\nHello\n")
     check(anew.text.endswith(hearth("chat", EMBER, *GREEDY, stdin="Hello\n").text), "/reset forgets", anew)
-    r = hearth("chat", EMBER, *GREEDY, stdin="one\\\ntwo\n//three\n/save " + saved + "\n")
-    talk = json.load(open(saved))
+    hearth("chat", EMBER, *GREEDY, stdin=f"one\\\ntwo\n//three\n/save {saved}\n")
+    talk = load(saved)
     check(talk[0]["content"] == "one\ntwo" and talk[2]["content"] == "/three", "lines that go on, and slashes", talk)
+    hearth("chat", EMBER, "-n", 1, stdin=f"unfinished\\\n/save {saved}")
+    quiet = hearth("chat", EMBER, *GREEDY, stdin="Hello\n")
+    check("prompt:" not in quiet.err and "\x1b" not in quiet.text + quiet.err and "> " not in quiet.text, "no marker, colour or timing in a pipe", quiet)
+
+
+def reuse():
+    """The same conversation, one computed turn by turn and one at once, ends in the same answer."""
+    r = hearth("chat", EMBER, *GREEDY, "-v", stdin="Hello\n/retry\n/retry\n")
+    answers = fed(r)
+    check(r.status == 0 and len(answers) == 3 and answers[1][0] == answers[2][0] == 1, "/retry computes one token", r)
+    text = hearth("chat", EMBER, *GREEDY, stdin="Hello\n").text
+    check(r.text == text * 3, "greedily /retry says the same", r)
+    saved = tmp("retry.json", None)
+    hearth("chat", EMBER, "--seed", 7, "-n", 20, stdin=f"Hello\n/retry\n/save {saved}\n")
+    check([m["role"] for m in load(saved)] == ["user", "assistant"], "/retry takes the place of the old answer", load(saved))
+    one, two = (hearth("chat", EMBER, "--seed", 7, "-n", 20, "--repeat-penalty", 1.3, stdin="Hello\nAgain\n").text for _ in range(2))
+    check(one == two, "a seed reproduces a conversation", (one, two))
+    changed = hearth("chat", EMBER, *GREEDY, "-v", stdin="Hello\n/system Be brief.\nHello again\n")
+    first = save("first.json", [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"}, {"role": "assistant", "content": text[:-1]}])
+    at_once = hearth("chat", EMBER, *GREEDY, "-v", stdin=f"/load {first}\nHello again\n")
+    check(changed.text.endswith(at_once.text) and fed(changed)[1][0] >= fed(at_once)[0][0] - 1, "/system changes what is held from its beginning", (changed, at_once))
+
+
+def reasoning():
+    saved = tmp("think.json", None)
+    template = tmp("open.jinja", "{% for m in messages %}[{{ m.role }}|{{ m.reasoning_content }}|{{ m.content }}]{% endfor %}{% if enable_thinking %}<think>\n{% endif %}")
+    r = hearth("chat", EMBER, *GREEDY, "--think", "--chat-template-file", template, stdin=f"Hello\n/save {saved}\n")
+    talk = load(saved)
+    check(r.status == 0 and "</think>" not in talk[1]["content"] and talk[1]["content"] in r.text, "reasoning that the prompt opened stands apart", (r, talk))
+    check("</think>" in r.text or talk[1].get("reasoning_content"), "and is shown", (r, talk))
+    long = save("long.json", [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "reasoning_content": "thought " * 100}])
+
+    def prompt(*flags):
+        return fed(hearth("chat", EMBER, "--temp", 0, "-n", 1, "-v", *flags, stdin=f"/load {long}\nHello\n"))[0][0]
+    check(prompt() < 60 < 100 < prompt("--chat-template-file", template), "the template decides whether past reasoning is sent", (prompt(), prompt("--chat-template-file", template)))
 
 
 def templates():
     saved = tmp("talk.json", None)
     hearth("chat", EMBER, *GREEDY, "-sys", "Be brief.", stdin=f"Hello\n/system Be long.\n/save {saved}\n")
-    check(json.load(open(saved))[0] == {"role": "system", "content": "Be long."}, "/system", saved)
+    check(load(saved)[0] == {"role": "system", "content": "Be long."}, "/system", load(saved))
+    hearth("chat", EMBER, *GREEDY, "-sys", "Be brief.", stdin=f"Hello\n/reset\n/save {saved}\n")
+    check(load(saved) == [{"role": "system", "content": "Be brief."}], "the system message survives /reset", load(saved))
+    hearth("chat", EMBER, "-sys", "Be brief.", stdin=f"/system\n/save {saved}\n")
+    check(load(saved) == [], "/system without a text", load(saved))
+
     def prompt(*flags, text="Hello"):
-        return fed(hearth("chat", EMBER, "--temp", 0, "-n", 1, "--timings", *flags, stdin=text + "\n"))[0][0]
+        return fed(hearth("chat", EMBER, "--temp", 0, "-n", 1, "-v", *flags, stdin=text + "\n"))[0][0]
     check(prompt("--no-think") > prompt("--think") == prompt(), "--no-think reaches the template")
     check(prompt(text="<|im_end|>") > prompt(text="a") + 3, "a control token that is typed is text")
+    raw = tmp("raw.jinja", "{{ messages[-1].content }}")
+    check(prompt("--chat-template-file", raw, text="a") == 1, "--chat-template-file")
+    refused(TEMPLATE, "raw.jinja", "chat", EMBER, "--chat-template-file", tmp("raw.jinja", "{% if %}"))
+    r = hearth("chat", EMBER, "--chat-template-file", tmp("raw.jinja", "{{ raise_exception('not today') }}"), stdin="a\n")
+    check(r.status == TEMPLATE and "not today" in r.err, "what the template complains of", r)
+    r = hearth("chat", EMBER, "--chat-template-file", tmp("raw.jinja", "{# nothing #}"), stdin="a\n")
+    check(r.status == TEMPLATE, "a template that writes nothing", r)
+
+
+def context():
+    r = hearth("chat", EMBER, "-c", 32, "-n", 4, stdin="word " * 50 + "\n")
+    check(r.status == CONTEXT and re.search(r"has \d+ tokens.*holds 32.*/reset.*-c", r.err) and not r.out, "a message that does not fit", r)
+    saved = tmp("full.json", None)
+    talk = save("fill.json", [{"role": "user", "content": "word " * 20}, {"role": "assistant", "content": "b"}])
+    t = Terminal("chat", EMBER, "-c", 64, "--temp", 0, "--ignore-eos")
+    t.until("> ")
+    t.send(f"/load {talk}\n")
+    t.until("loaded") and t.until("> ")
+    t.send("Hi\n")
+    check(t.until(r"context of 64 tokens is full: \d+ of the conversation and \d+ of this answer") and t.until("> "), "an answer that fills the context", t.seen)
+    t.send("And now?\n")
+    check(t.until("holds 64") and t.until("> "), "nothing fits any more", t.seen)
+    t.send(f"/save {saved}\n")
+    t.until("saved") and t.until("> ")
+    t.send("/exit\n")
+    check(t.close() == 0, "the program lives on")
+    kept = load(saved)
+    check([m["role"] for m in kept] == ["user", "assistant"] * 2 and kept[:2] == load(talk) and kept[3]["content"] + kept[3].get("reasoning_content", ""),
+          "nothing is lost", kept)
+    r = hearth("chat", EMBER, "-c", 96, "-n", 20, "--temp", 0, "--shift", "-sys", "Be kind.", stdin="Hello there, how are you?\n" * 6 + f"/save {saved}\n")
+    check(r.status == 0 and "not sent any more" in r.err and r.text.count("\n") >= 6, "with --shift the oldest turns go", r)
+    check(len(load(saved)) == 13, "they are still in the conversation", load(saved))
+    r = hearth("chat", EMBER, "-c", 64, "-n", 40, "--temp", 0, "--ignore-eos", "--shift", "-v", stdin="Hello\n" * 3)
+    check(r.status == 0 and fed(r)[-1][1] == 40 and "not sent any more" in r.err, "an answer goes on when a turn is forgotten for it", r)
+    r = hearth("chat", EMBER, "-c", 64, "--temp", 0, "--ignore-eos", "--shift", stdin="Hello\n")
+    check(r.status == CONTEXT and "full" in r.err, "--shift with nothing left to forget", r)
 
 
 def failures():
     refused(USAGE, "not both", "chat", "--think", "--no-think")
-    r = hearth("chat", EMBER, "-c", 32, "-n", 4, stdin="word " * 50 + "\n")
-    check(r.status == CONTEXT and "holds 32" in r.err, "a message that does not fit", r)
-    r = hearth("chat", EMBER, "-c", 96, "-n", 20, "--temp", 0, "--shift", stdin="Hello there, how are you?\n" * 6)
-    check(r.status == 0 and "forgotten" in r.err and r.text.count("\n") >= 6, "with --shift the oldest is forgotten", r)
-    check(hearth("chat", EMBER, stdin="/nonsense\n").status == USAGE, "an unknown command")
+    r = hearth("chat", EMBER, stdin="/nonsense\nHello\n")
+    check(r.status == USAGE and not r.out and "/nonsense" in r.err, "an unknown command: nothing is sent", r)
+    check(hearth("chat", EMBER, stdin="/retry\n").status == USAGE, "nothing to retry")
+    check(hearth("chat", EMBER, stdin="/save\n").status == USAGE, "/save without a file")
     check(hearth("chat", EMBER, stdin="/load /no/such/file\n").status == IO, "a file that is not there")
-    check(hearth("chat", EMBER, stdin="/load " + tmp("bad.json", '[{"role": 1}]') + "\n").status == FORMAT, "a file that is no conversation")
-    check(hearth("chat", EMBER, stdin="").status == 0, "nothing at all")
+    check(hearth("chat", EMBER, stdin="/save /no/such/folder/file\n").status == IO, "a folder that is not there")
+    for bad in ('[{"role": 1}]', "{}", "[", '[{"role": "user"}]', '[{"role": "", "content": ""}]', '[{"role": "a\\u0000", "content": ""}]', ""):
+        check(hearth("chat", EMBER, stdin="/load " + tmp("bad.json", bad) + "\n").status == FORMAT, "a file that is no conversation: " + bad)
+    tools = save("tools.json", [{"role": "user", "content": "", "tool_calls": []}])
+    check(hearth("chat", EMBER, stdin=f"/load {tools}\n").status == UNSUPPORTED, "a member that would be lost")
+    r = hearth("chat", stdin="")
+    check(r.status == 0 and "demonstration" in r.err and not r.out, "nothing at all, to the model inside", r)
+    check(hearth("chat", EMBER, stdin="\n   \n/exit\nHello\n").out == b"", "blank lines are nothing, and /exit ends")
+    check(hearth("chat", EMBER, "-n", 5, stdin=b"ab\xff\n").status == TEXT, "bytes that are no text")
+    check(hearth("chat", EMBER, "-n", 5, stdin=b"a\x00b\n").status == 0, "a NUL")
+    refused(TEXT, "byte 0", "chat", EMBER, "-sys", b"\xff".decode("utf-8", "surrogateescape"))
     model = shared("models/stories260K.gguf")
     if model:
         refused(UNSUPPORTED, "chat template", "chat", model)
 
 
 class Terminal:
-    def __init__(self, *args):
-        env = dict(os.environ, XDG_STATE_HOME=TMP.name, TERM="vt100")
+    def __init__(self, *args, **more):
+        env = {**os.environ, "XDG_STATE_HOME": TMP.name, "TERM": "vt100", "NO_COLOR": "1", **more}
+        env = {k: v for k, v in env.items() if v is not None}
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             os.execve(PROGRAM, [PROGRAM, *map(str, args)], env)
@@ -102,7 +197,8 @@ class Terminal:
 
 
 def at_a_terminal():
-    t = Terminal("chat", EMBER, "--temp", 1, "--ignore-eos", "--timings")
+    saved = tmp("cut.json", None)
+    t = Terminal("chat", EMBER, "--temp", 1, "--ignore-eos", "-v", HEARTH_HISTORY=None)
     check(t.until("> "), "a prompt", t.seen)
     t.send("/help\n")
     check(t.until("/system TEXT") and t.until("> "), "/help", t.seen)
@@ -112,20 +208,57 @@ def at_a_terminal():
     check(t.until("story\r\n") and t.until("[a-z]{3}"), "an answer streams", t.seen)
     t.send("\x03")
     check(t.until("; stopped") and t.until("> "), "Ctrl-C stops the answer and not the program", t.seen)
-    t.send("half a line\x03")
-    check(t.until("> "), "Ctrl-C at the prompt drops the line", t.seen)
-    t.send("\x1b[A")  # up
+    t.send(f"/save {saved}\n")
+    check(t.until("2 messages saved") and t.until("> "), "/save", t.seen)
+    talk = load(saved)
+    check(talk[1]["role"] == "assistant" and talk[1]["content"] + talk[1].get("reasoning_content", ""), "what was said of it is kept", talk)
+    t.send("half a line")
+    check(t.until("half a line"), "what is typed is shown", t.seen)
+    t.send("\x03")
+    check(t.until("\n> "), "Ctrl-C at the prompt drops the line", t.seen)
+    t.send("\x03")
+    check(t.until("/exit or Ctrl-D") and t.until("> "), "Ctrl-C on an empty line tells how to leave", t.seen)
+    t.send("\x1b[A\x1b[A")  # up, past /save
     check(t.until("Tell me a story"), "the history brings a message back", t.seen)
     t.send("\x15/exit\n")
     check(t.close() == 0, "/exit")
     path = os.path.join(TMP.name, "hearth/history")
     check(os.path.exists(path) and "story" in open(path).read() and os.stat(path).st_mode & 0o077 == 0, "the history is kept, for its owner only")
-    t = Terminal("chat", EMBER)
+    t = Terminal("chat", EMBER, "-n", 30)
     t.until("> ")
+    t.send("Grüße \x7f\x7f, 日本")
+    check(t.until("日本"), "characters of any script can be typed", t.seen)
+    t.send("\n")
+    t.until("> ")
+    t.send(f"/save {saved}\n")
+    t.until("saved") and t.until("> ")
+    check(load(saved)[0]["content"] == "Grüß, 日本", "and deleted as characters", load(saved))
     t.send("\x04")
     check(t.close() == 0, "Ctrl-D leaves")
 
 
-for test in (turns, templates, failures, at_a_terminal):
+def history_and_colour():
+    other = tmp("own-history", None)
+    t = Terminal("chat", EMBER, "-n", 400, "--temp", 0, "--ignore-eos", TERM="xterm", NO_COLOR=None, HEARTH_HISTORY=other)
+    check(t.until("\x1b\\[1;32m>"), "a coloured marker", t.seen)
+    t.send("What is 17 + 25? Think about it.\n")
+    check(t.until("32m>"), "the marker comes again", t.seen)
+    t.send("/exit\n")
+    check(t.close() == 0 and "17" in open(other).read(), "HEARTH_HISTORY names another file")
+    t = Terminal("chat", EMBER, "-n", 5, "--temp", 0, HEARTH_HISTORY=other)
+    t.until("> ")
+    t.send("\x1b[A\x1b[A")
+    check(t.until("What is 17"), "the history of an earlier chat", t.seen)
+    t.send("\x15\x04")
+    check(t.close() == 0, "Ctrl-D leaves")
+    t = Terminal("chat", EMBER, "-n", 5, HEARTH_HISTORY="/no/such/folder/file")
+    t.until("> ")
+    t.send("Hello\n")
+    check(t.until("\r\n") and t.until("> "), "no history can be kept: the chat goes on", t.seen)
+    t.send("\x04")
+    t.close()
+
+
+for test in (turns, reuse, reasoning, templates, context, failures, at_a_terminal, history_and_colour):
     test()
 finish()
