@@ -2,7 +2,7 @@
 # check.sh: what goes beyond `make test`.
 #
 #   tests/check.sh ci              about ten minutes: sanitizers, short fuzzing, valgrind on a smoke run
-#   tests/check.sh full            the whole: also clang, threads, each instruction set, aarch64, longer fuzzing
+#   tests/check.sh full            the whole: also clang, threads, each instruction set, aarch64, and FUZZ_SECONDS (300) for each fuzzer
 #   tests/check.sh fuzz SECONDS    only fuzzing, SECONDS for each fuzzer
 #
 # Every step is run even when one before it failed; its output is shown when it fails and kept in build/check. The last line
@@ -119,7 +119,7 @@ full)
     fi
     step "valgrind on a short generation" valgrind_smoke
     step "valgrind on the unit tests" valgrind_unit
-    fuzz_all 300
+    fuzz_all "${FUZZ_SECONDS:-300}"
     ;;
 fuzz) fuzz_all "${2:-60}" ;;
 *)
