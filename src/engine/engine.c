@@ -92,6 +92,7 @@ void engine_free(struct engine *en) {
 }
 
 int engine_context(const struct engine *en) { return en->o.n_ctx; }
+int engine_rows(const struct engine *en) { return en->o.max_rows; }
 const struct model *engine_model(const struct engine *en) { return en->model; }
 const struct graph *engine_graph(const struct engine *en) { return en->graph; }
 const char *engine_isa(const struct engine *en) { return en->kernels->name; }

@@ -35,6 +35,7 @@ struct seq;
 int engine_new(struct engine **en, const struct model *m, struct pool *pool, struct engine_options o, struct err *e);
 void engine_free(struct engine *en); /* after its sequences; NULL is fine */
 int engine_context(const struct engine *en);                 /* positions a sequence may hold */
+int engine_rows(const struct engine *en);                    /* most rows of a step */
 const struct model *engine_model(const struct engine *en);
 const struct graph *engine_graph(const struct engine *en);
 const char *engine_isa(const struct engine *en);

@@ -35,7 +35,13 @@ struct kernels {
     /* keys and values as KV pages hold them; NULL for types that pages cannot hold. n is a head's size. */
     float (*kv_dot[DT_LIMIT])(const float *q, const void *k, size_t n);
     void (*kv_axpy[DT_LIMIT])(float a, const void *v, float *y, size_t n);
+
+    /* Only for measuring what the processor can do at most: `rounds` times KERNEL_CHAINS independent fused multiply-adds in registers. Returns
+     * a sum, so that nothing can be left out; *flops gets what was computed (a multiply and an add count as two). */
+    float (*peak)(long rounds, double *flops);
 };
+enum { KERNEL_CHAINS = 12 }; /* hide the latency of every unit */
+#define KERNEL_EACH_CHAIN(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
 
 /* The table for this processor, or the one that `name` (or, when name is NULL, the environment's HEARTH_ISA) forces.
  * ERR_USAGE: no such table, or this processor cannot run it; the message lists those it can. Thread-safe; the table is

@@ -1,0 +1,279 @@
+/* cmd_bench.c: hearth bench: how fast prompts are read and tokens generated, beside what this machine can do in the same run. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/commands.h"
+#include "app/common.h"
+#include "app/json.h"
+#include "app/peak.h"
+#include "base/os.h"
+
+enum { REPETITIONS_MAX = 100, LIST = 16 };
+
+struct options {
+    struct model_options model;
+    int prompt, generate, repetitions;
+    const char *depth, *batch;
+    bool json;
+};
+
+static const struct flag flags[] = {
+    {"-p", "--n-prompt", FLAG_INT, offsetof(struct options, prompt), "N", "tokens of the prompt (default 512; 0: no prompt)", 0, 1 << 24},
+    {"-n", "--n-gen", FLAG_INT, offsetof(struct options, generate), "N", "tokens generated (default 128; 0: none)", 0, 1 << 24},
+    {"-r", "--repetitions", FLAG_INT, offsetof(struct options, repetitions), "N", "how often each is measured (default 5)", 1, REPETITIONS_MAX},
+    {"-d", "--depth", FLAG_STRING, offsetof(struct options, depth), "N,...", "tokens in the sequence beforehand (default 0)", 0, 0},
+    {"--batch", NULL, FLAG_STRING, offsetof(struct options, batch), "N,...", "sequences that generate together (default 1)", 0, 0},
+    {"--json", NULL, FLAG_BOOL, offsetof(struct options, json), NULL, "one JSON object", 0, 0},
+    {0},
+};
+static const struct flag *const tables[] = {flags, FLAGS_MODEL, NULL};
+
+/* Speeds of one setting, over the repetitions. */
+struct measure {
+    bool generate;
+    int tokens, depth, batch;
+    double tps, min, max; /* median, least, most */
+    double gbps, gops;    /* at the median */
+};
+
+struct bench {
+    const struct options *o;
+    struct session s;
+    struct peak peak;
+    int depth[LIST], n_depth, batch[LIST], n_batch;
+    struct measure m[LIST * LIST + LIST];
+    int n_m;
+};
+
+static int read_list(const char *text, const char *flag, int least, int most, int *list, int *n, struct err *e) {
+    *n = 0;
+    for (const char *p = text; *p;) {
+        char *end;
+        errno = 0;
+        long v = strtol(p, &end, 10);
+        if (end == p || errno || v < least || v > most || (*end && *end != ',') || *n == LIST)
+            return err_set(e, ERR_USAGE, "%s %.64s: give at most %d numbers from %d to %d, separated by commas", flag, text, LIST, least, most);
+        list[(*n)++] = (int)v;
+        p = *end ? end + 1 : end;
+    }
+    return *n ? 0 : err_set(e, ERR_USAGE, "%s: the list is empty", flag);
+}
+
+/* Any ids do: what is computed does not depend on them. */
+static int feed_tokens(const struct bench *b, struct seq *seq, int n, enum want want, struct err *e) {
+    int code = 0;
+    for (int i = 0; code == 0 && i < n; i++) {
+        int32_t id = (int32_t)(((int64_t)i * 7919 + 13) % b->s.model->hp.n_vocab);
+        code = seq_feed(seq, &id, 1, i == n - 1 ? want : WANT_NONE, e);
+    }
+    return code;
+}
+
+static int finish_pending(const struct bench *b, const struct seq *seq, struct err *e) {
+    int code = 0;
+    while (code == 0 && seq_pending(seq) > 0 && (code = check_interrupt(e)) == 0) code = engine_step(b->s.engine, e);
+    return code;
+}
+
+/* Seconds for a prompt behind base. */
+static int time_prompt(const struct bench *b, struct seq *base, int n, double *seconds, struct err *e) {
+    struct seq *seq;
+    int code = seq_fork(&seq, base, e);
+    double start = os_now();
+    if (code == 0) code = feed_tokens(b, seq, n, WANT_LAST, e);
+    if (code == 0) code = finish_pending(b, seq, e);
+    *seconds = os_now() - start;
+    seq_free(seq);
+    return code;
+}
+
+/* Seconds for n steps of `batch` sequences behind base. */
+static int time_generation(const struct bench *b, struct seq *base, int n, int batch, double *seconds, struct err *e) {
+    struct seq **seq = mem_calloc((size_t)batch, sizeof *seq);
+    if (!seq) return err_nomem(e, "sequences", (size_t)batch * sizeof *seq);
+    int code = 0;
+    double start = 0;
+    for (int i = 0; code == 0 && i < batch; i++) code = seq_fork(&seq[i], base, e);
+    for (int step = -1; code == 0 && step < n; step++) { /* the first is not counted: it takes pages */
+        if (step == 0) start = os_now();
+        for (int i = 0; code == 0 && i < batch; i++) {
+            int32_t id = (int32_t)(((int64_t)step * 31 + i * 7 + 45) % b->s.model->hp.n_vocab);
+            code = seq_feed(seq[i], &id, 1, WANT_LAST, e);
+        }
+        if (code == 0) code = finish_pending(b, seq[batch - 1], e);
+    }
+    *seconds = os_now() - start;
+    for (int i = 0; i < batch; i++) seq_free(seq[i]);
+    mem_free(seq);
+    return code;
+}
+
+/* ---- figures ---- */
+
+static int by_value(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* What a prompt, or a generation, moves and computes, step by step. */
+static struct cost cost_of(const struct bench *b, const struct measure *m) {
+    const struct graph *g = engine_graph(b->s.engine);
+    struct cost all = {0};
+    int rows = engine_rows(b->s.engine);
+    for (int at = 0; at < m->tokens; at += m->generate ? 1 : rows) {
+        int n = m->generate ? m->batch : m->tokens - at < rows ? m->tokens - at : rows;
+        struct cost step = graph_cost(g, n, m->generate ? n : at + n == m->tokens, m->depth + at);
+        if (m->generate) step.kv_bytes = m->batch * graph_cost(g, 1, 1, m->depth + at).kv_bytes; /* each reads its own */
+        all.weight_bytes += step.weight_bytes;
+        all.kv_bytes += step.kv_bytes;
+        all.flops += step.flops;
+    }
+    return all;
+}
+
+static int measure(struct bench *b, struct seq *base, struct measure m, struct err *e) {
+    double seconds[REPETITIONS_MAX];
+    int code = 0, n = b->o->repetitions;
+    for (int r = -1; code == 0 && r < n; r++) { /* the first warms up */
+        double *t = &seconds[r < 0 ? 0 : r];
+        progress("%s of %d at depth %d, %d together: %d of %d", m.generate ? "generation" : "prompt", m.tokens, m.depth, m.batch, r + 1, n);
+        code = m.generate ? time_generation(b, base, r < 0 && m.tokens > 4 ? 4 : m.tokens, m.batch, t, e) : time_prompt(b, base, m.tokens, t, e);
+    }
+    progress_clear();
+    if (code) return code;
+    qsort(seconds, (size_t)n, sizeof *seconds, by_value);
+    double median = n % 2 ? seconds[n / 2] : (seconds[n / 2 - 1] + seconds[n / 2]) / 2, all = (double)m.tokens * m.batch;
+    struct cost c = cost_of(b, &m);
+    m.tps = all / median;
+    m.min = all / seconds[n - 1];
+    m.max = all / seconds[0];
+    m.gbps = (c.weight_bytes + c.kv_bytes) / median / 1e9;
+    m.gops = c.flops / median / 1e9;
+    b->m[b->n_m++] = m;
+    return 0;
+}
+
+static int measure_depth(struct bench *b, int depth, struct err *e) {
+    struct seq *base;
+    int code = seq_new(&base, b->s.engine, e);
+    if (code == 0) code = feed_tokens(b, base, depth, WANT_NONE, e);
+    if (code == 0) code = finish_pending(b, base, e);
+    if (code == 0 && b->o->prompt) code = measure(b, base, (struct measure){.tokens = b->o->prompt, .depth = depth, .batch = 1}, e);
+    for (int i = 0; code == 0 && b->o->generate && i < b->n_batch; i++)
+        code = measure(b, base, (struct measure){.generate = true, .tokens = b->o->generate, .depth = depth, .batch = b->batch[i]}, e);
+    seq_free(base);
+    return code;
+}
+
+/* ---- reporting ---- */
+
+static void measure_json(struct jw *j, const struct measure *m) {
+    jw_open(j, NULL, '{');
+    jw_str(j, "test", m->generate ? "generation" : "prompt");
+    jw_integer(j, "tokens", m->tokens);
+    jw_integer(j, "depth", m->depth);
+    jw_integer(j, "batch", m->batch);
+    jw_number(j, "tps", m->tps);
+    jw_number(j, "min", m->min);
+    jw_number(j, "max", m->max);
+    jw_number(j, "gbps", m->gbps);
+    jw_number(j, "gops", m->gops);
+    jw_close(j, '}');
+}
+
+/* The first prompt and the first generation under short names, then everything. */
+static int report_json(const struct bench *b, struct err *e) {
+    struct jw j = {0};
+    jw_open(&j, NULL, '{');
+    jw_text(&j, "model", slice_of(gguf_path(b->s.model->file)));
+    jw_integer(&j, "bytes", (int64_t)gguf_file_size(b->s.model->file));
+    jw_str(&j, "isa", engine_isa(b->s.engine));
+    jw_integer(&j, "threads", pool_threads(b->s.pool));
+    jw_integer(&j, "repetitions", b->o->repetitions);
+    jw_number(&j, "load_s", b->s.load_s);
+    jw_number(&j, "read_gbps", b->peak.read_gbps);
+    jw_number(&j, "fp32_gflops", b->peak.fp32_gflops);
+    for (int generate = 0; generate < 2; generate++)
+        for (int i = 0; i < b->n_m; i++) {
+            const struct measure *m = &b->m[i];
+            if (m->generate != generate) continue;
+            jw_number(&j, generate ? "gen_tps" : "prompt_tps", m->tps);
+            jw_number(&j, generate ? "gen_min" : "prompt_min", m->min);
+            jw_number(&j, generate ? "gen_max" : "prompt_max", m->max);
+            jw_number(&j, generate ? "gen_gbps" : "prompt_gbps", m->gbps);
+            jw_number(&j, generate ? "gen_gops" : "prompt_gops", m->gops);
+            break;
+        }
+    jw_open(&j, "results", '[');
+    for (int i = 0; i < b->n_m; i++) measure_json(&j, &b->m[i]);
+    jw_close(&j, ']');
+    jw_close(&j, '}');
+    return jw_print(&j, e);
+}
+
+static int report(const struct bench *b, struct err *e) {
+    struct buf t = {0};
+    bool ok = buf_printf(&t, "%s, %.1f MB, %s kernels, %d threads\nthis machine: %.1f GB/s read, %.0f GFLOP/s of fp32\n\n", gguf_path(b->s.model->file),
+                         (double)gguf_file_size(b->s.model->file) / 1e6, engine_isa(b->s.engine), pool_threads(b->s.pool), b->peak.read_gbps, b->peak.fp32_gflops) &&
+              buf_printf(&t, "%-16s %7s %6s %10s %21s %8s %6s %9s %6s\n", "", "depth", "batch", "tokens/s", "(least .. most)", "GB/s", "", "GOP/s", "");
+    for (int i = 0; ok && i < b->n_m; i++) {
+        const struct measure *m = &b->m[i];
+        char name[32];
+        (void)snprintf(name, sizeof name, "%s %d", m->generate ? "generation" : "prompt", m->tokens);
+        ok = buf_printf(&t, "%-16s %7d %6d %10.2f  (%8.2f ..%8.2f) %8.2f %5.1f%% %9.1f %5.1f%%\n", name, m->depth, m->batch, m->tps, m->min, m->max, m->gbps,
+                        100 * m->gbps / b->peak.read_gbps, m->gops, 100 * m->gops / b->peak.fp32_gflops);
+    }
+    int code = ok ? out_write((struct slice){t.data, t.len}, e) : err_nomem(e, "the report", t.len);
+    buf_free(&t);
+    return code ? code : out_flush(e);
+}
+
+/* As much context and as many rows as the lists ask for. */
+static int open_session(struct bench *b, struct err *e) {
+    struct model_options mo = b->o->model;
+    int most = 1, depth = 0, longest = b->o->prompt > b->o->generate + 1 ? b->o->prompt : b->o->generate + 1;
+    for (int i = 0; i < b->n_batch; i++) most = b->batch[i] > most ? b->batch[i] : most;
+    for (int i = 0; i < b->n_depth; i++) depth = b->depth[i] > depth ? b->depth[i] : depth;
+    if (!mo.n_ctx) mo.n_ctx = depth + longest > most ? depth + longest : most; /* a step has no more rows than a sequence may hold */
+    if (depth + longest > mo.n_ctx) return err_set(e, ERR_CONTEXT, "-c %d: depth and test need %d tokens", mo.n_ctx, depth + longest);
+    if (most > mo.n_ctx) return err_set(e, ERR_USAGE, "--batch %d: more than -c %d", most, mo.n_ctx);
+    if (!mo.ubatch) mo.ubatch = 512;
+    if (mo.ubatch < most) mo.ubatch = most;
+    if (mo.batch && mo.batch < most) mo.batch = most;
+    return session_open(&b->s, &mo, "f16", most, e);
+}
+
+static int run_bench(struct bench *b, struct err *e) {
+    const struct options *o = b->o;
+    const struct kernels *k;
+    int code = read_list(o->depth ? o->depth : "0", "--depth", 0, 1 << 24, b->depth, &b->n_depth, e);
+    if (code == 0) code = read_list(o->batch ? o->batch : "1", "--batch", 1, 4096, b->batch, &b->n_batch, e);
+    if (code == 0) code = open_session(b, e);
+    if (code == 0) code = kernels_get(&k, NULL, e);
+    if (code == 0) code = peak_measure(&b->peak, b->s.pool, k, e);
+    for (int i = 0; code == 0 && i < b->n_depth; i++) code = measure_depth(b, b->depth[i], e);
+    if (code == 0) code = o->json ? report_json(b, e) : report(b, e);
+    session_close(&b->s);
+    return code;
+}
+
+static int run(int argc, char **argv, struct err *e) {
+    struct options o = {.prompt = 512, .generate = 128, .repetitions = 5};
+    const char *words[1];
+    int n_words;
+    if (args_help(argc, argv, &cmd_bench, tables)) return 0;
+    int code = args_parse(argc, argv, tables, &o, words, 1, &n_words, e);
+    if (code) return code;
+    if (n_words) o.model.model = words[0];
+    if (!o.prompt && !o.generate) return err_set(e, ERR_USAGE, "-p 0 and -n 0: nothing to measure");
+    struct bench *b = mem_calloc(1, sizeof *b);
+    if (!b) return err_nomem(e, "results", sizeof *b);
+    b->o = &o;
+    code = run_bench(b, e);
+    mem_free(b);
+    return code;
+}
+
+const struct command cmd_bench = {"bench", "[MODEL]", "speed, beside what this machine can do", run, false};
