@@ -17,12 +17,11 @@
 #include <cmocka.h>
 
 #include "base/os.h"
-#include "base/rng.h"
 #include "engine/engine.h"
 #include "engine/vocab.h"
 #include "model/embedded.h"
 #include "model/quantize.h"
-#include "tensor/block.h"
+#include "support/blocks.h"
 
 enum { TOKENS = 128 };
 static const double LIMIT = 1e-3, LIMIT_HALF = 1e-4; /* nats: of the quantised formats; of F16 and BF16 */
@@ -130,23 +129,6 @@ static void every_target(void **state) {
     gguf_close(ember);
 }
 
-/* Puts the half float d where a block of a type that is only read has its scale. */
-static void set_scale(enum dtype type, uint8_t *block, float d) {
-    uint16_t h = f32_to_f16(d);
-    if (type != DT_IQ1_M) {
-        put_u16(block, h);
-        return;
-    }
-    struct block_iq1_m *b = (struct block_iq1_m *)(void *)block; /* four bits of it lie on top of each of four words */
-    for (int k = 0; k < 4; k++) put_u16(b->scales + 2 * k, (uint16_t)((get_u16(b->scales + 2 * k) & 0xfff) | (h >> 4 * k & 15) << 12));
-}
-
-static double rms(const float *x, size_t n) {
-    double sum = 0;
-    for (size_t i = 0; i < n; i++) sum += (double)x[i] * (double)x[i];
-    return sqrt(sum / (double)n);
-}
-
 /* Random blocks of `type`, each with the root mean square that t has there. */
 static uint8_t *random_blocks(const struct tensor *t, enum dtype type, struct rng *rng) {
     const struct dtype_info *info = dtype_info((uint32_t)type), *from = dtype_info((uint32_t)t->type);
@@ -154,13 +136,9 @@ static uint8_t *random_blocks(const struct tensor *t, enum dtype type, struct rn
     uint8_t *data = malloc(blocks * info->bytes);
     assert_non_null(data);
     for (size_t i = 0; i < blocks; i++) {
-        float want[SUPER], got[SUPER];
-        uint8_t *block = data + i * info->bytes;
-        for (uint32_t k = 0; k < info->bytes; k++) block[k] = (uint8_t)rng_u32(rng);
-        set_scale(type, block, 1);
-        info->decode(block, got, SUPER);
-        from->decode((const uint8_t *)t->data + i * step, want, SUPER);
-        set_scale(type, block, (float)(rms(want, SUPER) / rms(got, SUPER)));
+        float x[SUPER];
+        from->decode((const uint8_t *)t->data + i * step, x, SUPER);
+        random_super_block(type, rng, root_mean_square(x, SUPER), data + i * info->bytes);
     }
     return data;
 }
