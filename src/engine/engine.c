@@ -46,13 +46,21 @@ static int reserve_step(struct engine *en, struct err *e) {
     return en->token && en->pos && en->logit_row && en->spans && en->results ? 0 : err_nomem(e, "a step's descriptor", rows * (12 + sizeof *en->spans));
 }
 
-static int set_up(struct engine *en, bool asked, struct err *e) {
-    int code = kernels_get(&en->kernels, en->o.isa, e);
-    if (code || (code = model_record(en->model, en->o.n_ctx, &en->graph, e))) return code;
+static int record(struct engine *en, struct err *e) {
+    graph_free(en->graph);
+    en->graph = NULL;
+    int code = model_record(en->model, en->o.n_ctx, &en->graph, e);
     struct plan_options p = {en->o.max_rows, en->o.max_logits, pool_threads(en->pool), en->o.kv_type, en->kernels};
-    if ((code = graph_plan(en->graph, p, e))) return code;
-    for (int g = 0; g < graph_kv_groups(en->graph); g++) en->pages[g].bytes = graph_kv_page_bytes(en->graph, g);
+    return code ? code : graph_plan(en->graph, p, e);
+}
+
+static int set_up(struct engine *en, bool asked, struct err *e) {
+    int code = kernels_get(&en->kernels, en->o.isa, e), wanted = en->o.n_ctx;
+    if (code || (code = record(en, e))) return code;
     if ((code = choose_context(en, en->o.memory_limit ? en->o.memory_limit : os_memory_total(), asked, e))) return code;
+    int64_t orig = en->model->hp.n_ctx_orig; /* a context that shrank to what the model was first trained for takes other rotary factors */
+    if (wanted > orig && en->o.n_ctx <= orig && (code = record(en, e))) return code;
+    for (int g = 0; g < graph_kv_groups(en->graph); g++) en->pages[g].bytes = graph_kv_page_bytes(en->graph, g);
     return reserve_step(en, e);
 }
 

@@ -78,7 +78,8 @@ static const struct tensor *rope_factors(struct build *b) {
     const struct tensor *f = tensor_if(b, "rope_freqs.weight");
     if (f) return f;
     /* both lists are read, one is used: the long one once sequences may pass what the model was first trained for */
-    return tensor_if(b, b->n_ctx > (int)b->hp->n_ctx_orig ? "rope_factors_long.weight" : "rope_factors_short.weight");
+    const char *name = (int64_t)b->n_ctx > (int64_t)b->hp->n_ctx_orig ? "rope_factors_long.weight" : "rope_factors_short.weight";
+    return b->hp->rope_scaling == SCALE_LONGROPE ? tensor_need(b, name) : tensor_if(b, name);
 }
 
 val rope_table(struct build *b, bool window_layer) {
@@ -190,7 +191,7 @@ static val dense(struct build *b, val x, const struct norm *norm, const char *su
     (void)snprintf(up, sizeof up, "ffn_up%s", suffix);
     (void)snprintf(down, sizeof down, "ffn_down%s", suffix);
     const struct tensor *u = weight_if(b, up), *d = weight_if(b, down);
-    bool together = u && d && u->ne[1] == 2 * d->ne[0] && !weight_if(b, gate);
+    bool together = u && (!d || u->ne[1] == 2 * d->ne[0]) && !weight_if(b, gate);
     val h;
     if (!b->style->gated) {
         h = op_act(b->g, ffn_scaled(b, op_linear(b->g, x, norm, ffn_linear(b, up)), up), b->style->act);

@@ -114,7 +114,7 @@ static int go_back(struct rig *r, int mark, int to, int back) {
 
 static void back_in_global_pages(void **state) {
     (void)state;
-    static const enum tiny_kind kinds[] = {TINY_LLAMA, TINY_DEEPSEEK2, TINY_GPT2};
+    static const enum tiny_kind kinds[] = {TINY_LLAMA, TINY_DEEPSEEK2, TINY_GPT2, TINY_PHI3};
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
         struct rig r;
         rig_open(&r, kinds[k], 1, wide());
@@ -357,6 +357,33 @@ static void memory_limits(void **state) {
     refused(TINY_LLAMA, o, ERR_MEMORY, "4096 tokens", "-c");
 }
 
+/* LongRoPE has a list of factors for contexts up to the first one and another for those beyond; what counts is the context that is had in the end. */
+static void the_context_chooses_the_factors(void **state) {
+    (void)state;
+    int32_t ids[40];
+    random_ids(ids, 40, 1);
+    struct rig r;
+    struct engine_options o = {.n_ctx = TINY_ORIGINAL, .max_rows = 8};
+    rig_open(&r, TINY_PHI3, 1, o);
+    float *shorter = logits_of(r.engine, ids, 40, 40);
+    rig_close(&r);
+    o.n_ctx = TINY_ORIGINAL + 1;
+    rig_open(&r, TINY_PHI3, 1, o);
+    float *longer = logits_of(r.engine, ids, 40, 40);
+    struct memory_need need = engine_memory(r.engine);
+    o = (struct engine_options){.max_rows = 8, .memory_limit = need.weights + need.buffers + 2 * engine_sequence_bytes(r.engine, TINY_ORIGINAL)};
+    rig_close(&r);
+    rig_open(&r, TINY_PHI3, 1, o);
+    assert_int_equal(engine_context(r.engine), TINY_ORIGINAL);
+    float *shrunk = logits_of(r.engine, ids, 40, 40);
+    rig_close(&r);
+    same_rows(shorter, shrunk, 0, 40, "a context that shrank");
+    assert_memory_not_equal(shorter + 20 * TINY_VOCAB, longer + 20 * TINY_VOCAB, sizeof *longer * TINY_VOCAB);
+    free(shorter);
+    free(longer);
+    free(shrunk);
+}
+
 /* More sequences than one step has room for logits: each gets its turn. */
 static void nobody_starves(void **state) {
     (void)state;
@@ -381,7 +408,7 @@ int main(void) {
         cmocka_unit_test(forks_share_and_copy_on_write), cmocka_unit_test(the_original_may_go_first), cmocka_unit_test(back_in_global_pages),
         cmocka_unit_test(back_in_windows), cmocka_unit_test(back_in_recurrent_states), cmocka_unit_test(snapshots_behind_a_window),
         cmocka_unit_test(snapshots_come_by_themselves_and_are_few), cmocka_unit_test(windows_give_pages_back), cmocka_unit_test(the_loop_allocates_only_pages),
-        cmocka_unit_test(context_and_tokens), cmocka_unit_test(options), cmocka_unit_test(memory_limits), cmocka_unit_test(nobody_starves),
+        cmocka_unit_test(context_and_tokens), cmocka_unit_test(options), cmocka_unit_test(memory_limits), cmocka_unit_test(the_context_chooses_the_factors), cmocka_unit_test(nobody_starves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,7 +2,7 @@
  *
  * An input is either a GGUF file as it is (when it begins with a G), or edits of a tiny model: the first byte chooses the kind, then
  * every four bytes are a place among the keys and shapes (two bytes) and what is done there (the third): set one byte to the fourth, add it, or put
- * four bytes of a list of awkward numbers. So bytes are spent on what decides, not on weights.
+ * four bytes of a list of awkward numbers (with its highest bit: anywhere in the file). So bytes are spent on what decides, not on weights.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -23,9 +23,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void edit(char *file, size_t n, const uint8_t *e) {
+static void edit(char *file, size_t header, size_t size, const uint8_t *e) {
     static const uint32_t awkward[] = {0, 1, 2, 3, 31, 33, 255, 4096, 65535, 65536, 65537, 1u << 20, 1u << 24, 0x3fffffff, 0x40000000, 0x7fffffff, 0x80000000, 0xfffffffe, 0xffffffff, 0x7f800000, 0x00000080, 0xff7fffff, 0x7fc00000};
-    size_t at = (size_t)(e[0] | e[1] << 8) % n;
+    size_t n = e[2] & 0x80 ? size : header, at = (size_t)(e[0] | e[1] << 8) % n;
     uint32_t v = awkward[e[3] % (sizeof awkward / sizeof *awkward)];
     if (e[2] % 8 == 4) file[at] = (char)(file[at] + (char)e[3]);
     else if (e[2] % 8 >= 5) memcpy(file + at, &v, n - at < 4 ? n - at : 4);
@@ -76,7 +76,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     char *copy = malloc(n); /* of the exact size, so that a sanitizer sees a read past it */
     CHECK(copy);
     memcpy(copy, whole ? (const char *)data : from->file.data, n);
-    for (size_t at = 1; !whole && at + 4 <= size; at += 4) edit(copy, from->header, data + at);
+    for (size_t at = 1; !whole && at + 4 <= size; at += 4) edit(copy, from->header, n, data + at);
     int code = gguf_open_memory(&g, copy, n, "fuzz.gguf", &e);
     if (code == 0) code = run(g, &e);
     CHECK(code == 0 || (e.code == code && code != ERR_INTERNAL && !strchr(e.msg, '\n') && strlen(e.msg) > 10));

@@ -84,7 +84,7 @@ static inline void lab_pass(struct lab *l, int chunk, int threads, float *out) {
     if (graph_plan(l->g, (struct plan_options){2 * chunk, 2 * chunk, threads, l->kv_type, k}, &e)) fail_msg("%s", e.msg);
     enum { PAGES = LAB_ROWS / KV_PAGE + 1 };
     for (int s = 0; s < 2; s++) {
-        memory[s].state = calloc(graph_state_floats(l->g) + 1, sizeof(float));
+        memory[s].state = graph_state_floats(l->g) ? calloc(graph_state_floats(l->g), sizeof(float)) : NULL;
         for (int g = 0; g < graph_kv_groups(l->g); g++) {
             memory[s].pages[g] = malloc(PAGES * sizeof(uint8_t *));
             for (int p = 0; p < PAGES; p++) memset(memory[s].pages[g][p] = malloc(graph_kv_page_bytes(l->g, g)), 0xff, graph_kv_page_bytes(l->g, g)); /* not numbers */

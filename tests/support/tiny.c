@@ -388,10 +388,29 @@ static void gpt2(struct maker *m) {
     ending(m, false);
 }
 
+static void phi3(struct maker *m) {
+    common(m, "phi3", TINY_CONTEXT);
+    attention_keys(m);
+    put_string(m, "rope.scaling.type", "longrope");
+    put_number(m, "rope.scaling.original_context_length", TINY_ORIGINAL);
+    put_real(m, "rope.scaling.attn_factor", 1.1f);
+    vector(m, "rope_factors_long.weight", HEAD / 2, 6, 3);
+    vector(m, "rope_factors_short.weight", HEAD / 2, 2, 0.9f);
+    for (int il = 0; il < LAYERS; il++) {
+        vector(m, L("attn_norm.weight"), EMBD, 1, 0.3f);
+        matrix(m, L("attn_qkv.weight"), DT_Q8_0, EMBD, (HEADS + 2 * KV_HEADS) * HEAD, 0);
+        matrix(m, L("attn_output.weight"), DT_Q8_0, HEADS * HEAD, EMBD, 0);
+        vector(m, L("ffn_norm.weight"), EMBD, 1, 0.3f);
+        matrix(m, L("ffn_up.weight"), DT_Q8_0, EMBD, 2 * FF, 0);
+        matrix(m, L("ffn_down.weight"), DT_Q8_0, FF, EMBD, 0);
+    }
+    ending(m, true);
+}
+
 static const struct {
     const char *name;
     void (*make)(struct maker *);
-} kinds[TINY_KINDS] = {{"llama", llama}, {"gpt-oss", gpt_oss}, {"qwen35", qwen35}, {"lfm2", lfm2}, {"mamba2", mamba2}, {"deepseek2", deepseek2}, {"gpt2", gpt2}};
+} kinds[TINY_KINDS] = {{"llama", llama}, {"gpt-oss", gpt_oss}, {"qwen35", qwen35}, {"lfm2", lfm2}, {"mamba2", mamba2}, {"deepseek2", deepseek2}, {"gpt2", gpt2}, {"phi3", phi3}};
 
 const char *tiny_name(enum tiny_kind kind) { return kinds[kind].name; }
 

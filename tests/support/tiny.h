@@ -13,10 +13,11 @@ enum tiny_kind {
     TINY_MAMBA2,    /* a state space, no attention at all */
     TINY_DEEPSEEK2, /* latent attention, grouped experts, shared expert */
     TINY_GPT2,      /* a table of positions, fused q k v */
+    TINY_PHI3,      /* LongRoPE's two lists of factors, fused q k v, gate and up together */
     TINY_KINDS
 };
 
-enum { TINY_VOCAB = 50, TINY_CONTEXT = 4096, TINY_WINDOW = 70, TINY_POSITIONS = 256 /* GPT-2's context and table */ };
+enum { TINY_VOCAB = 50, TINY_CONTEXT = 4096, TINY_WINDOW = 70, TINY_POSITIONS = 256 /* GPT-2's context and table */, TINY_ORIGINAL = 1024 /* Phi-3's first context */ };
 
 enum tiny_what { EDIT_NONE, EDIT_DROP, EDIT_ZERO, EDIT_HUGE, EDIT_NEGATIVE, EDIT_TYPE, EDIT_SHAPE };
 struct tiny_edit {
