@@ -31,7 +31,7 @@ static inline const uint8_t *cursor_take(struct cursor *c, size_t n) {
         return NULL;
     }
     const uint8_t *p = c->at;
-    c->at += n;
+    if (n) c->at += n; /* nothing may be added to the NULL of an empty cursor, not even nothing */
     return p;
 }
 
