@@ -48,13 +48,19 @@ static char *prompt(EditLine *el) {
 
 /* Waits for input; false after Ctrl-C. That counts whenever it came: it is held back outside of the wait, so that it cannot slip in between
  * looking at the flag and waiting. (The engine's threads do not take it: see talk_open.) */
-static bool wait_for_input(void) {
+static bool wait_for_input(EditLine *el, FILE *screen) {
     struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
     sigset_t block, before;
     (void)sigemptyset(&block);
     (void)sigaddset(&block, SIGINT);
     (void)pthread_sigmask(SIG_BLOCK, &block, &before);
-    while (!interrupted && ppoll(&in, 1, NULL, &before) < 0 && errno == EINTR) continue;
+    while (!interrupted && ppoll(&in, 1, NULL, &before) < 0 && errno == EINTR) {
+        (void)pthread_sigmask(SIG_SETMASK, &before, NULL); /* libedit's handler raised the signal anew: let it come */
+        (void)pthread_sigmask(SIG_BLOCK, &block, NULL);
+        if (interrupted) break;
+        (void)fputs("\r", screen);
+        (void)el_set(el, EL_REFRESH); /* we were stopped, or the window has another size */
+    }
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     return !interrupted;
 }
@@ -63,9 +69,10 @@ static bool wait_for_input(void) {
 static int read_char(EditLine *el, wchar_t *out) {
     char c[4];
     size_t have = 0, need = 1;
-    (void)el;
+    void *data;
+    (void)el_get(el, EL_CLIENTDATA, &data);
     while (have < need) {
-        if (!wait_for_input()) return -1;
+        if (!wait_for_input(el, ((const struct line_reader *)data)->screen)) return -1;
         ssize_t got = read(STDIN_FILENO, c + have, 1);
         if (got < 0 && errno == EINTR) continue;
         if (got <= 0) return got < 0 || have ? -1 : 0;
@@ -120,14 +127,21 @@ static void load_history(struct line_reader *l) {
     (void)fclose(f);
 }
 
-static void remember(struct line_reader *l, const char *line) {
-    HistEvent event;
-    if (!*line || history(l->history, &event, H_ENTER, line) < 0) return;
+/* Appends a line to the file as libedit would write it: what is not plainly visible in octal. (Its own function for that, H_NSAVE_FP, writes
+ * one line too many in the versions there are.) */
+static void append_history(const struct line_reader *l, const char *line) {
     FILE *f = open_history(l, O_APPEND);
     if (!f) return;
-    (void)fseek(f, 0, SEEK_END); /* at the beginning libedit writes its header */
-    (void)history(l->history, &event, H_NSAVE_FP, (size_t)1, f);
+    struct stat st;
+    if (fstat(fileno(f), &st) == 0 && st.st_size == 0) (void)fputs("_HiStOrY_V2_\n", f);
+    for (const unsigned char *p = (const unsigned char *)line; *p; p++) (void)fprintf(f, *p > ' ' && *p < 0x7f && *p != '\\' ? "%c" : "\\%03o", *p);
+    (void)fputc('\n', f);
     (void)fclose(f);
+}
+
+static void remember(struct line_reader *l, const char *line) {
+    HistEvent event;
+    if (*line && history(l->history, &event, H_ENTER, line) >= 0) append_history(l, line);
 }
 
 /* ---- lines ---- */
@@ -153,7 +167,7 @@ int line_open(struct line_reader **out, struct err *e) {
     (void)el_set(l->el, EL_CLIENTDATA, l);
     (void)el_set(l->el, EL_PROMPT_ESC, prompt, '\1');
     (void)el_set(l->el, EL_EDITOR, "emacs");
-    (void)el_set(l->el, EL_SIGNAL, 0);
+    (void)el_set(l->el, EL_SIGNAL, 1); /* the terminal is itself again while we are stopped, or dead */
     (void)el_set(l->el, EL_HIST, history, l->history);
     (void)el_set(l->el, EL_GETCFN, read_char);
     (void)el_source(l->el, NULL); /* the person's own ~/.editrc */

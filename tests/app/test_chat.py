@@ -245,6 +245,8 @@ def history_and_colour():
     check(t.until("32m>"), "the marker comes again", t.seen)
     t.send("/exit\n")
     check(t.close() == 0 and "17" in open(other).read(), "HEARTH_HISTORY names another file")
+    lines = open(other).read().split("\n")
+    check(len(lines) == 4 and lines[2:] == ["/exit", ""], "each line is kept once", lines)
     t = Terminal("chat", EMBER, "-n", 5, "--temp", 0, HEARTH_HISTORY=other)
     t.until("> ")
     t.send("\x1b[A\x1b[A")
