@@ -16,11 +16,16 @@ static const struct command *const commands[] = {&cmd_run, &cmd_chat, &cmd_token
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
 static void help(FILE *f) {
-    (void)fprintf(f, "hearth: open-weight language models on your own machine\n\nusage: hearth COMMAND [FLAGS]; hearth COMMAND --help tells more\n\n");
+    (void)fprintf(f, "hearth: open-weight language models on your own machine\n\nusage: hearth COMMAND [FLAGS]; hearth COMMAND --help tells more;\n"
+                     "hearth --help architectures lists the models that can be run\n\n");
     for (int i = 0; i < COMMANDS; i++)
         if (!commands[i]->hidden) (void)fprintf(f, "  %-12s %s\n", commands[i]->name, commands[i]->help);
     (void)fprintf(f, "\nExit status: 0 success, 1 a mistake of the program, 2 usage, 3 a file, 4 its format, 5 not supported, 6 memory,\n"
                      "7 context too small, 8 text, 9 template, 10 stopped, 11 a file vanished while in use.\n");
+}
+
+static void list_architectures(void) {
+    for (int i = 0; model_arch_name(i); i++) (void)printf("%-16s %s\n", model_arch_name(i), model_arch_description(i));
 }
 
 static void on_interrupt(int sig) {
@@ -75,7 +80,8 @@ int main(int argc, char **argv) {
         return ERR_USAGE;
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
-        help(stdout);
+        if (argc > 2 && strcmp(argv[2], "architectures") == 0) list_architectures();
+        else help(stdout);
         return 0;
     }
     if (strcmp(argv[1], "--version") == 0) {

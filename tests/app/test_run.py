@@ -101,6 +101,10 @@ def errors():
     with open(EMBER, "rb") as f:
         head = f.read(1 << 20)
     refused(FORMAT, "cut.gguf", "run", tmp("cut.gguf", head), "-p", "x")
+    raw = open(EMBER, "rb").read()
+    at = raw.index(b"token_embd.weight") + 17 + 4 + 8  # behind name and number of dimensions: width, then rows
+    few = raw[:at] + (2047).to_bytes(8, "little") + raw[at + 8:]
+    refused(FORMAT, "has 2048 tokens, but token_embd.weight has 2047 rows", "run", tmp("few.gguf", few), "-p", "x")
     refused(FORMAT, "empty.gguf", "run", tmp("empty.gguf"), "-p", "x")
     refused(MEMORY, "GB", "run", EMBER, "-p", "x", "--memory-limit", 1000000)
     for flags, word in ((("--temp", "warm"), "--temp"), (("--temp", "nan"), "--temp"), (("--top-p", 2), "--top-p"), (("--no-such",), "--no-such"), (("-n",), "-n"), (("-n", "4x"), "-n"),
@@ -110,6 +114,7 @@ def errors():
         refused(USAGE, word, "run", *(("-p", "x") if "-p" not in flags else ()), *flags)
     check(hearth().status == USAGE and hearth("no-such").status == USAGE, "no command")
     check(hearth("run", "--help").status == 0 and b"--min-p" in hearth("run", "--help").out and hearth("--help").status == 0, "help")
+    check(b"\nqwen3 " in hearth("--help", "architectures").out, "the list of architectures")
 
 
 def pipes():
