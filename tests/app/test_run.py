@@ -123,7 +123,7 @@ def pipes():
     p.stdout.close()
     err = p.stderr.read().decode()
     check(p.wait(60) == IO and "hearth run:" not in err, "a reader that goes away ends it quietly", err)
-    r = subprocess.run([PROGRAM, "run", "-n", "9", "-p", "x"], stdout=open("/dev/full", "wb"), stderr=subprocess.PIPE)
+    r = subprocess.run([PROGRAM, "run", "-n", "9", "-p", "x", "--temp", "0", "--ignore-eos"], stdout=open("/dev/full", "wb"), stderr=subprocess.PIPE)
     check(r.returncode == IO and b"No space left" in r.stderr, "a full disk is said", r)
     p = subprocess.Popen([PROGRAM, "run", "-n", "100000", "-p", "x", "--ignore-eos"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     p.stdout.read(5)
