@@ -20,7 +20,7 @@ int model_open_file(struct model **out, struct gguf *file, struct err *e) {
     int code = gguf_get_str(file, "general.architecture", &name, e);
     if (code == 0 && !name.p) code = err_set(e, ERR_FORMAT, "%s: the key general.architecture is missing; this is not a model", gguf_path(file));
     if (code == 0 && !(m->arch = arch_find(name)))
-        code = err_set(e, ERR_UNSUPPORTED, "%s: unknown architecture \"%s\"; `hearth tables` lists those that are known", gguf_path(file),
+        code = err_set(e, ERR_UNSUPPORTED, "%s: unknown architecture \"%s\"; `hearth --help architectures` lists those that are known", gguf_path(file),
                        err_quote(shown, sizeof shown, name.p, name.n));
     if (code == 0) code = hparams_read(&(struct hparams_reader){file, m->arch->name}, &m->arena, m->arch, &m->hp, e);
     const struct tensor *embedding = gguf_tensor(file, "token_embd.weight");
