@@ -5,7 +5,7 @@
 
 #include "model/arch.h"
 
-enum { MAX_HEADS = 65536, MAX_HEAD_SIZE = 16384, MAX_WINDOW = 1 << 30 }; /* their products still fit the widths of values */
+enum { MAX_HEADS = 8192, MAX_HEAD_SIZE = 16384, MAX_WINDOW = 1 << 30 }; /* their products fit the widths of values, and small arrays of them the stack */
 
 static void full_key(char out[96], const struct hparams_reader *r, const char *key) { (void)snprintf(out, 96, "%s.%s", r->arch, key); }
 

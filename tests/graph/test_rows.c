@@ -97,8 +97,7 @@ static void linears(void **state) {
     static const enum dtype types[] = {DT_F32, DT_F16, DT_BF16, DT_Q8_0, DT_Q4_1, DT_IQ4_NL};
     for (size_t t = 0; t < sizeof types / sizeof *types; t++)
         for (int bits = 0; bits < 8; bits++)
-            for (int which = 0; which < 3; which++)
-                lab_check("linear", linear_record, &(struct linear_case){types[t], bits & 1, bits & 2, bits & 4, which}, 2e-6);
+            lab_check("linear", linear_record, &(struct linear_case){types[t], bits & 1, bits & 2, bits & 4, (bits + (int)t) % 3}, 2e-6);
 }
 
 /* x comes as a slice of a wider value, and something is added to what comes out. */
