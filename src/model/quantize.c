@@ -18,7 +18,8 @@ struct job {
     uint8_t *data;
 };
 
-/* One worker's share of the rows. */
+/* One worker's share of the rows. All elements of a row count alike: weighting them by their magnitude, in four ways, left the embedded model's
+ * divergence from the original the same within its scatter of five per cent over five perturbed copies. */
 static void convert(void *ctx, int worker, int workers) {
     struct job *j = ctx;
     const struct tensor *t = j->from;
@@ -78,32 +79,23 @@ static int put_tensors(struct gguf_writer *w, struct job *j, struct err *e) {
     return code;
 }
 
-/* The tensors whose shape does not go with the target: one line for the first, and how many there are. */
-static void warn_unfit(const struct job *j) {
-    enum dtype base = quant_target_base(j->o->target);
-    uint32_t block = dtype_info((uint32_t)base)->block;
-    for (size_t i = 0; j->r->unfit && i < gguf_tensor_count(j->g); i++) {
-        const struct tensor *t = gguf_tensor_at(j->g, i);
-        if (j->types[i] == t->type || (block <= 32 ? j->types[i] != DT_F16 : dtype_info((uint32_t)j->types[i])->block >= block)) continue;
-        log_warn("%d tensors have rows that are not whole blocks of their type and got a larger one: \"%s\", rows of %lld, is %s", j->r->unfit,
-                 t->name, (long long)t->ne[0], dtype_info((uint32_t)j->types[i])->name);
-        return;
-    }
-}
-
 int quantize_write(const struct gguf *g, const char *path, const struct quantize_options *o, struct pool *pool, struct quantize_report *r, struct err *e) {
     struct job j = {.g = g, .o = o, .pool = pool, .r = r};
     struct gguf_writer *w = NULL;
+    struct quant_misfits m = {0};
     *r = (struct quantize_report){0};
     j.types = mem_array(NULL, gguf_tensor_count(g) + 1, sizeof *j.types);
     if (!j.types) return err_nomem(e, "the tensors' types", gguf_tensor_count(g) * sizeof *j.types);
-    int code = quantize_types(g, o->target, o->pure, j.types, &r->unfit, e);
+    int code = quantize_types(g, o->target, o->pure, j.types, &m, e);
     if (code == 0) code = gguf_writer_new(&w, e);
     if (code == 0) code = put_keys(w, &j, e);
     if (code == 0) code = put_tensors(w, &j, e);
     if (code == 0) {
         size_t workers = (size_t)pool_threads(pool);
-        warn_unfit(&j);
+        if (m.n)
+            log_warn("%d of %d tensors have rows that are not whole blocks of their type and got a larger one: \"%s\", rows of %lld, is %s", m.n, r->tensors,
+                     m.first->name, (long long)m.first->ne[0], dtype_info((uint32_t)m.given)->name);
+        r->misfits = m.n;
         j.rows = mem_array(NULL, workers * sizeof *j.rows, j.row_elements);
         code = j.rows || j.row_elements == 0 ? gguf_write(w, path, e) : err_nomem(e, "a row per thread", workers * j.row_elements * sizeof *j.rows);
     }

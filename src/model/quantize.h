@@ -19,10 +19,17 @@ struct quant_target; /* constant, never freed */
 const struct quant_target *quant_target_find(const char *name);
 const char *quant_target_name(int i);
 
+/* Tensors whose rows are not whole blocks of the type meant for them. */
+struct quant_misfits {
+    int n;
+    const struct tensor *first;
+    enum dtype given; /* what the first one gets */
+};
+
 /* The type that each tensor of g would get, in the order of the file, into types[gguf_tensor_count(g)]. pure: the target's base
- * type wherever the shape allows it, no mix. A row that is not whole blocks gets the nearest type that fits, F16 at the last;
- * *unfit (which may be NULL) is how many those are. ERR_FORMAT: keys that the rules read are of the wrong kind; ERR_MEMORY. */
-int quantize_types(const struct gguf *g, const struct quant_target *target, bool pure, enum dtype *types, int *unfit, struct err *e);
+ * type wherever the shape allows it, no mix. A misfit gets the nearest type that its rows can have, F16 at the last; they are
+ * counted in *misfits, which may be NULL. ERR_FORMAT: keys that the rules read are of the wrong kind; ERR_MEMORY. */
+int quantize_types(const struct gguf *g, const struct quant_target *target, bool pure, enum dtype *types, struct quant_misfits *misfits, struct err *e);
 
 struct quantize_options {
     const struct quant_target *target;
@@ -36,11 +43,12 @@ struct quantize_options {
 
 struct quantize_report {
     uint64_t bytes_before, bytes_after, elements; /* of all tensors */
-    int tensors, changed, unfit;                  /* changed: of another type than before */
+    int tensors, changed, misfits;                /* changed: of another type than before */
 };
 
 /* Writes g to path with the target's types, keeping all keys but general.file_type and general.quantization_version, which it
- * sets. A tensor of another type than its target asks for, because of its shape, is named in a warning. path is replaced when all is written.
+ * sets. A warning tells of
+ * misfits. path is replaced when all is written.
  * Errors: ERR_USAGE for a quantised source without allow_requantize (decoding to F32 is always allowed); ERR_FORMAT,
  * ERR_IO, ERR_MEMORY. */
 int quantize_write(const struct gguf *g, const char *path, const struct quantize_options *o, struct pool *pool, struct quantize_report *r, struct err *e);

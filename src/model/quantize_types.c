@@ -245,10 +245,11 @@ static int by_layer(const void *a, const void *b) {
     return x->layer != y->layer ? (x->layer < y->layer ? -1 : 1) : strcmp(x->name, y->name);
 }
 
-int quantize_types(const struct gguf *g, const struct quant_target *target, bool pure, enum dtype *types, int *unfit, struct err *e) {
+int quantize_types(const struct gguf *g, const struct quant_target *target, bool pure, enum dtype *types, struct quant_misfits *misfits, struct err *e) {
     struct facts f;
     size_t n = gguf_tensor_count(g);
-    int code = read_facts(&f, g, target, e), misfits = 0;
+    struct quant_misfits m = {0};
+    int code = read_facts(&f, g, target, e);
     if (code) return code;
     struct place *order = mem_array(NULL, n + 1, sizeof *order);
     if (!order) return err_nomem(e, "the order of the tensors", n * sizeof *order);
@@ -268,9 +269,12 @@ int quantize_types(const struct gguf *g, const struct quant_target *target, bool
         }
         enum dtype wanted = mix ? mixed(&f, t) : target->base;
         *type = fitting(wanted, t->ne[0]);
-        misfits += *type != wanted;
+        if (*type != wanted && m.n++ == 0) {
+            m.first = t;
+            m.given = *type;
+        }
     }
     mem_free(order);
-    if (unfit) *unfit = misfits;
+    if (misfits) *misfits = m;
     return 0;
 }

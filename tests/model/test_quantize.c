@@ -167,14 +167,16 @@ static void rows_that_do_not_fit(void **state) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct gguf *g;
         enum dtype types[64];
-        int unfit = 0;
+        struct quant_misfits m;
         open_shape(&(struct shape){"llama", 1, 2, 2, 96, 0, false}, &g);
         assert_int_equal(type_of(g, cases[i].target, false, "blk.0.attn_q.weight"), cases[i].narrow);
         gguf_close(g);
         open_shape(&(struct shape){"llama", 1, 2, 2, 100, 0, false}, &g);
         assert_int_equal(type_of(g, cases[i].target, false, "blk.0.attn_q.weight"), DT_F16);
-        OK(quantize_types(g, quant_target_find(cases[i].target), false, types, &unfit, &e));
-        assert_int_equal(unfit, 9); /* all but the norm */
+        OK(quantize_types(g, quant_target_find(cases[i].target), false, types, &m, &e));
+        assert_int_equal(m.n, 9); /* all but the norm */
+        assert_string_equal(m.first->name, "output.weight");
+        assert_int_equal(m.given, DT_F16);
         gguf_close(g);
     }
 }
