@@ -196,6 +196,7 @@ static int read_plain(struct buf *text, bool *more, struct err *e) {
 static int read_edited(struct line_reader *l, struct buf *text, bool *more, struct err *e) {
     int n = 0;
     el_resize(l->el); /* the window may have another size by now */
+    (void)el_set(l->el, EL_PREP_TERM, 1); /* before the marker shows: what is typed at its sight is for the editor */
     const char *line = el_gets(l->el, &n);
     if (interrupted) {
         bool typed = l->goes_on || (line && n > 0) || el_line(l->el)->lastchar > el_line(l->el)->buffer;

@@ -9,7 +9,9 @@ import signal
 import sys
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "golden")]
+import ggufmodel  # noqa: E402
 from hearth import *  # noqa: E402,F403
 
 GREEDY = ("--temp", 0, "-n", 40, "-c", 2048)
@@ -62,10 +64,56 @@ def reuse():
     check([m["role"] for m in load(saved)] == ["user", "assistant"], "/retry takes the place of the old answer", load(saved))
     one, two = (hearth("chat", EMBER, "--seed", 7, "-n", 20, "--repeat-penalty", 1.3, stdin="Hello\nAgain\n").text for _ in range(2))
     check(one == two, "a seed reproduces a conversation", (one, two))
+    r = hearth("chat", EMBER, *GREEDY, "--repeat-penalty", 1.5, "--repeat-last-n", -1, stdin="Tell me about the sea\n/retry\n")
+    check(r.out[:len(r.out) // 2] * 2 == r.out, "what /retry took back is not recent any more", r)
     changed = hearth("chat", EMBER, *GREEDY, "-v", stdin="Hello\n/system Be brief.\nHello again\n")
     first = save("first.json", [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"}, {"role": "assistant", "content": text[:-1]}])
     at_once = hearth("chat", EMBER, *GREEDY, "-v", stdin=f"/load {first}\nHello again\n")
     check(changed.text.endswith(at_once.text) and fed(changed)[1][0] >= fed(at_once)[0][0] - 1, "/system changes what is held from its beginning", (changed, at_once))
+
+
+# The beginning of an answer is written otherwise than an answer that is past, as models do that may reason.
+CHATML = ("{% for m in messages %}<|s|>{{ m.role }}\n{{ m.content }}<|e|>\n{% endfor %}"
+          "{% if add_generation_prompt %}<|s|>assistant\n{% if not keep %}<think>\n\n</think>\n\n{% endif %}{% endif %}")
+
+
+def talker(arch, builder, template, **arguments):
+    """A small random model of bytes, two control tokens and a chat template."""
+    keep = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [b for b in range(256) if b not in keep]
+    letters = [chr(b) for b in keep] + [chr(256 + i) for i in range(len(others))]  # the spelling of bytes as in GPT-2's vocabulary
+    tokens = letters + ["th", "<|s|>", "<|e|>"]
+    ggufmodel.VOCAB = len(tokens)
+    w = ggufmodel.Writer("talker-" + arch, arch)
+    builder(w, **arguments)
+    w.kv(context_length=2048)
+    for key, value in {"model": "gpt2", "pre": "default", "tokens": tokens, "merges": ["t h"], "eos_token_id": len(tokens) - 1,
+                       "token_type": [1] * (len(tokens) - 2) + [3, 3], "scores": [0.0] * len(tokens)}.items():
+        w.put("tokenizer.ggml." + key, value)
+    w.put("tokenizer.chat_template", template)
+    path = tmp(f"talker-{arch}.gguf", None)
+    w.save(path)
+    return path
+
+
+def going_back():
+    """Models that remember more than keys and values: a conversation turn by turn is the conversation computed anew."""
+    kinds = (("llama", ggufmodel.decoder, {}), ("gemma3", ggufmodel.decoder, {"norms": ("attn_norm", "post_attention_norm", "ffn_norm", "post_ffw_norm"), "tied": True, "qk": "head",
+                                                                           "kv": {"attention__sliding_window": 8}}),
+             ("mamba2", ggufmodel.mamba2, {}), ("lfm2", ggufmodel.lfm2, {}), ("qwen35", ggufmodel.delta_net, {}))
+    flags = ("--temp", 0, "-n", 12, "--ignore-eos", "-v", "--kv-type", "f32")
+    for arch, builder, arguments in kinds:
+        for same in (False, True):
+            model = talker(arch, builder, CHATML.replace("not keep", str(not same).lower()), **arguments)
+            first, second = tmp("one.json", None), tmp("two.json", None)
+            long = "What do you know of the sea? " * 4
+            r = hearth("chat", model, *flags, stdin=f"{long}\n/save {first}\nAnd of rivers?\n/save {second}\nAnd of lakes?\n/retry\n")
+            two, three = (hearth("chat", model, *flags, stdin=f"/load {at}\n{question}\n") for at, question in ((first, "And of rivers?"), (second, "And of lakes?")))
+            turns, name = fed(r), f"{arch}, {'kept' if same else 'rewritten'}"
+            check(r.status == two.status == three.status == 0 and len(turns) == 4, "conversations", (name, r, two, three))
+            check(two.out[:-1] in r.out and r.out.endswith(three.out * 2), "turn by turn as at once", (name, r, two, three))
+            check(turns[1][0] < fed(two)[0][0] - 100 or arch == "gemma3", "the first question is not computed again", (name, turns, fed(two)))
+            check(turns[3][0] < 40 or arch == "gemma3", "/retry goes back to the last question", (name, turns))
 
 
 def reasoning():
@@ -237,6 +285,27 @@ def at_a_terminal():
     check(t.close() == 0, "Ctrl-D leaves")
 
 
+def long_prompt():
+    talk, saved = save("long-talk.json", [{"role": "user", "content": "word " * 8000}, {"role": "assistant", "content": "b"}]), tmp("short.json", None)
+    t = Terminal("chat", EMBER, "-n", 5, "-ub", 64)
+    t.until("> ")
+    t.send(f"/load {talk}\n")
+    t.until("loaded") and t.until("> ")
+    t.send("Hello\n")
+    check(t.until(r"prompt: \d+ of \d+ tokens"), "progress", t.seen)
+    t.send("\x03")
+    check(t.until("stopped before the answer began") and t.until("> "), "Ctrl-C while a prompt is computed", t.seen)
+    t.send(f"/save {saved}\n")
+    t.until("2 messages saved") and t.until("> ")
+    check(load(saved) == load(talk), "the message was not taken", t.seen)
+    t.send("/reset\n")
+    t.until("> ")
+    t.send("Hello\n")
+    check(t.until("Hello\r\n") and t.until("[a-z]") and t.until("> "), "and the next is answered", t.seen)
+    t.send("\x04")
+    check(t.close() == 0, "Ctrl-D leaves")
+
+
 def history_and_colour():
     other = tmp("own-history", None)
     t = Terminal("chat", EMBER, "-n", 400, "--temp", 0, "--ignore-eos", TERM="xterm", NO_COLOR=None, HEARTH_HISTORY=other)
@@ -261,6 +330,6 @@ def history_and_colour():
     t.close()
 
 
-for test in (turns, reuse, reasoning, templates, context, failures, at_a_terminal, history_and_colour):
+for test in (turns, reuse, going_back, reasoning, templates, context, failures, at_a_terminal, long_prompt, history_and_colour):
     test()
 finish()
