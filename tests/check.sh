@@ -33,23 +33,25 @@ step() {
     [ "$word" = FAIL ] && grep -vE '^  (CC|AS|AR|LD) ' "$log" | tail -n 150 | sed 's/^/     | /'
 }
 
-# build_and_test BUILD WRAP MAKE-ARGUMENT...: the unit tests, the replays of the corpora and the goldens, built the given way
+# build_and_test BUILD WRAP ALSO MAKE-ARGUMENT...: the unit tests, the replays of the corpora and the goldens, built the given way,
+# and the tests whose path begins with ALSO
 build_and_test() {
-    b=$1 wrap=$2
-    shift 2
+    b=$1 wrap=$2 also=$3
+    shift 3
     make -s $jobs BUILD="$b" "$@" all test-programs && python3 tests/run.py "$b" --wrap "$wrap" --timeout 1800 \
-        --only 'tests/*/test_*.c' --only 'tests/*/fuzz_*.c' --only tests/golden/test_whole
+        --only 'tests/*/test_*.c' --only 'tests/*/fuzz_*.c' --only tests/golden/test_whole ${also:+--only "$also"}
 }
 
 export ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:allocator_may_return_null=1
 export UBSAN_OPTIONS=print_stacktrace=1
 export TSAN_OPTIONS=halt_on_error=1:allocator_may_return_null=1
 
-sanitizers() { build_and_test build/asan "" SAN=address,undefined CFLAGS='-O1 -g'; }
-clang_sanitizers() { build_and_test build/clang-asan "" CC=clang SAN=address,undefined CFLAGS='-O1 -g'; }
-clang_build() { build_and_test build/clang "" CC=clang CPPFLAGS=-Werror; }
+# The program's own tests too: what it does with bad input must not leak.
+sanitizers() { build_and_test build/asan "" tests/app SAN=address,undefined CFLAGS='-O1 -g'; }
+clang_sanitizers() { build_and_test build/clang-asan "" tests/app CC=clang SAN=address,undefined CFLAGS='-O1 -g'; }
+clang_build() { build_and_test build/clang "" "" CC=clang CPPFLAGS=-Werror; }
 gcc_warnings() { make -s $jobs BUILD=build/werror CPPFLAGS=-Werror all test-programs; }
-threads() { build_and_test build/tsan "" SAN=thread CFLAGS='-O1 -g'; }
+threads() { build_and_test build/tsan "" "" SAN=thread CFLAGS='-O1 -g'; }
 
 has_cpu() { grep -qw "$1" /proc/cpuinfo; }
 
@@ -63,7 +65,7 @@ valgrind_smoke() {
     HEARTH_ISA=$valgrind_isa $valgrind build/hearth run -p 'The sea' -n 8 --temp 0 -t 1
 }
 valgrind_unit() {
-    HEARTH_ISA=$valgrind_isa build_and_test build "$valgrind"
+    HEARTH_ISA=$valgrind_isa build_and_test build "$valgrind" ""
 }
 
 # Each instruction set, on the tests that compute.
@@ -72,7 +74,7 @@ isa_test() { make -s $jobs all test-programs && HEARTH_ISA=$1 python3 tests/run.
 # The unit tests as an aarch64 machine would run them, under emulation.
 aarch64() {
     sh tools/setup.sh arm64 && PKG_CONFIG_LIBDIR=/usr/lib/aarch64-linux-gnu/pkgconfig:/usr/share/pkgconfig \
-        build_and_test build/arm64 qemu-aarch64 CC=aarch64-linux-gnu-gcc
+        build_and_test build/arm64 qemu-aarch64 "" CC=aarch64-linux-gnu-gcc
 }
 foreign_debian() { [ "$(uname -m)" != aarch64 ] && grep -qx 'ID=debian' /etc/os-release; }
 

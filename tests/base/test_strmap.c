@@ -38,7 +38,7 @@ enum { KEYS = 3000, TRIES = 6000 };
 
 static void agrees_with_a_list(void **state) {
     (void)state;
-    static char text[KEYS][12];
+    static char text[KEYS][16];
     static int64_t list[KEYS];
     struct strmap m = {0};
     struct rng r = rng_new(3, 4);
@@ -99,7 +99,7 @@ static void keys_are_spread(void **state) {
 
 static void out_of_memory(void **state) {
     (void)state;
-    static char text[200][8];
+    static char text[200][16];
     int64_t before = mem_live();
     for (int64_t n = 1;; n++) {
         struct strmap m = {0};

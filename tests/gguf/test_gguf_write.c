@@ -219,7 +219,7 @@ static int write_sample(struct err *e) {
     struct filling f = {0};
     int code = gguf_writer_new(&w, e);
     for (int i = 0; code == 0 && i < 200; i++) {
-        static char names[200][16];
+        static char names[200][24];
         (void)snprintf(names[i], sizeof names[i], "name.%d", i);
         code = gguf_put_u32(w, names[i], 1, e);
         struct tensor t = {.name = names[i], .type = DT_I8, .n_dims = 1, .ne = {3, 1, 1, 1}, .size = 3};
