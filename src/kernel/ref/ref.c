@@ -3,10 +3,11 @@
 
 #include "kernel/kernel.h"
 
+/* Sums are kept in double: a long sum of floats taken one by one would be less exact than the sets that add in many lanes. */
 static float dot(const float *a, const float *b, size_t n) {
-    float sum = 0;
-    for (size_t i = 0; i < n; i++) sum += a[i] * b[i];
-    return sum;
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) sum += (double)a[i] * (double)b[i];
+    return (float)sum;
 }
 
 static void dot_lanes(const float *a, const float *b, size_t stride, size_t n, float *out) {
@@ -22,9 +23,9 @@ static void kv_axpy_f32(float a, const void *v, float *y, size_t n) { axpy(a, v,
 
 static float kv_dot_f16(const float *q, const void *k, size_t n) {
     const uint16_t *h = k;
-    float sum = 0;
-    for (size_t i = 0; i < n; i++) sum += q[i] * f16_to_f32(h[i]);
-    return sum;
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) sum += (double)q[i] * (double)f16_to_f32(h[i]);
+    return (float)sum;
 }
 
 static void kv_axpy_f16(float a, const void *v, float *y, size_t n) {
@@ -34,9 +35,9 @@ static void kv_axpy_f16(float a, const void *v, float *y, size_t n) {
 
 static float kv_dot_bf16(const float *q, const void *k, size_t n) {
     const uint16_t *h = k;
-    float sum = 0;
-    for (size_t i = 0; i < n; i++) sum += q[i] * bf16_to_f32(h[i]);
-    return sum;
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) sum += (double)q[i] * (double)bf16_to_f32(h[i]);
+    return (float)sum;
 }
 
 static void kv_axpy_bf16(float a, const void *v, float *y, size_t n) {
@@ -47,15 +48,15 @@ static void kv_axpy_bf16(float a, const void *v, float *y, size_t n) {
 /* Q8_0: blocks of 32 as an fp16 scale and 32 signed bytes. */
 static float kv_dot_q8_0(const float *q, const void *k, size_t n) {
     const uint8_t *p = k;
-    float sum = 0;
+    double sum = 0;
     for (size_t i = 0; i < n; i += 32, p += 34) {
         uint16_t scale;
         memcpy(&scale, p, 2);
-        float part = 0;
-        for (size_t j = 0; j < 32; j++) part += q[i + j] * (float)(int8_t)p[2 + j];
-        sum += f16_to_f32(scale) * part;
+        double part = 0;
+        for (size_t j = 0; j < 32; j++) part += (double)q[i + j] * (int8_t)p[2 + j];
+        sum += (double)f16_to_f32(scale) * part;
     }
-    return sum;
+    return (float)sum;
 }
 
 static void kv_axpy_q8_0(float a, const void *v, float *y, size_t n) {
