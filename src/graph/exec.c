@@ -21,6 +21,7 @@ static void walk(void *ctx, int worker, int workers) {
 }
 
 const float *graph_run(struct graph *g, struct pool *pool, const struct step *s) {
+    for (int i = 0; i < g->n_nodes * NODE_PARTS; i++) atomic_store_explicit(&g->taken[i], 0, memory_order_relaxed);
     struct walk w = {{g, s, g->plan.kernels, pool_threads(pool)}, pool};
     pool_run(pool, walk, &w);
     return value_row(&w.run, g->output, 0);

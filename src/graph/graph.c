@@ -17,6 +17,7 @@ void graph_free(struct graph *g) {
     for (int i = 0; i < 2; i++) mem_free(g->buffer[i]);
     mem_free(g->shared);
     mem_free(g->private);
+    mem_free(g->taken);
     mem_free(g->values);
     mem_free(g->nodes);
     mem_free(g->kv);
@@ -64,6 +65,7 @@ struct node *node_new(struct graph *g, const struct op *op, size_t size) {
     }
     n->op = op;
     n->layer = g->layer;
+    n->index = g->n_nodes;
     g->nodes[g->n_nodes++] = n;
     return n;
 }

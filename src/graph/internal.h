@@ -2,9 +2,12 @@
 #ifndef HEARTH_GRAPH_INTERNAL_H
 #define HEARTH_GRAPH_INTERNAL_H
 
+#include <stdatomic.h>
+
 #include "graph/graph.h"
 
 enum {
+    NODE_PARTS = 8, /* counters of a node for take_part */
     NODE_INPUTS = 6,
     NODE_OUTPUTS = LINEAR_MAX,
     NODE_WEIGHTS = 2 + 3 * LINEAR_MAX,
@@ -36,6 +39,7 @@ struct op {
 
 struct node {
     const struct op *op;
+    int index; /* in graph.nodes */
     int layer;
     int n_in, n_out, n_weights;
     val in[NODE_INPUTS], out[NODE_OUTPUTS];
@@ -71,6 +75,7 @@ struct graph {
     float *shared;         /* scratch of the node that runs */
     float *private;        /* scratch of each worker */
     size_t shared_floats, private_floats;
+    atomic_int *taken;     /* [n_nodes][NODE_PARTS] pieces that take_part has dealt out in this step */
 };
 
 struct run { /* a step under way */
@@ -108,7 +113,21 @@ static inline float *value_row(const struct run *r, val v, int row) {
 }
 static inline float *worker_scratch(const struct run *r, int worker) { return r->g->private + (size_t)worker * r->g->private_floats; }
 
-/* A worker's part [*from, *to) of n things, cut at multiples of `grain`. */
+/* Work dealt out as it goes: gives the worker that asks the next `chunk` of `total` things, [*from, *to); false when none is left. Called in
+ * a loop until then. Workers finish within a chunk of each other though one be slowed down; who gets what differs
+ * from run to run, so results must not depend on it. part < NODE_PARTS names the division: one total and one chunk for
+ * all workers in a step, usually the phase; one phase may go through several. */
+static inline bool take_part(const struct run *r, const struct node *n, int part, int total, int chunk, int *from, int *to) {
+    /* relaxed: what is dealt out is a number only; barriers order the data */
+    int piece = atomic_fetch_add_explicit(&r->g->taken[n->index * NODE_PARTS + part], 1, memory_order_relaxed);
+    int64_t first = (int64_t)piece * chunk;
+    if (first >= total) return false;
+    *from = (int)first;
+    *to = total - chunk > *from ? *from + chunk : total;
+    return true;
+}
+
+/* A worker's part [*from, *to) of n things, cut at multiples of `grain`: the same division in every run. */
 static inline void share(int n, int grain, int worker, int workers, int *from, int *to) {
     int64_t runs = (n + grain - 1) / grain, a = runs * worker / workers * grain, b = runs * (worker + 1) / workers * grain;
     *from = (int)(a < n ? a : n);

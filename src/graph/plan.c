@@ -77,6 +77,8 @@ int graph_plan(struct graph *g, struct plan_options o, struct err *e) {
         if (per_row > g->shared_floats) g->shared_floats = per_row;
         if (per_worker > g->private_floats) g->private_floats = per_worker;
     }
+    g->taken = mem_calloc((size_t)g->n_nodes * NODE_PARTS, sizeof *g->taken);
+    if (!g->taken) return err_nomem(e, "a step's counters", (size_t)g->n_nodes * NODE_PARTS * sizeof *g->taken);
     g->private_floats = (g->private_floats + 15) & ~(size_t)15;
     int most = o.max_tokens > o.max_logits ? o.max_tokens : o.max_logits;
     if (!(g->buffer[ROWS_TOKENS] = reserve((size_t)o.max_tokens, g->row_floats[ROWS_TOKENS], e)) ||
