@@ -1,12 +1,14 @@
 /* dtype.h: the element types of tensors, one row each.
  *
- * Numbers are GGUF's. A quantised type stores `block` elements in `bytes` bytes; rows are whole blocks. Decoding and
- * encoding are the plain-C statement of what the bits mean (the reference twin of every faster kernel). All functions
- * here are pure and thread-safe. Encoded data needs no alignment. How each type lies in memory is in block.h.
+ * Numbers are GGUF's. A quantised type stores `block` elements in `bytes` bytes; rows are whole blocks. What its bits mean
+ * is stated once, in plain C, as whole numbers under scales: `codes`. Its `decode` is derived from them, and every faster
+ * kernel is held to them. All functions here are pure and thread-safe. Encoded data needs no alignment. How each type
+ * lies in memory is in block.h.
  */
 #ifndef HEARTH_DTYPE_H
 #define HEARTH_DTYPE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -24,6 +26,13 @@ struct dtype_info {
     const char *name; /* "Q4_K", as GGUF tools print it; NULL: no such type */
     uint32_t block;   /* elements per block */
     uint32_t bytes;   /* bytes per block */
+
+    uint8_t group; /* elements that share a scale in the integer form: 16 or 32; 0: the type has none (floats, integers) */
+    bool min;      /* the integer form has minimums */
+    /* The integer form of n elements (a multiple of block): element i is q[i] * scale[i / group] - min[i / group], in this
+     * order and rounded in float. Codes are 0..127 where there are minimums, -128..127 where not; then min is not written
+     * and may be NULL. NULL for types without. */
+    void (*codes)(const void *src, size_t n, int8_t *q, float *scale, float *min);
 
     /* n elements (a multiple of block) to or from float. NULL where there is none (integers; types only read). */
     void (*decode)(const void *src, float *dst, size_t n);

@@ -18,23 +18,31 @@ float ue4m3_half(uint8_t code) {
     return (float)(8 + man) * (float)(1 << exp) * 0x1p-11f;
 }
 
-void mxfp4_decode(const void *src, float *dst, size_t n) {
-    const struct block_mxfp4 *b = src;
-    for (size_t i = 0; i < n; i += 32, b++) {
-        float d = mx_half_scale(b->e);
-        for (int j = 0; j < 32; j++) *dst++ = d * (float)fp4_values[b->qs[j % 16] >> j / 16 * 4 & 15];
+/* 2 * bytes elements: the low nibbles, then the high ones. */
+static void values(const uint8_t *restrict qs, int bytes, int8_t *restrict q) {
+    for (int j = 0; j < bytes; j++) {
+        q[j] = fp4_values[qs[j] & 15];
+        q[j + bytes] = fp4_values[qs[j] >> 4];
     }
 }
 
-void nvfp4_decode(const void *src, float *dst, size_t n) {
-    const struct block_nvfp4 *b = src;
-    for (size_t i = 0; i < n; i += 64, b++) {
-        for (int run = 0; run < 4; run++) {
-            float d = ue4m3_half(b->d[run]);
-            const uint8_t *q = b->qs + 8 * run;
-            for (int j = 0; j < 16; j++) *dst++ = d * (float)fp4_values[q[j % 8] >> j / 8 * 4 & 15];
-        }
+void mxfp4_codes(const void *src, size_t n, int8_t *q, float *scale, float *min) {
+    (void)min;
+    const struct block_mxfp4 *b = src;
+    for (size_t i = 0; i < n; i += 32, b++, q += 32) {
+        *scale++ = mx_half_scale(b->e);
+        values(b->qs, 16, q);
     }
+}
+
+void nvfp4_codes(const void *src, size_t n, int8_t *q, float *scale, float *min) {
+    (void)min;
+    const struct block_nvfp4 *b = src;
+    for (size_t i = 0; i < n; i += 64, b++)
+        for (int run = 0; run < 4; run++, q += 16) {
+            *scale++ = ue4m3_half(b->d[run]);
+            values(b->qs + 8 * run, 8, q);
+        }
 }
 
 /* The same values in rising order, and the code of each. */

@@ -5,21 +5,31 @@
 
 const int8_t iq4_values[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
 
-static float *put32(float *dst, float scale, const uint8_t qs[16]) {
-    for (int j = 0; j < 32; j++) *dst++ = scale * (float)iq4_values[qs[j % 16] >> j / 16 * 4 & 15];
-    return dst;
+static void values32(const uint8_t *restrict qs, int8_t *restrict q) {
+    for (int j = 0; j < 16; j++) {
+        q[j] = iq4_values[qs[j] & 15];
+        q[j + 16] = iq4_values[qs[j] >> 4];
+    }
 }
 
-void iq4_nl_decode(const void *src, float *dst, size_t n) {
+void iq4_nl_codes(const void *src, size_t n, int8_t *q, float *scale, float *min) {
+    (void)min;
     const struct block_iq4_nl *b = src;
-    for (size_t i = 0; i < n; i += 32, b++) dst = put32(dst, get_f16(b->d), b->qs);
+    for (size_t i = 0; i < n; i += 32, b++, q += 32) {
+        *scale++ = get_f16(b->d);
+        values32(b->qs, q);
+    }
 }
 
-void iq4_xs_decode(const void *src, float *dst, size_t n) {
+void iq4_xs_codes(const void *src, size_t n, int8_t *q, float *scale, float *min) {
+    (void)min;
     const struct block_iq4_xs *b = src;
     for (size_t i = 0; i < n; i += SUPER, b++) {
         float d = get_f16(b->d);
-        for (int run = 0; run < 8; run++) dst = put32(dst, d * (float)iq4_xs_scale(b, run), b->qs + 16 * run);
+        for (int run = 0; run < 8; run++, q += 32) {
+            *scale++ = d * (float)iq4_xs_scale(b, run);
+            values32(b->qs + 16 * run, q);
+        }
     }
 }
 

@@ -7,55 +7,71 @@
 
 enum { RUN = 32 };
 
-/* Element j (0..31) of a run of nibbles, and its fifth bit. */
-static int nibble(const uint8_t qs[16], int j) { return qs[j % 16] >> j / 16 * 4 & 15; }
-static int fifth(const uint8_t qh[4], int j) { return (qh[j / 8] >> j % 8 & 1) << 4; }
+/* The nibbles of a run, less `middle`. */
+static void nibbles(const uint8_t *restrict qs, int middle, int8_t *restrict q) {
+    for (int j = 0; j < 16; j++) q[j] = (int8_t)((qs[j] & 15) - middle);
+    for (int j = 0; j < 16; j++) q[j + 16] = (int8_t)((qs[j] >> 4) - middle);
+}
 
-void q4_0_decode(const void *src, float *dst, size_t n) {
+/* The same with a fifth bit for each. */
+static void five_bits(const uint8_t *restrict qs, const uint8_t *restrict qh, int middle, int8_t *restrict q) {
+    nibbles(qs, middle, q);
+    const uint32_t high = get_u32(qh);
+    for (int j = 0; j < RUN; j++) q[j] = (int8_t)(q[j] + (int)(high >> j << 4 & 16));
+}
+
+void q4_0_codes(const void *src, size_t n, int8_t *q, float *scale, float *min) {
+    (void)min;
     const struct block_q4_0 *b = src;
-    for (size_t i = 0; i < n; i += RUN, b++) {
-        float d = get_f16(b->d);
-        for (int j = 0; j < RUN; j++) *dst++ = d * (float)(nibble(b->qs, j) - 8);
+    for (size_t i = 0; i < n / RUN; i++, b++) {
+        scale[i] = get_f16(b->d);
+        nibbles(b->qs, 8, q + i * RUN);
     }
 }
 
-void q4_1_decode(const void *src, float *dst, size_t n) {
+/* q * d + m: the minimum is what is taken away, so -m. */
+void q4_1_codes(const void *src, size_t n, int8_t *q, float *scale, float *min) {
     const struct block_q4_1 *b = src;
-    for (size_t i = 0; i < n; i += RUN, b++) {
-        float d = get_f16(b->d), m = get_f16(b->m);
-        for (int j = 0; j < RUN; j++) *dst++ = d * (float)nibble(b->qs, j) + m;
+    for (size_t i = 0; i < n / RUN; i++, b++) {
+        scale[i] = get_f16(b->d);
+        min[i] = -get_f16(b->m);
+        nibbles(b->qs, 0, q + i * RUN);
     }
 }
 
-void q5_0_decode(const void *src, float *dst, size_t n) {
+void q5_0_codes(const void *src, size_t n, int8_t *q, float *scale, float *min) {
+    (void)min;
     const struct block_q5_0 *b = src;
-    for (size_t i = 0; i < n; i += RUN, b++) {
-        float d = get_f16(b->d);
-        for (int j = 0; j < RUN; j++) *dst++ = d * (float)((nibble(b->qs, j) | fifth(b->qh, j)) - 16);
+    for (size_t i = 0; i < n / RUN; i++, b++) {
+        scale[i] = get_f16(b->d);
+        five_bits(b->qs, b->qh, 16, q + i * RUN);
     }
 }
 
-void q5_1_decode(const void *src, float *dst, size_t n) {
+void q5_1_codes(const void *src, size_t n, int8_t *q, float *scale, float *min) {
     const struct block_q5_1 *b = src;
-    for (size_t i = 0; i < n; i += RUN, b++) {
-        float d = get_f16(b->d), m = get_f16(b->m);
-        for (int j = 0; j < RUN; j++) *dst++ = d * (float)(nibble(b->qs, j) | fifth(b->qh, j)) + m;
+    for (size_t i = 0; i < n / RUN; i++, b++) {
+        scale[i] = get_f16(b->d);
+        min[i] = -get_f16(b->m);
+        five_bits(b->qs, b->qh, 0, q + i * RUN);
     }
 }
 
-void q8_0_decode(const void *src, float *dst, size_t n) {
+void q8_0_codes(const void *src, size_t n, int8_t *q, float *scale, float *min) {
+    (void)min;
     const struct block_q8_0 *b = src;
-    for (size_t i = 0; i < n; i += RUN, b++) {
-        float d = get_f16(b->d);
-        for (int j = 0; j < RUN; j++) *dst++ = d * (float)b->qs[j];
+    for (size_t i = 0; i < n / RUN; i++, b++) {
+        scale[i] = get_f16(b->d);
+        memcpy(q + i * RUN, b->qs, RUN);
     }
 }
 
-void q8_1_decode(const void *src, float *dst, size_t n) {
+void q8_1_codes(const void *src, size_t n, int8_t *q, float *scale, float *min) {
+    (void)min;
     const struct block_q8_1 *b = src;
-    for (size_t i = 0; i < n; i += RUN, b++) {
-        float d = get_f16(b->d);
-        for (int j = 0; j < RUN; j++) *dst++ = d * (float)b->qs[j];
+    for (size_t i = 0; i < n / RUN; i++, b++) {
+        scale[i] = get_f16(b->d);
+        memcpy(q + i * RUN, b->qs, RUN);
     }
 }
 

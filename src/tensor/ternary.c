@@ -11,46 +11,56 @@
 #include "tensor/fit.h"
 
 /* Digits of `bytes` bytes, the k-th of all bytes before the next. */
-static float *put_digits(float *dst, float d, const uint8_t *p, int bytes, int digits) {
+static int8_t *put_digits(int8_t *q, const uint8_t *p, int bytes, int digits) {
     for (int k = 0, power = 1; k < digits; k++, power *= 3)
         for (int j = 0; j < bytes; j++) {
             int front = p[j] * power & 255;
-            *dst++ = d * (float)((front * 3 >> 8) - 1);
+            *q++ = (int8_t)((front * 3 >> 8) - 1);
         }
-    return dst;
+    return q;
 }
 
-void tq1_0_decode(const void *src, float *dst, size_t n) {
+/* The one scale of a block, for each 32 of its n elements. */
+static float *repeat(float d, int n, float *scale) {
+    for (int i = 0; i < n; i += 32) *scale++ = d;
+    return scale;
+}
+
+void tq1_0_codes(const void *src, size_t n, int8_t *q, float *scale, float *min) {
+    (void)min;
     const struct block_tq1_0 *b = src;
     for (size_t i = 0; i < n; i += SUPER, b++) {
-        float d = get_f16(b->d);
-        dst = put_digits(dst, d, b->qs, 32, 5);
-        dst = put_digits(dst, d, b->qs + 32, 16, 5);
-        dst = put_digits(dst, d, b->qh, 4, 4);
+        scale = repeat(get_f16(b->d), SUPER, scale);
+        q = put_digits(q, b->qs, 32, 5);
+        q = put_digits(q, b->qs + 32, 16, 5);
+        q = put_digits(q, b->qh, 4, 4);
     }
 }
 
-void tq2_0_decode(const void *src, float *dst, size_t n) {
+void tq2_0_codes(const void *src, size_t n, int8_t *q, float *scale, float *min) {
+    (void)min;
     const struct block_tq2_0 *b = src;
     for (size_t i = 0; i < n; i += SUPER, b++) {
-        float d = get_f16(b->d);
-        for (int j = 0; j < SUPER; j++) *dst++ = d * (float)((b->qs[j / 128 * 32 + j % 32] >> j % 128 / 32 * 2 & 3) - 1);
+        scale = repeat(get_f16(b->d), SUPER, scale);
+        for (int j = 0; j < SUPER; j++) *q++ = (int8_t)((b->qs[j / 128 * 32 + j % 32] >> j % 128 / 32 * 2 & 3) - 1);
     }
 }
 
-void q2_0_decode(const void *src, float *dst, size_t n) {
+void q2_0_codes(const void *src, size_t n, int8_t *q, float *scale, float *min) {
+    (void)min;
     const struct block_q2_0 *b = src;
     for (size_t i = 0; i < n; i += 64, b++) {
-        float d = get_f16(b->d);
-        for (int j = 0; j < 64; j++) *dst++ = d * (float)((b->qs[j / 4] >> j % 4 * 2 & 3) - 1);
+        scale = repeat(get_f16(b->d), 64, scale);
+        for (int j = 0; j < 64; j++) *q++ = (int8_t)((b->qs[j / 4] >> j % 4 * 2 & 3) - 1);
     }
 }
 
-void q1_0_decode(const void *src, float *dst, size_t n) {
+void q1_0_codes(const void *src, size_t n, int8_t *q, float *scale, float *min) {
+    (void)min;
     const struct block_q1_0 *b = src;
     for (size_t i = 0; i < n; i += 128, b++) {
-        float d = get_f16(b->d);
-        for (int j = 0; j < 128; j++) *dst++ = b->qs[j / 8] >> j % 8 & 1 ? d : -d;
+        scale = repeat(get_f16(b->d), 128, scale);
+        for (int j = 0; j < 128; j++) *q++ = b->qs[j / 8] >> j % 8 & 1 ? 1 : -1;
     }
 }
 

@@ -30,7 +30,7 @@ KINDS = ["gauss", "laplace", "student", "columns", "small"]
 
 
 class Info(C.Structure):  # struct dtype_info
-    _fields_ = [("name", C.c_char_p), ("block", C.c_uint32), ("bytes", C.c_uint32),
+    _fields_ = [("name", C.c_char_p), ("block", C.c_uint32), ("bytes", C.c_uint32), ("group", C.c_uint8), ("min", C.c_bool), ("codes", C.c_void_p),
                 ("decode", C.CFUNCTYPE(None, C.c_void_p, C.c_void_p, C.c_size_t)),
                 ("encode", C.CFUNCTYPE(None, C.c_void_p, C.c_void_p, C.c_size_t, C.c_void_p))]
 

@@ -1,4 +1,4 @@
-/* test_dtype.c: the element types: table, half floats, decoders against goldens that mkgolden.py made. Encoders are in
+/* test_dtype.c: the element types: table, half floats, integer forms and decoders against goldens that mkgolden.py made. Encoders are in
  * test_encode.c. */
 #include <math.h>
 #include <setjmp.h>
@@ -203,11 +203,74 @@ static void test_decode_any_bytes(void **state) {
     }
 }
 
+/* The integer form: which types have it and of what kind, codes in their range, nothing written beyond its end, and floats that hash to
+ * the goldens when they are made here from it. */
+static void test_codes(void **state) {
+    (void)state;
+    static const enum dtype mins[] = {DT_Q4_1, DT_Q5_1, DT_Q2_K, DT_Q4_K, DT_Q5_K};
+    static const enum dtype sixteens[] = {DT_Q2_K, DT_Q3_K, DT_Q6_K, DT_IQ1_M, DT_IQ2_XS, DT_IQ2_S, DT_NVFP4};
+    for (size_t i = 0; i < sizeof golden / sizeof *golden; i++) {
+        const struct golden *g = &golden[i];
+        const struct dtype_info *info = dtype_info(g->number);
+        bool min = false, sixteen = false;
+        for (size_t k = 0; k < sizeof mins / sizeof *mins; k++) min = min || mins[k] == g->number;
+        for (size_t k = 0; k < sizeof sixteens / sizeof *sixteens; k++) sixteen = sixteen || sixteens[k] == g->number;
+        assert_int_equal(info->min, min);
+        assert_int_equal(info->group, info->block == 1 ? 0 : sixteen ? 16 : 32);
+        assert_int_equal(info->codes != NULL, info->block > 1);
+        if (!info->codes) continue;
+        enum { MOST = GOLDEN_BLOCKS * 256 };
+        int8_t q[MOST + 1];
+        float scale[MOST / 16 + 1], least[MOST / 16 + 1], out[MOST];
+        size_t n = GOLDEN_BLOCKS * g->block, groups = n / info->group;
+        q[n] = 77;
+        scale[groups] = least[min ? groups : 0] = 123;
+        info->codes(g->blocks, n, q, scale, least);
+        assert_true(q[n] == 77 && scale[groups] == 123 && least[min ? groups : 0] == 123);
+        for (size_t j = 0; j < n; j++) {
+            assert_true(!min || q[j] >= 0);
+            out[j] = scale[j / info->group] * (float)q[j];
+            if (min) out[j] -= least[j / info->group];
+        }
+        for (unsigned b = 0; b < GOLDEN_BLOCKS; b++)
+            if (fnv1a(out + b * g->block, g->block) != g->hash[b]) fail_msg("%s: the codes of block %u are wrong", g->name, b);
+    }
+    for (uint32_t t = 0; t < DT_LIMIT; t++) /* no golden, no integer form */
+        if (dtype_info(t) && dtype_info(t)->block == 1) assert_true(!dtype_info(t)->codes && !dtype_info(t)->group && !dtype_info(t)->min);
+}
+
+/* Decoding many blocks at once is decoding them one by one, and is what codes, scales and minimums say, for any bytes. */
+static void test_decode_is_codes(void **state) {
+    (void)state;
+    struct rng rng = rng_new(12, 1);
+    enum { MOST = 1280 };
+    static unsigned char bytes[MOST / 32 * 36 + 300];
+    for (uint32_t t = 0; t < DT_LIMIT; t++) {
+        const struct dtype_info *info = dtype_info(t);
+        if (!info || !info->codes) continue;
+        for (uint32_t n = 0; n <= MOST; n += info->block) {
+            int8_t q[MOST];
+            float scale[MOST / 16], min[MOST / 16], all[MOST], one[256];
+            for (size_t i = 0; i < n / info->block * info->bytes; i++) bytes[i] = (unsigned char)rng_u32(&rng);
+            info->decode(bytes, all, n);
+            info->codes(bytes, n, q, scale, info->min ? min : NULL);
+            for (uint32_t i = 0; i < n; i++) {
+                if (i % info->block == 0) info->decode(bytes + i / info->block * info->bytes, one, info->block);
+                float want = scale[i / info->group] * (float)q[i], same = one[i % info->block];
+                if (info->min) want -= min[i / info->group];
+                if (isnan(want) ? !isnan(all[i]) || !isnan(same) : bits_of(all[i]) != bits_of(want) || bits_of(all[i]) != bits_of(same))
+                    fail_msg("%s: element %u of %u is %a, by its codes %a, alone %a", info->name, i, n, (double)all[i], (double)want, (double)same);
+            }
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table),         cmocka_unit_test(test_f16_to_f32), cmocka_unit_test(test_f32_to_f16),
         cmocka_unit_test(test_f16_hardware),  cmocka_unit_test(test_bf16),       cmocka_unit_test(test_decode),
         cmocka_unit_test(test_decode_wide),   cmocka_unit_test(test_decode_any_bytes),
+        cmocka_unit_test(test_codes),         cmocka_unit_test(test_decode_is_codes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
