@@ -81,7 +81,6 @@ val op_join_heads(struct graph *g, val a, val b, int heads, int b_heads);
 /* Columns [first, first + width) of every head, side by side. */
 val op_pick_heads(struct graph *g, val x, int heads, int first, int width);
 
-enum act { ACT_SILU, ACT_GELU /* tanh form */, ACT_GELU_ERF, ACT_RELU, ACT_RELU2, ACT_SIGMOID, ACT_SOFTPLUS, ACT_SWIGLU_OAI };
 val op_act(struct graph *g, val x, enum act act);
 val op_glu(struct graph *g, val gate, val up, enum act act);           /* act(gate) * up */
 val op_gate_heads(struct graph *g, val x, val gate, enum act act);     /* x * act(gate) with one gate per head: [H * D], [H] */

@@ -146,7 +146,7 @@ struct norm_args { /* struct norm with its vectors resolved */
     const float *weight, *bias;
 };
 void norm_resolve(struct graph *g, struct node *n, struct norm_args *a, const struct norm *norm, int width);
-void norm_row(const struct norm_args *a, const float *x, float *out, int width);
+void norm_row(const struct kernels *k, const struct norm_args *a, const float *x, float *out, int width);
 
 /* y[r][c] = add[r][c] + scale * (w_scale * W[c] . x[r] + bias[c]) for the columns [from, to) of a worker. A row of W is decoded once
  * and multiplied with every row of x. scratch: W's row length. */

@@ -18,6 +18,7 @@ float act_one(enum act act, float x) {
     case ACT_RELU2: return x > 0 ? x * x : 0;
     case ACT_SIGMOID: return sigmoid(x);
     case ACT_SOFTPLUS: return x > 20 ? x : log1pf(expf(x));
+    case ACT_LIMIT: break;
     case ACT_SWIGLU_OAI: {
         float c = x < OAI_LIMIT ? x : OAI_LIMIT;
         return c * sigmoid(OAI_ALPHA * c);
@@ -53,24 +54,34 @@ static void join_row(const struct element_args *e, const float *a, const float *
     }
 }
 
-static void element_row(const struct element_args *e, const float *x, const float *y, float *out, int n, int n2, int32_t pos) {
-    switch (e->what) {
-    case E_ADD: for (int i = 0; i < n; i++) out[i] = x[i] + y[i]; break;
-    case E_MUL: for (int i = 0; i < n; i++) out[i] = x[i] * y[i]; break;
-    case E_SCALE: for (int i = 0; i < n; i++) out[i] = x[i] * e->a; break;
-    case E_ADD_TENSOR: for (int i = 0; i < n; i++) out[i] = x[i] + e->t[i % e->length]; break;
-    case E_MUL_TENSOR: for (int i = 0; i < n; i++) out[i] = x[i] * e->t[i % e->length]; break;
-    case E_DIV_TENSOR: for (int i = 0; i < n; i++) out[i] = x[i] / e->t[i % e->length]; break;
-    case E_SOFTCAP: for (int i = 0; i < n; i++) out[i] = e->a * tanhf(x[i] / e->a); break;
-    case E_CLAMP: for (int i = 0; i < n; i++) out[i] = x[i] > e->a ? e->a : x[i] < -e->a ? -e->a : x[i]; break;
-    case E_ACT: for (int i = 0; i < n; i++) out[i] = act_one(e->act, x[i]); break;
-    case E_GLU: glu_row(e->act, x, y, out, n); break;
-    case E_GATE_HEADS: for (int i = 0; i < n; i++) out[i] = x[i] * act_one(e->act, y[i / (n / n2)]); break;
-    case E_TEMPERATURE: {
-        float s = 1 + e->a * logf(1 + floorf((float)pos / e->b));
-        for (int i = 0; i < n; i++) out[i] = x[i] * s;
-        break;
+/* t's numbers again for each group of its length. */
+static void by_groups(const struct element_args *e, void (*f)(const float *, const float *, float *, size_t), const float *x, float *out, int n) {
+    for (int i = 0; i < n; i += e->length) f(x + i, e->t, out + i, (size_t)e->length);
+}
+
+static void gate_heads(const struct kernels *k, const struct element_args *e, const float *x, const float *gate, float *out, int n, int heads) {
+    int size = n / heads;
+    for (int h = 0; h < heads; h++, x += size, out += size) {
+        float g;
+        k->act[e->act](gate + h, &g, 1);
+        k->scale(g, x, out, (size_t)size);
     }
+}
+
+static void element_row(const struct kernels *k, const struct element_args *e, const float *x, const float *y, float *out, int n, int n2, int32_t pos) {
+    switch (e->what) {
+    case E_ADD: k->add(x, y, out, (size_t)n); break;
+    case E_MUL: k->mul(x, y, out, (size_t)n); break;
+    case E_SCALE: k->scale(e->a, x, out, (size_t)n); break;
+    case E_ADD_TENSOR: by_groups(e, k->add, x, out, n); break;
+    case E_MUL_TENSOR: by_groups(e, k->mul, x, out, n); break;
+    case E_DIV_TENSOR: for (int i = 0; i < n; i++) out[i] = x[i] / e->t[i % e->length]; break;
+    case E_SOFTCAP: k->softcap(e->a, x, out, (size_t)n); break;
+    case E_CLAMP: for (int i = 0; i < n; i++) out[i] = x[i] > e->a ? e->a : x[i] < -e->a ? -e->a : x[i]; break;
+    case E_ACT: k->act[e->act](x, out, (size_t)n); break;
+    case E_GLU: k->glu[e->act](x, y, out, (size_t)n); break;
+    case E_GATE_HEADS: gate_heads(k, e, x, y, out, n, n2); break;
+    case E_TEMPERATURE: k->scale(1 + e->a * logf(1 + floorf((float)pos / e->b)), x, out, (size_t)n); break;
     case E_JOIN: join_row(e, x, y, out, n, n2); break;
     case E_PICK: {
         int size = n / e->heads, width = e->length;
@@ -86,7 +97,7 @@ static void element_run(const struct run *r, const struct node *n, int phase, in
     (void)phase;
     share(run_rows(r, n->in[0]), 1, worker, r->workers, &from, &to);
     for (int i = from; i < to; i++)
-        element_row(n->args, value_row(r, n->in[0], i), n->n_in > 1 ? value_row(r, n->in[1], i) : NULL, value_row(r, n->out[0], i), width, width2,
+        element_row(r->k, n->args, value_row(r, n->in[0], i), n->n_in > 1 ? value_row(r, n->in[1], i) : NULL, value_row(r, n->out[0], i), width, width2,
                     tokens ? r->step->pos[i] : 0);
 }
 

@@ -61,7 +61,7 @@ static int linear_phases(const struct run *r, const struct node *n) { return nor
 
 static void linear_norm(const struct run *r, const struct node *n, const struct linear_args *a, float *to, int from_row, int to_row) {
     int width = graph_width(r->g, n->in[0]);
-    for (int i = from_row; i < to_row; i++) norm_row(&a->norm, value_row(r, n->in[0], i), to + (size_t)i * (size_t)width, width);
+    for (int i = from_row; i < to_row; i++) norm_row(r->k, &a->norm, value_row(r, n->in[0], i), to + (size_t)i * (size_t)width, width);
 }
 
 static void linear_run(const struct run *r, const struct node *n, int phase, int worker) {

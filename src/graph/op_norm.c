@@ -1,30 +1,24 @@
 /* op_norm.c: root mean square norm (Zhang & Sennrich 2019), layer norm (Ba et al. 2016) and plain L2, over whole rows or
  * over the heads of a row. */
 #include <math.h>
-#include <string.h>
 
 #include "graph/internal.h"
 
-static void norm_group(enum norm_kind kind, float eps, const float *x, float *out, int n) {
-    double sum = 0, mean = 0;
-    if (kind == NORM_LAYER) {
-        for (int i = 0; i < n; i++) mean += (double)x[i];
-        mean /= n;
-    }
-    for (int i = 0; i < n; i++) sum += ((double)x[i] - mean) * ((double)x[i] - mean);
-    double scale = kind == NORM_L2 ? 1 / fmax(sqrt(sum), (double)eps) : 1 / sqrt(sum / n + (double)eps);
-    for (int i = 0; i < n; i++) out[i] = (float)(((double)x[i] - mean) * scale);
+/* w, b: of this group, or NULL */
+static void norm_group(const struct kernels *k, const struct norm_args *a, const float *x, const float *w, const float *b, float *out, int group) {
+    size_t n = (size_t)group;
+    float mean = a->kind == NORM_LAYER ? k->sum(x, n) / (float)group : 0;
+    double sum = (double)k->sum_squares(mean, x, n), eps = (double)a->eps;
+    double scale = a->kind == NORM_L2 ? 1 / fmax(sqrt(sum), eps) : 1 / sqrt(sum / group + eps);
+    k->normalise(mean, (float)scale, x, w, b, out, n);
 }
 
-void norm_row(const struct norm_args *a, const float *x, float *out, int width) {
+void norm_row(const struct kernels *k, const struct norm_args *a, const float *x, float *out, int width) {
     int group = a->group ? a->group : width;
-    for (int i = 0; i < width; i += group) norm_group(a->kind, a->eps, x + i, out + i, group);
-    if (a->weight)
-        for (int i = 0; i < width; i += a->length)
-            for (int j = 0; j < a->length; j++) out[i + j] *= a->weight[j];
-    if (a->bias)
-        for (int i = 0; i < width; i += a->length)
-            for (int j = 0; j < a->length; j++) out[i + j] += a->bias[j];
+    for (int i = 0; i < width; i += group) {
+        int at = a->length == width ? i : 0; /* weights of the whole row, or of a group */
+        norm_group(k, a, x + i, a->weight ? a->weight + at : NULL, a->bias ? a->bias + at : NULL, out + i, group);
+    }
 }
 
 void norm_resolve(struct graph *g, struct node *n, struct norm_args *a, const struct norm *norm, int width) {
@@ -41,7 +35,7 @@ static void norm_run(const struct run *r, const struct node *n, int phase, int w
     int from, to, width = graph_width(r->g, n->in[0]);
     (void)phase;
     share(run_rows(r, n->in[0]), 1, worker, r->workers, &from, &to);
-    for (int i = from; i < to; i++) norm_row(n->args, value_row(r, n->in[0], i), value_row(r, n->out[0], i), width);
+    for (int i = from; i < to; i++) norm_row(r->k, n->args, value_row(r, n->in[0], i), value_row(r, n->out[0], i), width);
 }
 
 static const struct op norm_op = {"norm", NULL, norm_run, NULL, NULL};

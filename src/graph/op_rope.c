@@ -1,5 +1,5 @@
 /* op_rope.c: rotary position embedding (Su et al. 2021) with all its scalings, in two operations: the table of cosines and
- * sines of a step's positions, and the turning of heads by it.
+ * sines of a step's positions (a row: all cosines, then all sines), and the turning of heads by it.
  *
  * Linear scaling divides positions; YaRN (Peng et al. 2023) blends scaled and unscaled frequencies by wavelength;
  * Llama 3 and LongRoPE divide each frequency by a factor from the file. Multi-dimensional positions (Qwen2-VL) give each
@@ -63,8 +63,8 @@ static void table_run(const struct run *r, const struct node *n, int phase, int 
         for (int i = 0; i < t->pairs; i++) {
             int32_t pos = r->step->pos_dims ? r->step->pos_dims[(size_t)row * 4 + t->dimension[i]] : r->step->pos[row];
             double angle = (double)pos * (double)t->frequency[i];
-            out[2 * i] = (float)cos(angle) * t->magnitude;
-            out[2 * i + 1] = (float)sin(angle) * t->magnitude;
+            out[i] = (float)cos(angle) * t->magnitude;
+            out[t->pairs + i] = (float)sin(angle) * t->magnitude;
         }
     }
 }
@@ -106,19 +106,14 @@ struct rope_args {
 static void rope_run(const struct run *r, const struct node *n, int phase, int worker) {
     const struct rope_args *a = n->args;
     int from, to, width = graph_width(r->g, n->in[0]), half = a->n_rot / 2;
-    int step = a->kind == ROPE_NORM ? 2 : 1, apart = a->kind == ROPE_NORM ? 1 : half;
+    void (*turn)(const float *, const float *, const float *, float *, size_t) = a->kind == ROPE_NORM ? r->k->rope_neighbours : r->k->rope_halves;
     (void)phase;
     share(r->step->n_rows, 1, worker, r->workers, &from, &to);
     for (int row = from; row < to; row++) {
         const float *x = value_row(r, n->in[0], row), *t = value_row(r, n->in[1], row);
         float *out = value_row(r, n->out[0], row);
-        memcpy(out, x, sizeof(float) * (size_t)width);
-        for (int h = a->first; h < width; h += a->head)
-            for (int i = 0; i < half; i++) {
-                float u = x[h + i * step], v = x[h + i * step + apart];
-                out[h + i * step] = u * t[2 * i] - v * t[2 * i + 1];
-                out[h + i * step + apart] = u * t[2 * i + 1] + v * t[2 * i];
-            }
+        if (a->n_rot < a->head) memcpy(out, x, sizeof(float) * (size_t)width);
+        for (int h = a->first; h < width; h += a->head) turn(x + h, t, t + half, out + h, (size_t)half);
     }
 }
 

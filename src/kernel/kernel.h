@@ -17,6 +17,13 @@
 
 enum { KERNEL_LANES = 4 }; /* rows of activations that one call of dot_lanes takes */
 
+/* Activations. SILU: x sigmoid(x). GELU: with tanh. OAI, of gpt-oss: c sigmoid(ALPHA c), c = min(x, LIMIT); what it gates is clamped to
+ * -LIMIT..LIMIT and raised by 1. */
+#define EACH_ACT(X) X(SILU) X(GELU) X(GELU_ERF) X(RELU) X(RELU2) X(SIGMOID) X(SOFTPLUS) X(SWIGLU_OAI)
+enum act { ACT_SILU, ACT_GELU, ACT_GELU_ERF, ACT_RELU, ACT_RELU2, ACT_SIGMOID, ACT_SOFTPLUS, ACT_SWIGLU_OAI, ACT_LIMIT };
+#define ACT_OAI_ALPHA 1.702f
+#define ACT_OAI_LIMIT 7.0f
+
 struct kernels {
     const char *name; /* "ref", "avx2", "avx512", ... */
 
@@ -36,6 +43,23 @@ struct kernels {
     float (*kv_dot[DT_LIMIT])(const float *q, const void *k, size_t n);
     void (*kv_axpy[DT_LIMIT])(float a, const void *v, float *y, size_t n);
 
+    /* ---- rows of activations. out may be an input. An element's result does not depend on where it stands in the row. ---- */
+    void (*add)(const float *a, const float *b, float *out, size_t n);
+    void (*mul)(const float *a, const float *b, float *out, size_t n);
+    void (*scale)(float s, const float *x, float *out, size_t n);
+    void (*softcap)(float cap, const float *x, float *out, size_t n); /* cap * tanh(x / cap) */
+    void (*act[ACT_LIMIT])(const float *x, float *out, size_t n);
+    void (*glu[ACT_LIMIT])(const float *gate, const float *up, float *out, size_t n); /* act(gate) * up */
+    float (*sum)(const float *x, size_t n);
+    float (*sum_squares)(float mean, const float *x, size_t n); /* of x - mean */
+    /* (x - mean) * scale * w + b; w and b [n] or NULL */
+    void (*normalise)(float mean, float scale, const float *x, const float *w, const float *b, float *out, size_t n);
+    void (*softmax)(const float *x, float *out, size_t n);
+    /* Turns `pairs` pairs, (i, i + pairs) or (2i, 2i + 1), by angles given as cosines and sines [pairs]. */
+    void (*rope_halves)(const float *x, const float *cosine, const float *sine, float *out, size_t pairs);
+    void (*rope_neighbours)(const float *x, const float *cosine, const float *sine, float *out, size_t pairs);
+    /* ---- end of rows ---- */
+
     /* Only for measuring what the processor can do at most: `rounds` times KERNEL_CHAINS independent fused multiply-adds in registers. Returns
      * a sum, so that nothing can be left out; *flops gets what was computed (a multiply and an add count as two). */
     float (*peak)(long rounds, double *flops);
@@ -53,8 +77,11 @@ int kernels_all(const struct kernels **k, int max);
 
 /* Filled in by one instruction set each; `k` comes with the previous set's rows. */
 void kernels_ref(struct kernels *k);
+void kernels_ref_rows(struct kernels *k);    /* called by it, as the others with a suffix by theirs */
 void kernels_avx2(struct kernels *k);
-void kernels_avx2_decode(struct kernels *k); /* its decoders of quantised rows, called by it */
+void kernels_avx2_decode(struct kernels *k); /* its decoders of quantised rows */
+void kernels_avx2_rows(struct kernels *k);
 void kernels_avx512(struct kernels *k);
+void kernels_avx512_rows(struct kernels *k);
 
 #endif

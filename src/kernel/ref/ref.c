@@ -83,6 +83,7 @@ static float peak(long rounds, double *flops) {
 
 void kernels_ref(struct kernels *k) {
     *k = (struct kernels){.name = "ref", .dot = dot, .dot_lanes = dot_lanes, .axpy = axpy, .peak = peak};
+    kernels_ref_rows(k);
     for (uint32_t t = 0; t < DT_LIMIT; t++) k->decode[t] = dtype_info(t) ? dtype_info(t)->decode : NULL;
     k->kv_dot[DT_F32] = kv_dot_f32, k->kv_axpy[DT_F32] = kv_axpy_f32;
     k->kv_dot[DT_F16] = kv_dot_f16, k->kv_axpy[DT_F16] = kv_axpy_f16;

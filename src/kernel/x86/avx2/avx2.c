@@ -139,6 +139,7 @@ static float peak(long rounds, double *flops) {
 void kernels_avx2(struct kernels *k) {
     k->name = "avx2";
     kernels_avx2_decode(k);
+    kernels_avx2_rows(k);
     k->peak = peak;
     k->dot = dot, k->dot_lanes = dot_lanes, k->axpy = axpy;
     k->decode[DT_F16] = decode_f16, k->decode[DT_BF16] = decode_bf16, k->decode[DT_Q8_0] = decode_q8_0;

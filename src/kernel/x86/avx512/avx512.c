@@ -95,6 +95,7 @@ static float peak(long rounds, double *flops) {
 
 void kernels_avx512(struct kernels *k) {
     k->name = "avx512";
+    kernels_avx512_rows(k);
     k->peak = peak;
     k->dot = dot, k->dot_lanes = dot_lanes, k->axpy = axpy;
     k->kv_dot[DT_F32] = kv_dot_f32, k->kv_axpy[DT_F32] = kv_axpy_f32;
