@@ -10,13 +10,13 @@
 #include "app/peak.h"
 #include "base/os.h"
 
-enum { REPETITIONS_MAX = 100, LIST = 16 };
+enum { REPETITIONS_MAX = 100, LIST = 16, WARM_STEPS = 4, WATCHED_STEPS = 16 };
 
 struct options {
     struct model_options model;
     int prompt, generate, repetitions;
     const char *depth, *batch;
-    bool json;
+    bool json, paced;
 };
 
 static const struct flag flags[] = {
@@ -26,6 +26,8 @@ static const struct flag flags[] = {
     {"-d", "--depth", FLAG_STRING, offsetof(struct options, depth), "N,...", "tokens in the sequence beforehand (default 0)", 0, 0},
     {"--batch", NULL, FLAG_STRING, offsetof(struct options, batch), "N,...", "sequences that generate together (default 1)", 0, 0},
     {"--json", NULL, FLAG_BOOL, offsetof(struct options, json), NULL, "one JSON object", 0, 0},
+    {"--paced", NULL, FLAG_BOOL, offsetof(struct options, paced), NULL,
+     "for taking turns with another program: wait for a line on standard input before each repetition (0 warms up) and print a line of JSON after it", 0, 0},
     {0},
 };
 static const struct flag *const tables[] = {flags, FLAGS_MODEL, NULL};
@@ -34,8 +36,10 @@ static const struct flag *const tables[] = {flags, FLAGS_MODEL, NULL};
 struct measure {
     bool generate;
     int tokens, depth, batch;
-    double tps, min, max; /* median, least, most */
-    double gbps, gops;    /* at the median */
+    double tps, min, max;               /* median, least, most */
+    double gbps, gops;                  /* at the median: weights, keys and values moved; products of matrices */
+    double of_bandwidth, of_arithmetic; /* gbps and gops as parts of what the machine can do */
+    double outside;                     /* generation: part of the time that does not go into products of matrices */
 };
 
 struct bench {
@@ -89,15 +93,18 @@ static int time_prompt(const struct bench *b, struct seq *base, int n, double *s
     return code;
 }
 
-/* Seconds for n steps of `batch` sequences behind base. */
-static int time_generation(const struct bench *b, struct seq *base, int n, int batch, double *seconds, struct err *e) {
+/* Seconds for n steps of `batch` sequences behind base. w: to be filled with what they were spent on, or NULL. */
+static int time_generation(const struct bench *b, struct seq *base, int n, int batch, struct graph_watch *w, double *seconds, struct err *e) {
     struct seq **seq = mem_calloc((size_t)batch, sizeof *seq);
     if (!seq) return err_nomem(e, "sequences", (size_t)batch * sizeof *seq);
     int code = 0;
     double start = 0;
     for (int i = 0; code == 0 && i < batch; i++) code = seq_fork(&seq[i], base, e);
     for (int step = -1; code == 0 && step < n; step++) { /* the first is not counted: it takes pages */
-        if (step == 0) start = os_now();
+        if (step == 0) {
+            engine_watch(b->s.engine, w);
+            start = os_now();
+        }
         for (int i = 0; code == 0 && i < batch; i++) {
             int32_t id = (int32_t)(((int64_t)step * 31 + i * 7 + 45) % b->s.model->hp.n_vocab);
             code = seq_feed(seq[i], &id, 1, WANT_LAST, e);
@@ -105,6 +112,7 @@ static int time_generation(const struct bench *b, struct seq *base, int n, int b
         if (code == 0) code = finish_pending(b, seq[batch - 1], e);
     }
     *seconds = os_now() - start;
+    engine_watch(b->s.engine, NULL);
     for (int i = 0; i < batch; i++) seq_free(seq[i]);
     mem_free(seq);
     return code;
@@ -125,32 +133,73 @@ static struct cost cost_of(const struct bench *b, const struct measure *m) {
     for (int at = 0; at < m->tokens; at += m->generate ? 1 : rows) {
         int n = m->generate ? m->batch : m->tokens - at < rows ? m->tokens - at : rows;
         struct cost step = graph_cost(g, n, m->generate ? n : at + n == m->tokens, m->depth + at);
-        if (m->generate) step.kv_bytes = m->batch * graph_cost(g, 1, 1, m->depth + at).kv_bytes; /* each reads its own */
+        if (m->generate) step.kv_bytes = m->batch * graph_cost(g, 1, 1, m->depth + 1 + at).kv_bytes; /* each reads its own, the uncounted first step's too */
         all.weight_bytes += step.weight_bytes;
         all.kv_bytes += step.kv_bytes;
-        all.flops += step.flops;
+        for (int a = 0; a < ARITHS; a++) all.products[a] += step.products[a];
     }
     return all;
 }
 
+/* With --paced, waits for our turn. */
+static int await_turn(const struct bench *b, struct err *e) {
+    char line[64];
+    if (!b->o->paced || fgets(line, sizeof line, stdin)) return 0;
+    return err_set(e, ERR_IO, "--paced: standard input ended before the last repetition");
+}
+
+static int report_turn(const struct bench *b, const struct measure *m, int repetition, double seconds, struct err *e) {
+    if (!b->o->paced) return 0;
+    struct jw j = {0};
+    jw_open(&j, NULL, '{');
+    jw_str(&j, "test", m->generate ? "generation" : "prompt");
+    jw_integer(&j, "batch", m->batch);
+    jw_integer(&j, "repetition", repetition);
+    jw_number(&j, "tps", (double)m->tokens * m->batch / seconds);
+    jw_close(&j, '}');
+    return jw_print(&j, e);
+}
+
+/* The repetition that is not counted. Of a generation, a few steps, and then a few that tell what they spend their time on. */
+static int warm_up(const struct bench *b, struct seq *base, struct measure *m, double *seconds, struct err *e) {
+    if (!m->generate) return time_prompt(b, base, m->tokens, seconds, e);
+    struct graph_watch w = {0};
+    int watched = m->tokens < WATCHED_STEPS ? m->tokens : WATCHED_STEPS, warm = m->tokens < WARM_STEPS ? m->tokens : WARM_STEPS;
+    int code = time_generation(b, base, warm, m->batch, NULL, seconds, e);
+    if (code == 0) code = time_generation(b, base, watched, m->batch, &w, seconds, e);
+    m->outside = 1 - w.products / *seconds;
+    *seconds *= (double)m->tokens / watched;
+    return code;
+}
+
+static void figures(const struct bench *b, struct measure *m, double *seconds, int n) {
+    qsort(seconds, (size_t)n, sizeof *seconds, by_value);
+    double median = n % 2 ? seconds[n / 2] : (seconds[n / 2 - 1] + seconds[n / 2]) / 2, all = (double)m->tokens * m->batch, products = 0;
+    struct cost c = cost_of(b, m);
+    for (int a = 0; a < ARITHS; a++) products += c.products[a];
+    m->tps = all / median;
+    m->min = all / seconds[n - 1];
+    m->max = all / seconds[0];
+    m->gbps = (c.weight_bytes + c.kv_bytes) / median / 1e9;
+    m->gops = products / median / 1e9;
+    m->of_bandwidth = m->gbps / b->peak.read_gbps;
+    m->of_arithmetic = peak_seconds(&b->peak, c.products) / median;
+}
+
 static int measure(struct bench *b, struct seq *base, struct measure m, struct err *e) {
-    double seconds[REPETITIONS_MAX];
+    double seconds[REPETITIONS_MAX + 1]; /* 0: of the warm-up */
     int code = 0, n = b->o->repetitions;
-    for (int r = -1; code == 0 && r < n; r++) { /* the first warms up */
-        double *t = &seconds[r < 0 ? 0 : r];
-        progress("%s of %d at depth %d, %d together: %d of %d", m.generate ? "generation" : "prompt", m.tokens, m.depth, m.batch, r + 1, n);
-        code = m.generate ? time_generation(b, base, r < 0 && m.tokens > 4 ? 4 : m.tokens, m.batch, t, e) : time_prompt(b, base, m.tokens, t, e);
+    for (int r = 0; code == 0 && r <= n; r++) {
+        progress("%s of %d at depth %d, %d together: %d of %d", m.generate ? "generation" : "prompt", m.tokens, m.depth, m.batch, r, n);
+        if ((code = await_turn(b, e))) break;
+        code = r == 0       ? warm_up(b, base, &m, &seconds[r], e)
+               : m.generate ? time_generation(b, base, m.tokens, m.batch, NULL, &seconds[r], e)
+                            : time_prompt(b, base, m.tokens, &seconds[r], e);
+        if (code == 0) code = report_turn(b, &m, r, seconds[r], e);
     }
     progress_clear();
     if (code) return code;
-    qsort(seconds, (size_t)n, sizeof *seconds, by_value);
-    double median = n % 2 ? seconds[n / 2] : (seconds[n / 2 - 1] + seconds[n / 2]) / 2, all = (double)m.tokens * m.batch;
-    struct cost c = cost_of(b, &m);
-    m.tps = all / median;
-    m.min = all / seconds[n - 1];
-    m.max = all / seconds[0];
-    m.gbps = (c.weight_bytes + c.kv_bytes) / median / 1e9;
-    m.gops = c.flops / median / 1e9;
+    figures(b, &m, seconds + 1, n);
     b->m[b->n_m++] = m;
     return 0;
 }
@@ -180,6 +229,9 @@ static void measure_json(struct jw *j, const struct measure *m) {
     jw_number(j, "max", m->max);
     jw_number(j, "gbps", m->gbps);
     jw_number(j, "gops", m->gops);
+    jw_number(j, "of_bandwidth", m->of_bandwidth);
+    jw_number(j, "of_arithmetic", m->of_arithmetic);
+    if (m->generate) jw_number(j, "outside_products", m->outside);
     jw_close(j, '}');
 }
 
@@ -194,7 +246,9 @@ static int report_json(const struct bench *b, struct err *e) {
     jw_integer(&j, "repetitions", b->o->repetitions);
     jw_number(&j, "load_s", b->s.load_s);
     jw_number(&j, "read_gbps", b->peak.read_gbps);
-    jw_number(&j, "fp32_gflops", b->peak.fp32_gflops);
+    jw_number(&j, "int8_gops", b->peak.gops[ARITH_INT8]);
+    jw_number(&j, "bf16_gflops", b->peak.gops[ARITH_BF16]);
+    jw_number(&j, "fp32_gflops", b->peak.gops[ARITH_FP32]);
     for (int generate = 0; generate < 2; generate++)
         for (int i = 0; i < b->n_m; i++) {
             const struct measure *m = &b->m[i];
@@ -204,6 +258,9 @@ static int report_json(const struct bench *b, struct err *e) {
             jw_number(&j, generate ? "gen_max" : "prompt_max", m->max);
             jw_number(&j, generate ? "gen_gbps" : "prompt_gbps", m->gbps);
             jw_number(&j, generate ? "gen_gops" : "prompt_gops", m->gops);
+            jw_number(&j, generate ? "gen_of_bandwidth" : "prompt_of_bandwidth", m->of_bandwidth);
+            jw_number(&j, generate ? "gen_of_arithmetic" : "prompt_of_arithmetic", m->of_arithmetic);
+            if (generate) jw_number(&j, "gen_outside_products", m->outside);
             break;
         }
     jw_open(&j, "results", '[');
@@ -215,15 +272,19 @@ static int report_json(const struct bench *b, struct err *e) {
 
 static int report(const struct bench *b, struct err *e) {
     struct buf t = {0};
-    bool ok = buf_printf(&t, "%s, %.1f MB, %s kernels, %d threads\nthis machine: %.1f GB/s read, %.0f GFLOP/s of fp32\n\n", gguf_path(b->s.model->file),
-                         (double)gguf_file_size(b->s.model->file) / 1e6, engine_isa(b->s.engine), pool_threads(b->s.pool), b->peak.read_gbps, b->peak.fp32_gflops) &&
+    const struct peak *p = &b->peak;
+    bool ok = buf_printf(&t, "%s, %.1f MB, %s kernels, %d threads\n", gguf_path(b->s.model->file), (double)gguf_file_size(b->s.model->file) / 1e6,
+                         engine_isa(b->s.engine), pool_threads(b->s.pool)) &&
+              buf_printf(&t, "this machine: %.1f GB/s read; in GOP/s %.0f of int8, %.0f of bf16, %.0f of fp32 (0: no unit for it)\n\n", p->read_gbps,
+                         p->gops[ARITH_INT8], p->gops[ARITH_BF16], p->gops[ARITH_FP32]) &&
               buf_printf(&t, "%-16s %7s %6s %10s %21s %8s %6s %9s %6s\n", "", "depth", "batch", "tokens/s", "(least .. most)", "GB/s", "", "GOP/s", "");
     for (int i = 0; ok && i < b->n_m; i++) {
         const struct measure *m = &b->m[i];
         char name[32];
         (void)snprintf(name, sizeof name, "%s %d", m->generate ? "generation" : "prompt", m->tokens);
-        ok = buf_printf(&t, "%-16s %7d %6d %10.2f  (%8.2f ..%8.2f) %8.2f %5.1f%% %9.1f %5.1f%%\n", name, m->depth, m->batch, m->tps, m->min, m->max, m->gbps,
-                        100 * m->gbps / b->peak.read_gbps, m->gops, 100 * m->gops / b->peak.fp32_gflops);
+        ok = buf_printf(&t, "%-16s %7d %6d %10.2f  (%8.2f ..%8.2f) %8.2f %5.1f%% %9.1f %5.1f%%", name, m->depth, m->batch, m->tps, m->min, m->max, m->gbps,
+                        100 * m->of_bandwidth, m->gops, 100 * m->of_arithmetic) &&
+             (!m->generate || buf_printf(&t, "  %.1f%% outside products", 100 * m->outside)) && buf_char(&t, '\n');
     }
     int code = ok ? out_write((struct slice){t.data, t.len}, e) : err_nomem(e, "the report", t.len);
     buf_free(&t);

@@ -248,7 +248,7 @@ static void engine_facts(struct out *o, const struct engine *en) {
     section(o, "one_token");
     bytes(o, "reads_weights", (uint64_t)first.weight_bytes);
     bytes(o, "reads_kv_at_the_end", (uint64_t)last.kv_bytes);
-    number(o, "operations", (uint64_t)first.flops);
+    number(o, "operations", (uint64_t)cost_ops(&first));
     section_end(o);
 }
 

@@ -8,9 +8,12 @@
 #include "kernel/kernel.h"
 
 struct peak {
-    double read_gbps;   /* bytes read from memory, 1e9 a second */
-    double fp32_gflops; /* fused multiply-adds in registers, counted as two */
+    double read_gbps;    /* bytes read from memory, 1e9 a second */
+    double gops[ARITHS]; /* multiply-adds in registers, counted as two, 1e9 a second; 0: the kernels have no such unit */
 };
-int peak_measure(struct peak *p, struct pool *pool, const struct kernels *k, struct err *e); /* about a second; ERR_MEMORY */
+int peak_measure(struct peak *p, struct pool *pool, const struct kernels *k, struct err *e); /* about two seconds; ERR_MEMORY */
+
+/* Seconds that these operations of each arithmetic take at the peak; what has no unit of its own is taken in fp32. */
+double peak_seconds(const struct peak *p, const double ops[ARITHS]);
 
 #endif

@@ -173,4 +173,6 @@ int engine_results(const struct engine *en, const struct result **r) {
     return en->step.n_logits;
 }
 
+void engine_watch(struct engine *en, struct graph_watch *w) { graph_watch(en->graph, w); }
+
 int engine_step_rows(const struct engine *en) { return en->step.n_rows; }

@@ -39,6 +39,7 @@ int engine_rows(const struct engine *en);                    /* most rows of a s
 const struct model *engine_model(const struct engine *en);
 const struct graph *engine_graph(const struct engine *en);
 const char *engine_isa(const struct engine *en);
+void engine_watch(struct engine *en, struct graph_watch *w); /* see graph_watch; NULL: no watch */
 
 /* Bytes of a sequence's keys, values and state when it holds n tokens. */
 uint64_t engine_sequence_bytes(const struct engine *en, int n);

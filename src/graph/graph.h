@@ -209,11 +209,21 @@ struct step {
  * every token id lies in the vocabulary and that pages exist for every position that is written or seen. */
 const float *graph_run(struct graph *g, struct pool *pool, const struct step *s);
 
-/* What a step of n tokens, the first at position `depth`, with m logits moves and computes, from each operation's own rule. */
+/* What a step of n tokens, the first at position `depth`, with m logits moves and computes, from each operation's own rule. A multiply
+ * and an add count as two. */
 struct cost {
-    double weight_bytes, kv_bytes, flops; /* a multiply and an add count as two */
+    double weight_bytes, kv_bytes;
+    double products[ARITHS]; /* of matrices, by the arithmetic that their type calls for */
+    double attention;        /* scores and sums over what is remembered: attention, scans, convolutions */
 };
 struct cost graph_cost(const struct graph *g, int tokens, int logits, int depth);
+double cost_ops(const struct cost *c); /* products and attention together */
+
+/* Where the time of steps goes: while a graph has a watch, every run adds what worker 0 spends, waiting for the others included. */
+struct graph_watch {
+    double products, attention, other; /* seconds; a norm or a sum that is fused with a product is the product's */
+};
+void graph_watch(struct graph *g, struct graph_watch *w); /* borrowed; NULL: no watch */
 
 /* Whether any operation reads t; for finding the tensors of a file that would be ignored. */
 bool graph_uses(const struct graph *g, const struct tensor *t);

@@ -31,7 +31,7 @@ struct op {
     int (*phases)(const struct run *r, const struct node *n);
     /* One worker's share of one part. */
     void (*run)(const struct run *r, const struct node *n, int phase, int worker);
-    /* Adds what `rows` rows cost, the first at position depth, besides reading each weight once; NULL: nothing worth counting. */
+    /* Adds what `rows` rows cost, the first at position depth; small vectors are not counted. NULL: nothing worth counting. */
     void (*cost)(const struct graph *g, const struct node *n, int rows, int depth, struct cost *c);
     /* Scratch in floats: shared, per row of a step; and private to each worker. NULL: none. */
     void (*scratch)(const struct graph *g, const struct node *n, size_t *per_row, size_t *per_worker);
@@ -76,6 +76,7 @@ struct graph {
     float *private;        /* scratch of each worker */
     size_t shared_floats, private_floats;
     atomic_int *taken;     /* [n_nodes][NODE_PARTS] pieces that take_part has dealt out in this step */
+    struct graph_watch *watch;
 };
 
 struct run { /* a step under way */
@@ -111,6 +112,12 @@ static inline float *value_row(const struct run *r, val v, int row) {
     size_t cap = (size_t)(x->rows == ROWS_TOKENS ? r->g->plan.max_tokens : r->g->plan.max_logits);
     return r->g->buffer[x->rows] + root->offset * cap + (size_t)row * (size_t)root->width + (size_t)x->first;
 }
+/* Counts the product of `rows` rows with a matrix of n elements. */
+static inline void cost_product(struct cost *c, enum dtype type, double rows, double n) {
+    enum arith a = type == DT_F32 || type == DT_F64 ? ARITH_FP32 : type == DT_F16 || type == DT_BF16 ? ARITH_BF16 : ARITH_INT8;
+    c->products[a] += 2 * rows * n;
+}
+
 static inline float *worker_scratch(const struct run *r, int worker) { return r->g->private + (size_t)worker * r->g->private_floats; }
 
 /* Work dealt out as it goes: gives the worker that asks the next `chunk` of `total` things, [*from, *to); false when none is left. Called in

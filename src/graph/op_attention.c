@@ -119,9 +119,10 @@ static void attention_cost(const struct graph *g, const struct node *n, int rows
     const struct kv_layer *l = layer_of(g, a);
     double seen = 0;
     for (int i = 0; i < rows; i++) seen += a->a.window && depth + i + 1 > a->a.window ? a->a.window : depth + i + 1;
-    double last = a->a.window && depth + rows > a->a.window ? a->a.window : depth + rows; /* positions read at least once */
+    int reach = a->a.window ? a->a.window + rows - 1 : depth + rows; /* positions that some row sees */
+    double last = reach < depth + rows ? reach : depth + rows;
     c->kv_bytes += last * (double)l->heads * (double)(l->k_row + l->v_row);
-    c->flops += 2 * seen * (double)a->a.n_head * (double)(a->a.head_k + a->a.head_v);
+    c->attention += 2 * seen * (double)a->a.n_head * (double)(a->a.head_k + a->a.head_v);
 }
 
 static const struct op attention_op = {"attention", attention_phases, attention_run, attention_cost, NULL};

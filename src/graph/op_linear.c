@@ -109,7 +109,7 @@ static void linear_cost(const struct graph *g, const struct node *n, int rows, i
     (void)g, (void)depth;
     for (int i = 0; i < a->count && rows; i++) {
         c->weight_bytes += (double)a->w[i]->size;
-        c->flops += 2.0 * (double)rows * (double)tensor_elements(a->w[i]);
+        cost_product(c, a->w[i]->type, rows, (double)tensor_elements(a->w[i]));
     }
 }
 
@@ -186,7 +186,7 @@ static void heads_cost(const struct graph *g, const struct node *n, int rows, in
     (void)g, (void)depth;
     if (!rows) return;
     c->weight_bytes += (double)n->weights[0]->size;
-    c->flops += 2.0 * (double)rows * (double)tensor_elements(n->weights[0]);
+    cost_product(c, n->weights[0]->type, rows, (double)tensor_elements(n->weights[0]));
 }
 
 static void heads_scratch(const struct graph *g, const struct node *n, size_t *per_row, size_t *per_worker) {

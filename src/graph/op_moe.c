@@ -181,7 +181,7 @@ static void moe_cost(const struct graph *g, const struct node *n, int rows, int 
     for (int i = 0; i < 3; i++)
         if (t[i]) {
             c->weight_bytes += (double)t[i]->size / a->m.n_expert * used;
-            c->flops += 2.0 * rows * a->m.n_used * (double)(t[i]->ne[0] * t[i]->ne[1]);
+            cost_product(c, t[i]->type, (double)rows * a->m.n_used, (double)(t[i]->ne[0] * t[i]->ne[1]));
         }
 }
 

@@ -48,7 +48,7 @@ static void conv_run(const struct run *r, const struct node *n, int phase, int w
 static void conv_cost(const struct graph *g, const struct node *n, int rows, int depth, struct cost *c) {
     const struct conv_args *a = n->args;
     (void)g, (void)depth;
-    c->flops += 2.0 * rows * a->kernel * a->width;
+    c->attention += 2.0 * rows * a->kernel * a->width;
 }
 
 static const struct op conv = {"conv", NULL, conv_run, conv_cost, NULL};
@@ -115,7 +115,7 @@ static void ssd_cost(const struct graph *g, const struct node *n, int rows, int 
     double floats = (double)s->n_head * s->head_size * s->n_state;
     (void)g, (void)depth;
     c->kv_bytes += 8 * floats;
-    c->flops += 5 * floats * rows;
+    c->attention += 5 * floats * rows;
 }
 
 static const struct op ssd = {"ssd", NULL, ssd_run, ssd_cost, NULL};
@@ -186,7 +186,7 @@ static void delta_cost(const struct graph *g, const struct node *n, int rows, in
     double floats = (double)d->n_v * d->value_size * d->key_size;
     (void)g, (void)depth;
     c->kv_bytes += 8 * floats;
-    c->flops += 7 * floats * rows;
+    c->attention += 7 * floats * rows;
 }
 
 static const struct op delta_op = {"delta", NULL, delta_run, delta_cost, NULL};

@@ -103,3 +103,9 @@ struct cost graph_cost(const struct graph *g, int tokens, int logits, int depth)
     }
     return c;
 }
+
+double cost_ops(const struct cost *c) {
+    double ops = c->attention;
+    for (int i = 0; i < ARITHS; i++) ops += c->products[i];
+    return ops;
+}

@@ -15,6 +15,8 @@
 #include "base/err.h"
 #include "tensor/dtype.h"
 
+enum arith { ARITH_INT8 /* summed in 32 bits */, ARITH_BF16 /* summed in fp32 */, ARITH_FP32, ARITHS };
+
 enum { KERNEL_LANES = 4 }; /* rows of activations that one call of dot_lanes takes */
 
 /* Activations. SILU: x sigmoid(x). GELU: with tanh. OAI, of gpt-oss: c sigmoid(ALPHA c), c = min(x, LIMIT); what it gates is clamped to
@@ -60,9 +62,10 @@ struct kernels {
     void (*rope_neighbours)(const float *x, const float *cosine, const float *sine, float *out, size_t pairs);
     /* ---- end of rows ---- */
 
-    /* Only for measuring what the processor can do at most: `rounds` times KERNEL_CHAINS independent fused multiply-adds in registers. Returns
-     * a sum, so that nothing can be left out; *flops gets what was computed (a multiply and an add count as two). */
-    float (*peak)(long rounds, double *flops);
+    /* Only for measuring what the processor can do at most: `rounds` times KERNEL_CHAINS independent multiply-adds in registers, in
+     * each arithmetic; NULL where the set has no unit for it. Returns a sum, so that nothing can be left out; *ops gets what was
+     * computed (a multiply and an add count as two). */
+    float (*peak[ARITHS])(long rounds, double *ops);
 };
 enum { KERNEL_CHAINS = 12 }; /* hide the latency of every unit */
 #define KERNEL_EACH_CHAIN(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
@@ -78,10 +81,13 @@ int kernels_all(const struct kernels **k, int max);
 /* Filled in by one instruction set each; `k` comes with the previous set's rows. */
 void kernels_ref(struct kernels *k);
 void kernels_ref_rows(struct kernels *k);    /* called by it, as the others with a suffix by theirs */
+void kernels_ref_peak(struct kernels *k);
 void kernels_avx2(struct kernels *k);
 void kernels_avx2_decode(struct kernels *k); /* its decoders of quantised rows */
 void kernels_avx2_rows(struct kernels *k);
+void kernels_avx2_peak(struct kernels *k);
 void kernels_avx512(struct kernels *k);
 void kernels_avx512_rows(struct kernels *k);
+void kernels_avx512_peak(struct kernels *k);
 
 #endif

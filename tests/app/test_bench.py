@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """test_bench.py: hearth bench: its figures hang together. Nothing here depends on how fast the machine is."""
+import json
 import os
 import sys
 
@@ -16,13 +17,36 @@ def figures():
           [(t, d, b) for d in (0, 40) for t, b in (("prompt", 1), ("generation", 1), ("generation", 3))], "every setting", j["results"])
     for m in j["results"]:
         check(0 < m["min"] <= m["tps"] <= m["max"] and m["gbps"] > 0 and m["gops"] > 0, "median between least and most", m)
+        check(0 < m["of_bandwidth"] and 0 < m["of_arithmetic"], "beside what the machine can do", m)
+        check(abs(m["gbps"] / j["read_gbps"] / m["of_bandwidth"] - 1) < 1e-6, "the part of the bandwidth", m)
+        check(("outside_products" in m) == (m["test"] == "generation") and 0 <= m.get("outside_products", 0) < 1, "time outside products", m)
     check(j["prompt_tps"] == j["results"][0]["tps"] and j["gen_tps"] == j["results"][1]["tps"], "the first of each under short names", j)
-    check(j["read_gbps"] > 0 and j["fp32_gflops"] > 0, "what the machine can do", j)
+    check(j["read_gbps"] > 0 and j["fp32_gflops"] > 0 and j["int8_gops"] >= 0 and j["bf16_gflops"] >= 0, "what the machine can do", j)
+    for short, m in (("prompt", j["results"][0]), ("gen", j["results"][1])):
+        check(all(j[f"{short}_{k}"] == m[k] for k in ("of_bandwidth", "of_arithmetic", "gbps", "gops")), "the same under short names", short)
+    check(j["gen_outside_products"] == j["results"][1]["outside_products"], "outside products under a short name")
+    flops = [m["gops"] * 1e9 / m["tps"] for m in j["results"] if m["depth"] == 40 and m["test"] == "generation"]
+    check(abs(flops[1] / flops[0] - 1) < 1e-6, "products of a token, whatever shares its step", flops)
     weights = sum(t["bytes"] for t in hearth("inspect", EMBER, "--json").json["types"].values())
     m = j["results"][1]
     check(0.9 < m["gbps"] * 1e9 / m["tps"] / weights < 1.2, "a token reads the weights about once", (m, weights))
     check("tokens/s" in hearth("bench", EMBER, "-p", 0, "-n", 2, "-r", 1).text, "as text")
     check(len(hearth("bench", EMBER, "-p", 4, "-n", 0, "-r", 1, "--json").json["results"]) == 1, "only a prompt")
+
+
+def paced():
+    """A repetition for each line of standard input, and a line for each repetition: 0 warms up."""
+    asked = ["-p", 4, "-n", 3, "-r", 2, "--batch", "1,2", "--json", "--paced"]
+    r = hearth("bench", EMBER, *asked, stdin=b"\n" * 9)
+    if not check(r.status == 0, "paced", r):
+        return
+    *turns, last = [json.loads(line) for line in r.text.splitlines()]
+    check([(t["test"], t["batch"], t["repetition"]) for t in turns] ==
+          [(t, b, n) for t, b in (("prompt", 1), ("generation", 1), ("generation", 2)) for n in range(3)], "a line for each turn", turns)
+    for i, m in enumerate(last["results"]):
+        mine = [t["tps"] for t in turns[3 * i + 1:3 * i + 3]]
+        check((min(mine), max(mine)) == (m["min"], m["max"]), "the turns are what is reported", (mine, m))
+    refused(IO, "--paced", "bench", EMBER, *asked, stdin=b"")
 
 
 def errors():
@@ -33,6 +57,6 @@ def errors():
     refused(CONTEXT, "32768", "bench", EMBER, "-d", 40000)
 
 
-for test in (figures, errors):
+for test in (figures, paced, errors):
     test()
 finish()

@@ -47,7 +47,7 @@ static int run(struct gguf *file, struct err *e) {
     if (code == 0) code = seq_new(&s, en, e);
     if (code == 0) code = seq_feed(s, (int32_t[]){0, (int32_t)m->hp.n_vocab - 1, 0}, 3, WANT_ALL, e);
     struct cost c = code ? (struct cost){0} : graph_cost(engine_graph(en), 3, 3, 0);
-    if (code == 0 && c.flops < 1e8 && c.kv_bytes < 1e8) code = engine_step(en, e);
+    if (code == 0 && cost_ops(&c) < 1e8 && c.kv_bytes < 1e8) code = engine_step(en, e);
     if (code == 0)
         for (int i = engine_results(en, &r); i-- > 0;)
             for (uint32_t j = 0; j < m->hp.n_vocab; j++) {

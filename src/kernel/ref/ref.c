@@ -69,21 +69,10 @@ static void kv_axpy_q8_0(float a, const void *v, float *y, size_t n) {
     }
 }
 
-static float peak(long rounds, double *flops) {
-    float a = 0.5f, b = 1, sum = 0;
-#define START(i) float c##i = i;
-#define STEP(i) c##i = c##i * a + b;
-#define SUM(i) sum += c##i;
-    KERNEL_EACH_CHAIN(START)
-    for (long r = 0; r < rounds; r++) { KERNEL_EACH_CHAIN(STEP) }
-    KERNEL_EACH_CHAIN(SUM)
-    *flops = (double)rounds * KERNEL_CHAINS * 2;
-    return sum;
-}
-
 void kernels_ref(struct kernels *k) {
-    *k = (struct kernels){.name = "ref", .dot = dot, .dot_lanes = dot_lanes, .axpy = axpy, .peak = peak};
+    *k = (struct kernels){.name = "ref", .dot = dot, .dot_lanes = dot_lanes, .axpy = axpy};
     kernels_ref_rows(k);
+    kernels_ref_peak(k);
     for (uint32_t t = 0; t < DT_LIMIT; t++) k->decode[t] = dtype_info(t) ? dtype_info(t)->decode : NULL;
     k->kv_dot[DT_F32] = kv_dot_f32, k->kv_axpy[DT_F32] = kv_axpy_f32;
     k->kv_dot[DT_F16] = kv_dot_f16, k->kv_axpy[DT_F16] = kv_axpy_f16;

@@ -122,25 +122,11 @@ static void kv_axpy_q8_0(float a, const void *v, float *y, size_t n) {
     }
 }
 
-static float peak(long rounds, double *flops) {
-    __m256 a = _mm256_set1_ps(0.5f), b = _mm256_set1_ps(1.0f), sum = _mm256_setzero_ps();
-#define START(i) __m256 c##i = _mm256_set1_ps(i);
-#define STEP(i) c##i = _mm256_fmadd_ps(c##i, a, b);
-#define SUM(i) sum = _mm256_add_ps(sum, c##i);
-    KERNEL_EACH_CHAIN(START)
-    for (long r = 0; r < rounds; r++) { KERNEL_EACH_CHAIN(STEP) }
-    KERNEL_EACH_CHAIN(SUM)
-    float lanes[8];
-    _mm256_storeu_ps(lanes, sum);
-    *flops = (double)rounds * KERNEL_CHAINS * 8 * 2;
-    return lanes[0];
-}
-
 void kernels_avx2(struct kernels *k) {
     k->name = "avx2";
     kernels_avx2_decode(k);
     kernels_avx2_rows(k);
-    k->peak = peak;
+    kernels_avx2_peak(k);
     k->dot = dot, k->dot_lanes = dot_lanes, k->axpy = axpy;
     k->decode[DT_F16] = decode_f16, k->decode[DT_BF16] = decode_bf16, k->decode[DT_Q8_0] = decode_q8_0;
     k->kv_dot[DT_F32] = kv_dot_f32, k->kv_axpy[DT_F32] = kv_axpy_f32;

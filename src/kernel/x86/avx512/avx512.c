@@ -79,24 +79,10 @@ static void kv_axpy_f16(float a, const void *v, float *y, size_t n) {
     }
 }
 
-static float peak(long rounds, double *flops) {
-    __m512 a = _mm512_set1_ps(0.5f), b = _mm512_set1_ps(1.0f), sum = _mm512_setzero_ps();
-#define START(i) __m512 c##i = _mm512_set1_ps(i);
-#define STEP(i) c##i = _mm512_fmadd_ps(c##i, a, b);
-#define SUM(i) sum = _mm512_add_ps(sum, c##i);
-    KERNEL_EACH_CHAIN(START)
-    for (long r = 0; r < rounds; r++) { KERNEL_EACH_CHAIN(STEP) }
-    KERNEL_EACH_CHAIN(SUM)
-    float lanes[16];
-    _mm512_storeu_ps(lanes, sum);
-    *flops = (double)rounds * KERNEL_CHAINS * 16 * 2;
-    return lanes[0];
-}
-
 void kernels_avx512(struct kernels *k) {
     k->name = "avx512";
     kernels_avx512_rows(k);
-    k->peak = peak;
+    kernels_avx512_peak(k);
     k->dot = dot, k->dot_lanes = dot_lanes, k->axpy = axpy;
     k->kv_dot[DT_F32] = kv_dot_f32, k->kv_axpy[DT_F32] = kv_axpy_f32;
     k->kv_dot[DT_F16] = kv_dot_f16, k->kv_axpy[DT_F16] = kv_axpy_f16;
