@@ -63,8 +63,8 @@ struct kernels {
     /* ---- end of rows ---- */
 
     /* Only for measuring what the processor can do at most: `rounds` times KERNEL_CHAINS independent multiply-adds in registers, in
-     * each arithmetic; NULL where the set has no unit for it. Returns a sum, so that nothing can be left out; *ops gets what was
-     * computed (a multiply and an add count as two). */
+     * each arithmetic; NULL where the set has no unit for it. *ops gets what was computed (a multiply and an add count as two). The sums
+     * begin at what no compiler knows and their total is returned, so that nothing can be left out. */
     float (*peak[ARITHS])(long rounds, double *ops);
 };
 enum { KERNEL_CHAINS = 12 }; /* hide the latency of every unit */

@@ -3,7 +3,7 @@
 
 static float peak_fp32(long rounds, double *ops) {
     float a = 0.5f, b = 1, sum = 0;
-#define START(i) float c##i = i;
+#define START(i) float c##i = (float)(rounds + i);
 #define STEP(i) c##i = c##i * a + b;
 #define SUM(i) sum += c##i;
     KERNEL_EACH_CHAIN(START)

@@ -5,7 +5,7 @@
 
 static float peak_fp32(long rounds, double *ops) {
     __m256 a = _mm256_set1_ps(0.5f), b = _mm256_set1_ps(1), sum = _mm256_setzero_ps();
-#define START(i) __m256 c##i = _mm256_set1_ps(i);
+#define START(i) __m256 c##i = _mm256_set1_ps((float)(rounds + i));
 #define STEP(i) c##i = _mm256_fmadd_ps(c##i, a, b);
 #define SUM(i) sum = _mm256_add_ps(sum, c##i);
     KERNEL_EACH_CHAIN(START)
@@ -23,7 +23,7 @@ static float peak_fp32(long rounds, double *ops) {
 static float peak_int8(long rounds, double *ops) {
     const __m256i a = _mm256_set1_epi8(1), ones = _mm256_set1_epi16(1);
     __m256i sum = _mm256_setzero_si256();
-#define START(i) __m256i c##i = _mm256_set1_epi32(i);
+#define START(i) __m256i c##i = _mm256_set1_epi32((int)rounds + i);
 #define STEP(i) c##i = _mm256_add_epi32(c##i, _mm256_madd_epi16(_mm256_maddubs_epi16(c##i, a), ones));
 #define SUM(i) sum = _mm256_add_epi32(sum, c##i);
     KERNEL_EACH_CHAIN(START)

@@ -4,7 +4,7 @@
 
 #include "kernel/kernel.h"
 
-#define START_PS(i) __m512 c##i = _mm512_set1_ps(i);
+#define START_PS(i) __m512 c##i = _mm512_set1_ps((float)(rounds + i));
 #define SUM_PS(i) sum = _mm512_add_ps(sum, c##i);
 
 static float peak_fp32(long rounds, double *ops) {
@@ -32,7 +32,7 @@ static float peak_bf16(long rounds, double *ops) {
 static float peak_int8(long rounds, double *ops) {
     const __m512i a = _mm512_set1_epi8(3), b = _mm512_set1_epi8(1);
     __m512i sum = _mm512_setzero_si512();
-#define START_INT8(i) __m512i c##i = _mm512_set1_epi32(i);
+#define START_INT8(i) __m512i c##i = _mm512_set1_epi32((int)rounds + i);
 #define STEP_INT8(i) c##i = _mm512_dpbusd_epi32(c##i, a, b);
 #define SUM_INT8(i) sum = _mm512_add_epi32(sum, c##i);
     KERNEL_EACH_CHAIN(START_INT8)
