@@ -135,8 +135,7 @@ static int run(int argc, char **argv, struct err *e) {
     struct buf text = {0};
     struct tokens prompt = {0};
     struct session s = {0};
-    code = session_open(&s, &o.g.model, "f16", 1, e);
-    if (code == 0) code = session_tokenizer(&s, e);
+    code = generate_open(&s, &o.g, e);
     if (code == 0) code = read_prompt(&o, !o.g.model.model, &text, e);
     if (code == 0) code = encode_prompt(&s, &o, (struct slice){text.data ? text.data : "", text.len}, &prompt, e);
     if (code == 0) code = generate(&s, &o, &prompt, e);

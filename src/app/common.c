@@ -75,7 +75,26 @@ int session_tokenizer(struct session *s, struct err *e) {
     return code;
 }
 
+int session_draft(struct session *s, const struct model_options *o, const char *path, const char *default_kv, struct err *e) {
+    double start = os_now();
+    struct tokenizer *tok = NULL;
+    struct model_options named = {.model = path};
+    int code = open_model(&s->draft_model, &named, e);
+    if (code == 0) code = vocab_of_model(&tok, s->draft_model, e);
+    if (code == 0 && (code = vocab_same(s->tok, tok, e))) (void)err_in(e, "--draft %s", path);
+    tokenizer_free(tok);
+    if (code) return code;
+    int n_ctx = engine_context(s->engine), most = (int)s->draft_model->hp.n_ctx_train;
+    struct engine_options eo = {.n_ctx = n_ctx < most ? n_ctx : most, .max_rows = engine_rows(s->engine), .max_logits = 1, .paged = o->paged,
+                                .kv_type = (enum dtype)dtype_by_name(o->kv_type ? o->kv_type : default_kv)};
+    code = engine_new(&s->draft, s->draft_model, s->pool, eo, e);
+    s->load_s += os_now() - start;
+    return code;
+}
+
 void session_close(struct session *s) {
+    engine_free(s->draft);
+    model_close(s->draft_model);
     engine_free(s->engine);
     pool_free(s->pool);
     tokenizer_free(s->tok);

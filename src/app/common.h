@@ -23,11 +23,15 @@ struct session {
     struct pool *pool;
     struct engine *engine;
     struct tokenizer *tok; /* after session_tokenizer */
+    struct model *draft_model; /* after session_draft */
+    struct engine *draft;
     double load_s;         /* seconds that session_open took */
 };
 /* o->kv_type NULL: default_kv. max_logits as in struct engine_options. */
 int session_open(struct session *s, const struct model_options *o, const char *default_kv, int max_logits, struct err *e);
 int session_tokenizer(struct session *s, struct err *e); /* ERR_UNSUPPORTED when the model can only be run on ids */
+/* Opens a draft model beside the session's, whose tokenizer is there, with its settings. ERR_UNSUPPORTED: another vocabulary. */
+int session_draft(struct session *s, const struct model_options *o, const char *path, const char *default_kv, struct err *e);
 void session_close(struct session *s);
 
 /* Opens the model that o names, or the embedded one, saying so on standard error. The same for its file alone. */

@@ -30,6 +30,9 @@ const struct flag FLAGS_GENERATE[] = {
     {"--stop", "-r", FLAG_LIST, OPTION(stop), "TEXT", "end before this text appears; may be repeated", 0, 0},
     {"--shift", "--context-shift", FLAG_BOOL, OPTION(shift), NULL, "when the context is full, forget the older half and go on", 0, 0},
     {"--keep", NULL, FLAG_INT, OPTION(keep), "N", "tokens of the prompt that --shift keeps; -1: all (default 0, and BOS)", -1, 1 << 24},
+    {"--lookup", NULL, FLAG_INT, OPTION(lookup), "N", "most tokens guessed at once from the text itself, verified in one step; changes speed only; 0: none (default 15)", 0, GUESS_MAX},
+    {"--draft", "-md", FLAG_STRING, OPTION(draft), "FILE", "a smaller model of the same vocabulary that guesses what this one will say; changes speed only", 0, 0},
+    {"--draft-max", "--draft-n", FLAG_INT, OPTION(draft_max), "N", "most tokens that --draft guesses at once (default 8)", 1, GUESS_MAX},
     {0},
 };
 
@@ -37,6 +40,8 @@ void generate_defaults(struct generate_options *o) {
     o->sampling = sampler_defaults();
     o->n_predict = -1;
     o->logprobs = -1;
+    o->lookup = GUESS_MAX;
+    o->draft_max = 8;
 }
 
 const char *end_name(enum end end) {
@@ -88,12 +93,21 @@ static int new_sampler(struct generator *g, struct err *e) {
     return code;
 }
 
+int generate_open(struct session *s, const struct generate_options *o, struct err *e) {
+    int guesses = o->draft && o->draft_max > o->lookup ? o->draft_max : o->lookup;
+    int code = session_open(s, &o->model, "f16", 1 + guesses, e);
+    if (code == 0) code = session_tokenizer(s, e);
+    return code || !o->draft ? code : session_draft(s, &o->model, o->draft, "f16", e);
+}
+
 int generator_new(struct generator *g, struct session *s, const struct generate_options *o, struct err *e) {
     *g = (struct generator){.s = s, .o = o};
     for (int i = 0; i < o->stop.n; i++)
         if (!*o->stop.at[i]) return err_set(e, ERR_USAGE, "--stop: the text is empty");
     int code = new_sampler(g, e);
     if (code == 0) code = seq_new(&g->seq, s->engine, e);
+    struct speculate_options so = {.lookup = o->lookup, .draft_max = o->draft_max, .draft = s->draft};
+    if (code == 0) code = speculate_new(&g->guesses, g->seq, so, e);
     size_t bytes = (size_t)engine_context(s->engine) * sizeof *g->shifted;
     if (code == 0 && o->shift && !(g->shifted = mem_alloc(bytes))) code = err_nomem(e, "the window shift", bytes);
     if (code) generator_free(g);
@@ -101,6 +115,7 @@ int generator_new(struct generator *g, struct session *s, const struct generate_
 }
 
 void generator_free(struct generator *g) {
+    speculate_free(g->guesses);
     seq_free(g->seq);
     sampler_free(g->sampler);
     buf_free(&g->held);
@@ -110,21 +125,26 @@ void generator_free(struct generator *g) {
 
 /* ---- feeding ---- */
 
-/* Runs steps until all that was fed is computed. */
+/* Runs steps until the logits after the text's last token are there; all guesses that stand behind it may not be computed yet. */
 static int compute(struct generator *g, struct err *e) {
-    int all = seq_pending(g->seq);
-    g->logits = NULL;
-    for (int left; (left = seq_pending(g->seq)) > 0;) {
-        int code = check_interrupt(e);
-        if (code == 0) code = engine_step(g->s->engine, e);
-        if (code) return code;
-        if (left > 1) progress("prompt: %d of %d tokens", all - seq_pending(g->seq), all);
-        if (seq_pending(g->seq) == 0 && all > 1) progress_clear();
+    int code = 0, all = seq_pending(g->seq), last = speculate_length(g->guesses) - 1;
+    while (code == 0 && !(g->logits = engine_logits(g->s->engine, g->seq, last))) {
+        int left = seq_pending(g->seq);
+        if (left == 0) return err_set(e, ERR_INTERNAL, "no logits came of %d tokens", last + 1);
+        if ((code = check_interrupt(e)) == 0) code = engine_step(g->s->engine, e);
+        if (left > VERIFY_ROWS) progress("prompt: %d of %d tokens", all - seq_pending(g->seq), all);
     }
-    const struct result *r;
-    int n = engine_results(g->s->engine, &r);
-    if (n > 0) g->logits = r[n - 1].logits;
-    return 0;
+    if (all > VERIFY_ROWS) progress_clear();
+    return code;
+}
+
+/* The prompt, by the model and by the draft. */
+static int compute_prompt(struct generator *g, struct err *e) {
+    int code = 0, left = 1;
+    speculate_begin(g->guesses);
+    if (seq_pending(g->seq)) code = compute(g, e);
+    while (code == 0 && left > 0 && (code = check_interrupt(e)) == 0) code = speculate_follow(g->guesses, &left, e);
+    return code;
 }
 
 int generator_start(struct generator *g, const int32_t *ids, size_t n, struct err *e) {
@@ -138,7 +158,7 @@ int generator_start(struct generator *g, const int32_t *ids, size_t n, struct er
     g->prompt_s = g->generate_s = 0;
     g->held.len = 0;
     int code = seq_feed(g->seq, ids, (int)n, WANT_LAST, e);
-    if (code == 0) code = compute(g, e);
+    if (code == 0) code = compute_prompt(g, e);
     if (code) return code;
     for (size_t i = 0; i < n; i++) sampler_accept(g->sampler, ids[i]);
     g->n_prompt = have + (int)n;
@@ -160,7 +180,9 @@ static int shift(struct generator *g, int32_t next, struct err *e) {
     g->shifted[n - drop] = next;
     int reached = seq_truncate(g->seq, keep);
     g->shifts++;
-    return seq_feed(g->seq, g->shifted + reached, n - drop + 1 - reached, WANT_LAST, e);
+    int code = seq_feed(g->seq, g->shifted + reached, n - drop + 1 - reached, WANT_LAST, e);
+    speculate_begin(g->guesses);
+    return code;
 }
 
 /* ---- generating ---- */
@@ -221,15 +243,25 @@ static int step(struct generator *g, int n, token_fn fn, void *ctx, struct token
         *end = stopped ? END_STOP : eog ? END_EOG : END_LENGTH;
         return 0;
     }
-    if (seq_length(g->seq) < engine_context(g->s->engine)) code = seq_feed(g->seq, &t->id, 1, WANT_LAST, e);
+    if (speculate_length(g->guesses) < engine_context(g->s->engine)) code = speculate_append(g->guesses, t->id, n < 0 ? GUESS_MAX : n - g->generated - 1, g->sampler, e);
     else if (g->o->shift) code = shift(g, t->id, e);
     else *end = END_CONTEXT;
     return code || *end >= 0 ? code : compute(g, e);
 }
 
+/* The sequence holds the text alone again, computed unless the user wants no more. */
+static int leave(struct generator *g, bool cancelled, struct err *e) {
+    struct speculate_counts c = speculate_counts(g->guesses);
+    g->counts = (struct speculate_counts){c.drafted - g->counts.drafted, c.accepted - g->counts.accepted};
+    int code = speculate_settle(g->guesses, e);
+    if (code == 0 && !cancelled && seq_pending(g->seq) && (code = compute(g, e)) == ERR_CANCELLED) code = 0;
+    return code;
+}
+
 int generator_run(struct generator *g, int n, token_fn fn, void *ctx, enum end *end, struct err *e) {
     double start = os_now();
     struct token_event t = {0};
+    g->counts = speculate_counts(g->guesses);
     int why = n == 0 ? END_LENGTH : -1, code = 0;
     if (!g->logits) return err_set(e, ERR_USAGE, "the prompt is empty and the model adds no BOS token: there is nothing to continue");
     while (why < 0 && code == 0) code = step(g, n, fn, ctx, &t, &why, e);
@@ -242,6 +274,7 @@ int generator_run(struct generator *g, int n, token_fn fn, void *ctx, enum end *
         t = (struct token_event){.id = TOKEN_NONE};
         code = emit(g, &t, true, &stopped, fn, ctx, e);
     }
+    if (code == 0) code = leave(g, why == END_CANCELLED, e);
     *end = why < 0 ? END_CANCELLED : (enum end)why;
     g->generate_s = os_now() - start;
     return code;
@@ -255,6 +288,7 @@ void generator_report(const struct generator *g, enum end end) {
     static const char *const why[] = {"the text ended", "a stop text came", "-n was reached", "the context is full", "stopped"};
     (void)fprintf(stderr, "prompt: %d tokens, %.1f tokens/s; generation: %d tokens, %.1f tokens/s; %s", g->prompt_tokens, rate(g->prompt_tokens, g->prompt_s),
                   g->generated, rate(g->generated, g->generate_s), why[end]);
+    if (g->counts.drafted) (void)fprintf(stderr, "; %d of %d guesses came true", g->counts.accepted, g->counts.drafted);
     if (g->shifts) (void)fprintf(stderr, "; the window was shifted %d times", g->shifts);
     (void)fprintf(stderr, "\n");
 }
@@ -275,5 +309,7 @@ void generator_report_json(const struct generator *g, enum end end, struct jw *j
     jw_number(j, "prompt_tps", rate(g->prompt_tokens, g->prompt_s));
     jw_number(j, "generation_s", g->generate_s);
     jw_number(j, "generation_tps", rate(g->generated, g->generate_s));
+    jw_integer(j, "drafted", g->counts.drafted);
+    jw_integer(j, "accepted", g->counts.accepted);
     jw_close(j, '}');
 }

@@ -6,6 +6,7 @@
 #include "app/common.h"
 #include "app/json.h"
 #include "engine/sampler.h"
+#include "engine/speculate.h"
 
 /* What the flags of FLAGS_GENERATE set; the options struct of a command begins with it. */
 struct generate_options {
@@ -15,6 +16,8 @@ struct generate_options {
     struct string_list bias, stop;
     bool ignore_eos, shift, special;
     int n_predict, keep, logprobs; /* logprobs -1: none wanted */
+    const char *draft;             /* the draft model's file, or NULL */
+    int lookup, draft_max;         /* most tokens guessed at once */
 };
 extern const struct flag FLAGS_GENERATE[];
 void generate_defaults(struct generate_options *o);
@@ -28,6 +31,7 @@ struct generator {
     struct session *s;
     const struct generate_options *o;
     struct seq *seq;
+    struct speculate *guesses;
     struct sampler *sampler;
     const float *logits;      /* after the last token of the sequence; NULL: not computed */
     struct decoder decoder;
@@ -36,6 +40,7 @@ struct generator {
     int n_prompt;             /* tokens of the prompt; those that o->keep may keep at a shift */
     uint64_t seed;
     int prompt_tokens, generated, shifts; /* counted since the last generator_start */
+    struct speculate_counts counts;       /* guesses of the last generator_run */
     double prompt_s, generate_s;
 };
 
@@ -49,7 +54,10 @@ struct token_event {
 };
 typedef int (*token_fn)(void *ctx, const struct token_event *t, struct err *e);
 
-/* The session has its tokenizer. ERR_USAGE for settings that make no sense. */
+/* Opens the models that o names, and the tokenizer; session_close closes them, also after an error. */
+int generate_open(struct session *s, const struct generate_options *o, struct err *e);
+
+/* The session was opened by generate_open. ERR_USAGE for settings that make no sense. */
 int generator_new(struct generator *g, struct session *s, const struct generate_options *o, struct err *e);
 void generator_free(struct generator *g); /* fine on a zeroed one */
 

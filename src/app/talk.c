@@ -27,7 +27,7 @@ static int open_session(struct talk *t, struct err *e) {
     (void)sigemptyset(&block);
     (void)sigaddset(&block, SIGINT);
     (void)pthread_sigmask(SIG_BLOCK, &block, &before);
-    int code = session_open(&t->s, &t->o->g.model, "f16", 1, e);
+    int code = generate_open(&t->s, &t->o->g, e);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     return code;
 }
@@ -36,7 +36,6 @@ int talk_open(struct talk *t, const struct talk_options *o, struct err *e) {
     *t = (struct talk){.o = o, .generate = o->g};
     t->generate.shift = false;
     int code = open_session(t, e);
-    if (code == 0) code = session_tokenizer(&t->s, e);
     if (code == 0) code = open_chat(t, e);
     if (code == 0) code = generator_new(&t->g, &t->s, &t->generate, e);
     if (code == 0 && o->system) code = talk_system(t, slice_of(o->system), e);

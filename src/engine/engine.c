@@ -10,7 +10,7 @@ static double gb(uint64_t bytes) { return (double)bytes / 1e9; }
 uint64_t engine_sequence_bytes(const struct engine *en, int n) {
     uint64_t bytes = graph_state_floats(en->graph) * sizeof(float), pages = ((uint64_t)n + KV_PAGE - 1) / KV_PAGE;
     for (int g = 0; g < graph_kv_groups(en->graph); g++) {
-        uint64_t window = (uint64_t)graph_kv_window(en->graph, g), kept = window ? (window + (uint64_t)en->o.max_rows) / KV_PAGE + 2 : pages;
+        uint64_t window = (uint64_t)graph_kv_window(en->graph, g), kept = window ? (window + VERIFY_ROWS + (uint64_t)en->o.max_rows) / KV_PAGE + 2 : pages;
         bytes += (kept < pages ? kept : pages) * graph_kv_page_bytes(en->graph, g);
     }
     return bytes;
@@ -107,8 +107,6 @@ const char *engine_isa(const struct engine *en) { return en->kernels->name; }
 
 /* ---- packing a step ---- */
 
-enum { SMALL = 16 }; /* pieces of at most so many rows go before prompts: generation and verification do not wait */
-
 /* Puts up to `rows` pending tokens of s into the step, fewer when logits or a snapshot say so. */
 static int pack(struct engine *en, struct seq *s, struct err *e) {
     struct step *st = &en->step;
@@ -133,11 +131,11 @@ static int pack(struct engine *en, struct seq *s, struct err *e) {
     return 0;
 }
 
-/* Beginning with whose turn it is, so that nobody starves when a step cannot hold all. */
+/* Pieces of at most VERIFY_ROWS go before prompts: generation and verification do not wait. Beginning with whose turn it is, so that nobody starves when a step cannot hold all. */
 static int pack_pieces(struct engine *en, bool small, struct err *e) {
     struct seq *first = en->turn ? en->turn : en->seqs, *s = first;
     do {
-        int code = s && (s->pending <= SMALL) == small ? pack(en, s, e) : 0;
+        int code = s && (s->pending <= VERIFY_ROWS) == small ? pack(en, s, e) : 0;
         if (code || !s) return code;
         s = s->next ? s->next : en->seqs;
     } while (s != first);
@@ -153,7 +151,43 @@ static int pack_all(struct engine *en, struct err *e) {
     return 0;
 }
 
+/* ---- what steps cost ---- */
+
+/* Towards a new measurement, but not far at once: steps are disturbed by whatever else the machine does, which only ever makes them longer; of the
+ * first few the least counts. */
+static void measured(double *estimate, int *seen, double value) {
+    double by = value - *estimate, most = *estimate / 2;
+    if (*seen == 0 || (*seen < 4 && by < 0)) *estimate = value;
+    else if (*seen >= 4) *estimate += (by > most ? most : by) / 4;
+    if (*seen < 4) ++*seen;
+}
+
+static void note_cost(struct engine *en, double seconds) {
+    struct step_costs *c = &en->costs;
+    int rows = en->step.n_rows;
+    if (rows > VERIFY_ROWS || en->step.n_logits != rows || en->step.n_spans != 1) return;
+    if (rows > 1 && c->row_s > 0) measured(&c->ratio[rows], &c->seen[rows], seconds / c->row_s);
+    if (rows > 1) return;
+    measured(&c->row_s, &c->seen[1], seconds);
+    for (int r = 2; r <= VERIFY_ROWS; r++) c->ratio[r] -= (c->ratio[r] - 1) * 0.003; /* what once was dear is tried again some day */
+}
+
+double engine_row_s(const struct engine *en) { return en->costs.row_s; }
+
+double engine_rows_cost(const struct engine *en, int rows) {
+    const struct step_costs *c = &en->costs;
+    int below = rows, above = rows;
+    while (below > 1 && !c->seen[below]) below--;
+    while (above < VERIFY_ROWS && !c->seen[above]) above++;
+    double low = below > 1 ? c->ratio[below] : 1;
+    if (below == rows) return low;
+    if (c->seen[above]) return low + (c->ratio[above] - low) * (rows - below) / (above - below);
+    double slope = below > 1 ? (low - 1) / (below - 1) : 0; /* nothing measured beyond: it goes on as it has, or, unknown, as on common machines */
+    return low + (rows - below) * (slope > 0.04 ? slope : 0.04);
+}
+
 int engine_step(struct engine *en, struct err *e) {
+    double start = os_now();
     en->step = (struct step){.token = en->token, .pos = en->pos, .logit_row = en->logit_row, .spans = en->spans};
     int code = pack_all(en, e);
     if (code) {
@@ -165,6 +199,7 @@ int engine_step(struct engine *en, struct err *e) {
     for (int i = 0; i < en->step.n_logits; i++) en->results[i].logits = logits + (size_t)i * en->model->hp.n_vocab;
     for (struct seq *s = en->seqs; s; s = s->next)
         if (s->taken) seq_advance(s, s->taken);
+    note_cost(en, os_now() - start);
     return 0;
 }
 
@@ -176,3 +211,9 @@ int engine_results(const struct engine *en, const struct result **r) {
 void engine_watch(struct engine *en, struct graph_watch *w) { graph_watch(en->graph, w); }
 
 int engine_step_rows(const struct engine *en) { return en->step.n_rows; }
+
+const float *engine_logits(const struct engine *en, const struct seq *s, int position) {
+    for (int i = 0; position < s->length && i < en->step.n_logits; i++)
+        if (en->results[i].seq == s && en->results[i].position == position) return en->results[i].logits;
+    return NULL;
+}

@@ -68,6 +68,13 @@ int seq_truncate(struct seq *s, int n);
  * state it does nothing. ERR_MEMORY. */
 int seq_mark(struct seq *s, struct err *e);
 
+/* Keeps the recurrent state at the present length in a place of its own, reserved by the first call, so that seq_truncate can return there: a
+ * cheap seq_mark for a guess that may prove wrong. Without recurrent state it does nothing. ERR_MEMORY. */
+int seq_hold(struct seq *s, struct err *e);
+
+/* Every sequence can go back so many tokens even where a window has just passed: a step of guesses. */
+enum { VERIFY_ROWS = 16 };
+
 /* One step over all sequences with pending tokens; 0 rows is fine. On error nothing has changed. */
 int engine_step(struct engine *en, struct err *e);
 
@@ -79,5 +86,13 @@ struct result {
 };
 int engine_results(const struct engine *en, const struct result **r);
 int engine_step_rows(const struct engine *en); /* rows of the last step */
+
+/* The logits after position of s as the last step gave them; NULL: it did not, or the sequence has gone back since. */
+const float *engine_logits(const struct engine *en, const struct seq *s, int position);
+
+/* What a step of `rows` rows of one sequence takes beside one of a single row, all logits wanted; from 1 to VERIFY_ROWS rows. Measured as steps
+ * go by; until then a guess. engine_row_s: seconds of a step of a single row; 0: none was measured yet. */
+double engine_rows_cost(const struct engine *en, int rows);
+double engine_row_s(const struct engine *en);
 
 #endif

@@ -15,6 +15,13 @@ enum {
     SNAPSHOT_EVERY = 2048,  /* tokens, besides the boundaries of messages */
 };
 
+/* Running measurements of small steps; they decide how much is guessed, never what comes out. */
+struct step_costs {
+    double row_s;                  /* seconds of a step of one row */
+    double ratio[VERIFY_ROWS + 1]; /* by rows: beside row_s at the time */
+    int seen[VERIFY_ROWS + 1];
+};
+
 struct seq {
     struct engine *engine;
     struct seq *next;       /* in the engine's list */
@@ -25,6 +32,7 @@ struct seq {
     int length, pending;
     struct snapshot snapshot[SNAPSHOTS];
     int n_snapshots;
+    struct snapshot held;   /* by seq_hold; length -1: nothing */
     int taken;              /* rows in the step being packed */
 };
 
@@ -41,6 +49,7 @@ struct engine {
     struct span *spans;
     struct result *results;
     struct step step;
+    struct step_costs costs;
 };
 
 int seq_reserve(struct seq *s, int n, struct err *e); /* pages for the next n positions, owned by s alone */

@@ -224,14 +224,29 @@ int sampler_candidates(struct sampler *s, const float *logits, const struct cand
     return 0;
 }
 
+static const struct candidate *choose(const struct candidate *c, int n, double u) {
+    double sum = 0;
+    int i = 0;
+    while (i < n - 1 && (sum += c[i].probability) <= u) i++; /* rounding can leave the sum below one: then it is the last */
+    return &c[i];
+}
+
 int sampler_draw(struct sampler *s, const float *logits, int32_t *id, struct err *e) {
     const struct candidate *c;
     int n, code = sampler_candidates(s, logits, &c, &n, e);
+    if (code == 0) *id = choose(c, n, rng_unit(&s->rng))->id;
+    return code;
+}
+
+int sampler_foresee(struct sampler *s, const float *logits, int ahead, int32_t *id, double *probability, struct err *e) {
+    const struct candidate *c;
+    struct rng rng = s->rng;
+    int n, code = sampler_candidates(s, logits, &c, &n, e);
     if (code) return code;
-    double u = rng_unit(&s->rng), sum = 0;
-    int i = 0;
-    while (i < n - 1 && (sum += c[i].probability) <= u) i++; /* rounding can leave the sum below one: then it is the last */
-    *id = c[i].id;
+    while (ahead-- > 0) (void)rng_unit(&rng);
+    c = choose(c, n, rng_unit(&rng));
+    *id = c->id;
+    *probability = c->probability;
     return 0;
 }
 

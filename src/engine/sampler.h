@@ -54,6 +54,10 @@ void sampler_forget(struct sampler *s);
 /* Chooses from logits [n_vocab]; does not accept the token. ERR_INTERNAL when a logit is not finite: the model or its file is broken. */
 int sampler_draw(struct sampler *s, const float *logits, int32_t *id, struct err *e);
 
+/* What the draw `ahead` draws from now would choose, were these its logits and were nothing accepted until then; *probability is what it had there.
+ * For guesses: nothing of the sampler changes. Errors as above. */
+int sampler_foresee(struct sampler *s, const float *logits, int ahead, int32_t *id, double *probability, struct err *e);
+
 /* What a draw would choose from: tokens with their probabilities, which sum to one. Valid until the next call; uses no random number. */
 struct candidate {
     int32_t id;

@@ -10,6 +10,7 @@ int seq_new(struct seq **out, struct engine *en, struct err *e) {
     if (!s) return err_nomem(e, "a sequence", sizeof *s);
     size_t n_ctx = (size_t)en->o.n_ctx, states = graph_state_floats(en->graph);
     s->engine = en;
+    s->held.length = -1;
     s->n_pages = (en->o.n_ctx + KV_PAGE - 1) / KV_PAGE;
     bool ok = (s->tokens = mem_calloc(n_ctx, sizeof *s->tokens)) && (s->wants = mem_calloc(n_ctx, 1)) &&
               (!states || (s->memory.state = mem_calloc(states, sizeof(float))));
@@ -42,11 +43,14 @@ void seq_free(struct seq *s) {
             break;
         }
     if (en->turn == s) en->turn = s->next;
+    for (int i = 0; i < en->step.n_logits; i++)
+        if (en->results[i].seq == s) en->results[i].seq = NULL; /* another may come to stand at its address */
     for (int g = 0; g < KV_GROUPS; g++) {
         if (s->memory.pages[g]) drop_pages(s, g, 0, s->n_pages);
         mem_free(s->memory.pages[g]);
     }
     drop_snapshots(s, -1);
+    mem_free(s->held.state);
     mem_free(s->memory.state);
     mem_free(s->tokens);
     mem_free(s->wants);
@@ -95,12 +99,12 @@ int seq_reserve(struct seq *s, int n, struct err *e) {
     return 0;
 }
 
-/* A window's pages that no later row can see are given back. */
+/* A window's pages are given back that no later row can see, not even when the last few tokens prove to be wrong guesses. */
 void seq_advance(struct seq *s, int n) {
     s->length += n;
     s->pending -= n;
     for (int g = 0; g < graph_kv_groups(s->engine->graph); g++) {
-        int window = graph_kv_window(s->engine->graph, g), seen_from = s->length - window + 1; /* by the next row */
+        int window = graph_kv_window(s->engine->graph, g), seen_from = s->length - VERIFY_ROWS - window + 1;
         if (!window || seen_from < KV_PAGE) continue;
         for (int p = seen_from / KV_PAGE - 1; p >= 0 && s->memory.pages[g][p]; p--) drop_pages(s, g, p, p + 1);
     }
@@ -127,6 +131,14 @@ int seq_mark(struct seq *s, struct err *e) {
     return 0;
 }
 
+int seq_hold(struct seq *s, struct err *e) {
+    if (!s->memory.state || s->held.length == s->length) return 0;
+    if (!s->held.state && !(s->held.state = mem_alloc(state_bytes(s->engine)))) return err_nomem(e, "a copy of the recurrent state", state_bytes(s->engine));
+    memcpy(s->held.state, s->memory.state, state_bytes(s->engine));
+    s->held.length = s->length;
+    return 0;
+}
+
 /* Whether every window still holds what a row at position n would see. */
 static bool windows_reach(const struct seq *s, int n) {
     for (int g = 0; g < graph_kv_groups(s->engine->graph); g++) {
@@ -141,10 +153,13 @@ int seq_truncate(struct seq *s, int n) {
     if (n >= s->length) return s->length;
     if (n < 0 || !windows_reach(s, n)) n = 0;
     drop_snapshots(s, n);
+    if (s->held.length > n) s->held.length = -1;
     if (s->memory.state) {
         const struct snapshot *last = s->n_snapshots ? &s->snapshot[s->n_snapshots - 1] : NULL;
+        if (s->held.length >= 0 && (!last || s->held.length > last->length)) last = &s->held;
         n = last && windows_reach(s, last->length) ? last->length : 0;
         drop_snapshots(s, n); /* those of tokens that are gone must not come back */
+        if (s->held.length > n) s->held.length = -1;
         if (n) memcpy(s->memory.state, last->state, state_bytes(s->engine));
         else memset(s->memory.state, 0, state_bytes(s->engine));
     }

@@ -136,6 +136,20 @@ int vocab_of_model(struct tokenizer **t, const struct model *m, struct err *e) {
     return err_set(e, ERR_FORMAT, "%s: " KEY "tokens has %u tokens, but token_embd.weight has %u rows", gguf_path(m->file), n, m->hp.n_vocab);
 }
 
+int vocab_same(const struct tokenizer *model, const struct tokenizer *draft, struct err *e) {
+    enum { PADDING = 1024 }; /* released sizes of one family differ by a few hundred */
+    uint32_t a = tokenizer_count(model), b = tokenizer_count(draft), both = a < b ? a : b;
+    if (a - both > PADDING || b - both > PADDING) return err_set(e, ERR_UNSUPPORTED, "the draft model has %u tokens, the model %u: a draft needs the same vocabulary", b, a);
+    for (uint32_t i = 0; i < both; i++) {
+        struct slice x = tokenizer_text(model, (int32_t)i), y = tokenizer_text(draft, (int32_t)i);
+        char left[40], right[40];
+        if (slice_eq(x, y) || tokenizer_type(model, (int32_t)i) == TOKEN_UNUSED || tokenizer_type(draft, (int32_t)i) == TOKEN_UNUSED) continue;
+        return err_set(e, ERR_UNSUPPORTED, "token %u is \"%s\" in the draft model, but \"%s\" in the model: a draft needs the same vocabulary", i,
+                       err_quote(right, sizeof right, y.p, y.n), err_quote(left, sizeof left, x.p, x.n));
+    }
+    return 0;
+}
+
 int vocab_chat_template(const struct gguf *g, const char *name, struct slice *source, struct err *e) {
     char key[128] = "tokenizer.chat_template";
     if (name) {

@@ -13,6 +13,10 @@ int vocab_open(struct tokenizer **t, const struct gguf *g, struct slice pre, str
  * file. */
 int vocab_of_model(struct tokenizer **t, const struct model *m, struct err *e);
 
+/* Whether a draft model's tokens are the model's: every id that both have stands for the same bytes, and what one has beyond the other
+ * is padding or little. ERR_UNSUPPORTED names the first difference. */
+int vocab_same(const struct tokenizer *model, const struct tokenizer *draft, struct err *e);
+
 /* The chat template (tokenizer.chat_template), or the variant of that name (tokenizer.chat_template.NAME) when there is one. Borrowed from the file;
  * *source stays as it was when there is no template. ERR_FORMAT: a key that is no string. */
 int vocab_chat_template(const struct gguf *g, const char *name, struct slice *source, struct err *e);

@@ -94,6 +94,25 @@ def contexts():
     refused(CONTEXT, "32768", "run", "-p", "x", "-c", 40000)
 
 
+def guesses():
+    """Guessing changes no text, whoever guesses and however it is drawn."""
+    story = "The cat sat on the mat. The dog sat on the mat. The cat sat on the"
+    for sampling in (GREEDY, ("--seed", 3), ("--seed", 4, "--temp", 1.3, "--repeat-penalty", 1.2)):
+        want = hearth("run", "-p", story, "-n", 60, *sampling, "--lookup", 0, "--json").json
+        check(want["timings"]["drafted"] == 0 and want["timings"]["accepted"] == 0, "--lookup 0 guesses nothing", want)
+        for flags in ((), ("--lookup", 3), ("--lookup", 0, "--draft", EMBER), ("-md", EMBER, "--draft-max", 3)):
+            got = hearth("run", "-p", story, "-n", 60, *sampling, "--json", *flags).json
+            check(got["tokens"] == want["tokens"] and got["text"] == want["text"] and got["end"] == want["end"], f"the same under {sampling} and {flags}", got)
+            check(got["timings"]["accepted"] <= got["timings"]["drafted"], "no more accepted than drafted", got)
+    shift = ("run", "-p", story, "-c", 48, "-n", 200, *GREEDY, "--ignore-eos", "--shift")
+    check(hearth(*shift).out == hearth(*shift, "--lookup", 0).out == hearth(*shift, "--draft", EMBER).out, "the same when the window shifts")
+    refused(USAGE, "--lookup", "run", "-p", "x", "--lookup", 16)
+    refused(IO, "missing draft", "run", "-p", "x", "--draft", tmp("missing draft", None))
+    other = shared("models/stories260K.gguf")
+    if other:
+        refused(UNSUPPORTED, "same vocabulary", "run", EMBER, "-p", "x", "--draft", other)
+
+
 def errors():
     refused(IO, "cannot open", "run", tmp("missing", None), "-p", "x")
     refused(IO, "folder", "run", TMP.name, "-p", "x")
@@ -153,6 +172,6 @@ def stories():
         check(r.out == want, f"200 greedy tokens of stories260K ({kv})", r)
 
 
-for test in (completions, seeds, as_json, partial_characters, endings, contexts, errors, pipes, vanishing, stories):
+for test in (completions, seeds, as_json, partial_characters, endings, contexts, guesses, errors, pipes, vanishing, stories):
     test()
 finish()

@@ -40,11 +40,15 @@ static inline int rig_try(struct rig *r, enum tiny_kind kind, int threads, struc
     return code ? code : engine_new(&r->engine, r->model, r->pool, o, e);
 }
 
-static inline void rig_close(struct rig *r) {
+static inline void rig_free(struct rig *r) {
     engine_free(r->engine);
     pool_free(r->pool);
     model_close(r->model);
     tiny_free(&r->tiny);
+}
+
+static inline void rig_close(struct rig *r) {
+    rig_free(r);
     assert_int_equal(mem_live(), r->before);
 }
 
