@@ -43,6 +43,16 @@ double os_now(void);                /* seconds on a clock that only goes forward
 int64_t os_wall_seconds(void);      /* seconds since 1970 UTC */
 uint64_t os_random(void);           /* from the system's generator, for seeds */
 int os_cpu_count(void);             /* processors that this process may use (affinity and the cgroup's quota), at least 1 */
+
+/* Processors by the system's numbers. What a thread may run on: none where the system does not say. */
+enum { CPUS_MAX = 1024 };
+struct cpus {
+    int n;
+    int id[CPUS_MAX];
+};
+void os_thread_cpus(struct cpus *c);             /* those of the calling thread, rising */
+bool os_thread_bind(const int *id, int n);       /* the calling thread runs on these from now on; false: it may not */
+
 uint64_t os_memory_total(void);     /* bytes this process may use: physical memory or the cgroup's limit, the lesser; 0: unknown */
 uint64_t os_memory_available(void); /* bytes that can be had without swapping; 0: unknown */
 uint64_t os_memory_peak(void);      /* most bytes this process has held resident */

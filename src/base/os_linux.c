@@ -262,6 +262,24 @@ static long long quota_cpus(void) {
     return n == 2 && quota > 0 && period > 0 ? quota / period + (quota % period != 0) : 0;
 }
 
+void os_thread_cpus(struct cpus *c) {
+    cpu_set_t set;
+    c->n = 0;
+    if (sched_getaffinity(0, sizeof set, &set) != 0) return;
+    for (size_t i = 0; i < CPU_SETSIZE && c->n < CPUS_MAX; i++)
+        if (CPU_ISSET(i, &set)) c->id[c->n++] = (int)i;
+}
+
+bool os_thread_bind(const int *id, int n) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    for (int i = 0; i < n; i++) {
+        if (id[i] < 0 || id[i] >= CPU_SETSIZE) return false;
+        CPU_SET((size_t)id[i], &set);
+    }
+    return sched_setaffinity(0, sizeof set, &set) == 0;
+}
+
 int os_cpu_count(void) {
     cpu_set_t set;
     long long n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 0, quota = quota_cpus();

@@ -6,15 +6,22 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/mem.h"
 
-enum { SPINS = 2000 }; /* a few microseconds before sleeping: about the length of a small operation of a step */
+/* A wait goes through three stages. Spinning for a few microseconds sees what comes at once. Then the processor is offered to
+ * whoever else can run, which costs about a microsecond when nobody can, and lets through the very worker that is
+ * waited for when there are more threads than processors. Sleeping comes last: waking up takes tens of microseconds. */
+enum { SPINS = 200, OFFERS = 200 };
 
-/* An event counter that can be waited on: waiters spin on `now`, then sleep until it differs from what they saw. */
+enum { LINE = 64 };
+
+/* An event counter that can be waited on: waiters look at `now` until it differs from what they saw. It has a cache line to itself, apart
+ * from what those write that have not arrived yet. */
 struct signal {
-    atomic_uint now;
-    atomic_int sleepers;
+    _Alignas(LINE) atomic_uint now;
+    _Alignas(LINE) atomic_int sleepers;
     pthread_mutex_t lock;
     pthread_cond_t changed;
 };
@@ -31,7 +38,8 @@ struct pool {
     void (*fn)(void *, int, int);
     void *ctx;
     atomic_bool stop;
-    atomic_int arrived; /* at the barrier */
+    struct cpus before; /* the caller's processors before pool_bind; n 0: not bound */
+    _Alignas(LINE) atomic_int arrived; /* at the barrier */
     struct signal job, barrier;
 };
 
@@ -67,6 +75,10 @@ static void signal_wait(struct signal *s, unsigned seen) {
     for (int i = 0; i < SPINS; i++) {
         if (atomic_load_explicit(&s->now, memory_order_acquire) != seen) return;
         cpu_relax();
+    }
+    for (int i = 0; i < OFFERS; i++) {
+        (void)sched_yield();
+        if (atomic_load_explicit(&s->now, memory_order_acquire) != seen) return;
     }
     (void)pthread_mutex_lock(&s->lock);
     atomic_fetch_add(&s->sleepers, 1);
@@ -108,12 +120,13 @@ void pool_run(struct pool *p, void (*fn)(void *, int, int), void *ctx) {
 int pool_new(struct pool **out, int threads, struct err *e) {
     *out = NULL;
     if (threads < 1) return err_set(e, ERR_USAGE, "threads must be at least 1, not %d", threads);
-    struct pool *p = mem_calloc(1, sizeof *p);
+    struct pool *p = mem_aligned(LINE, sizeof *p);
     struct worker *w = p ? mem_calloc((size_t)threads, sizeof *w) : NULL;
     if (!w) {
         mem_free(p);
         return err_nomem(e, "the worker pool", sizeof *p + (size_t)threads * sizeof *w);
     }
+    memset(p, 0, sizeof *p);
     p->n = threads;
     p->workers = w;
     signal_init(&p->job);
@@ -135,10 +148,30 @@ void pool_free(struct pool *p) {
     atomic_store(&p->stop, true);
     signal_raise(&p->job);
     for (int i = 1; i < p->started; i++) (void)pthread_join(p->workers[i].thread, NULL);
+    if (p->before.n) (void)os_thread_bind(p->before.id, p->before.n);
     signal_destroy(&p->job);
     signal_destroy(&p->barrier);
     mem_free(p->workers);
     mem_free(p);
+}
+
+struct binding {
+    const struct cpus *cpus;
+    atomic_int failed;
+};
+
+static void bind_worker(void *ctx, int worker, int workers) {
+    struct binding *b = ctx;
+    bool enough = b->cpus->n >= workers;
+    if (!os_thread_bind(enough ? b->cpus->id + worker : b->cpus->id, enough ? 1 : b->cpus->n)) atomic_store(&b->failed, 1);
+}
+
+int pool_bind(struct pool *p, const struct cpus *cpus, struct err *e) {
+    struct binding b = {.cpus = cpus};
+    if (cpus->n < 1) return err_set(e, ERR_USAGE, "threads cannot be bound to no processor");
+    if (p->before.n == 0) os_thread_cpus(&p->before);
+    pool_run(p, bind_worker, &b);
+    return atomic_load(&b.failed) ? err_set(e, ERR_USAGE, "a processor that threads are to run on cannot be used by this process") : 0;
 }
 
 int pool_threads(const struct pool *p) { return p->n; }

@@ -1,12 +1,13 @@
 /* thread.h: the worker pool. One per process; the step loop's thread owns it and takes part as worker 0.
  *
  * pool_run calls fn(ctx, worker, n) once on each of n workers and returns when all have returned. Inside, workers meet
- * at pool_barrier. Both spin briefly and then sleep, so that a waiting pool does not burn a core.
+ * at pool_barrier. Both spin briefly, then offer their processor to others, then sleep, so that a waiting pool does not burn a core.
  */
 #ifndef HEARTH_THREAD_H
 #define HEARTH_THREAD_H
 
 #include "base/err.h"
+#include "base/os.h"
 
 struct pool;
 
@@ -15,5 +16,9 @@ void pool_free(struct pool *p);                            /* NULL is fine */
 int pool_threads(const struct pool *p);
 void pool_run(struct pool *p, void (*fn)(void *ctx, int worker, int workers), void *ctx);
 void pool_barrier(struct pool *p);                         /* only inside fn, by every worker */
+
+/* Keeps the workers on the given processors: each on one of its own, in order, where there are enough, else all on all of them. The
+ * calling thread, worker 0, is bound too, until pool_free. ERR_USAGE: this process may not use one of them. */
+int pool_bind(struct pool *p, const struct cpus *cpus, struct err *e);
 
 #endif

@@ -29,17 +29,19 @@ struct op {
     const char *name;
     /* How many parts a run has, with a barrier between them; NULL: one. */
     int (*phases)(const struct run *r, const struct node *n);
-    /* One worker's share of one part. */
+    /* One worker's share of one part. With r->workers 1 it is all of it (exec.c gives little work to one). */
     void (*run)(const struct run *r, const struct node *n, int phase, int worker);
     /* Adds what `rows` rows cost, the first at position depth; small vectors are not counted. NULL: nothing worth counting. */
     void (*cost)(const struct graph *g, const struct node *n, int rows, int depth, struct cost *c);
     /* Scratch in floats: shared, per row of a step; and private to each worker. NULL: none. */
     void (*scratch)(const struct graph *g, const struct node *n, size_t *per_row, size_t *per_worker);
+    unsigned by_rows; /* bit p: part p only goes over the rows of the result once, whatever cost says of the node as a whole */
 };
 
 struct node {
     const struct op *op;
-    int index; /* in graph.nodes */
+    int index;       /* in graph.nodes */
+    unsigned little; /* in the step under way: bit p says that part p is worker 0's alone */
     int layer;
     int n_in, n_out, n_weights;
     val in[NODE_INPUTS], out[NODE_OUTPUTS];

@@ -125,7 +125,7 @@ static void attention_cost(const struct graph *g, const struct node *n, int rows
     c->attention += 2 * seen * (double)a->a.n_head * (double)(a->a.head_k + a->a.head_v);
 }
 
-static const struct op attention_op = {"attention", attention_phases, attention_run, attention_cost, NULL};
+static const struct op attention_op = {.name = "attention", .phases = attention_phases, .run = attention_run, .cost = attention_cost, .by_rows = 1 << 0};
 
 /* The layer's place in the pages: the group of its window, made when it is the first of it. -1 when there are too many. */
 static int kv_declare(struct graph *g, const struct attention *a) {

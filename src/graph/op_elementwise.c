@@ -18,7 +18,6 @@ float act_one(enum act act, float x) {
     case ACT_RELU2: return x > 0 ? x * x : 0;
     case ACT_SIGMOID: return sigmoid(x);
     case ACT_SOFTPLUS: return x > 20 ? x : log1pf(expf(x));
-    case ACT_LIMIT: break;
     case ACT_SWIGLU_OAI: {
         float c = x < OAI_LIMIT ? x : OAI_LIMIT;
         return c * sigmoid(OAI_ALPHA * c);
@@ -101,7 +100,7 @@ static void element_run(const struct run *r, const struct node *n, int phase, in
                     tokens ? r->step->pos[i] : 0);
 }
 
-static const struct op element = {"elementwise", NULL, element_run, NULL, NULL};
+static const struct op element = {.name = "elementwise", .run = element_run};
 
 static val record(struct graph *g, val x, val y, struct element_args args, const struct tensor *t, int64_t width) {
     if (y != NO_VAL && rows_of(g, x) != rows_of(g, y)) graph_fail(g, ERR_INTERNAL, "elementwise: one value has a row for every token, the other for every logit");

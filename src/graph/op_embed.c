@@ -26,7 +26,7 @@ static void embed_cost(const struct graph *g, const struct node *n, int rows, in
     c->weight_bytes += (double)rows * (double)tensor_row_bytes(n->weights[0]);
 }
 
-static const struct op embed = {"embed", NULL, embed_run, embed_cost, NULL};
+static const struct op embed = {.name = "embed", .run = embed_run, .cost = embed_cost};
 
 val op_embed(struct graph *g, const struct tensor *table, float scale) {
     struct node *n = node_new(g, &embed, sizeof(float));
@@ -50,7 +50,7 @@ static void position_run(const struct run *r, const struct node *n, int phase, i
     }
 }
 
-static const struct op position = {"embed_position", NULL, position_run, embed_cost, NULL};
+static const struct op position = {.name = "embed_position", .run = position_run, .cost = embed_cost};
 
 val op_embed_position(struct graph *g, val x, const struct tensor *table) {
     struct node *n = node_new(g, &position, 0);
@@ -68,7 +68,7 @@ static void rows_run(const struct run *r, const struct node *n, int phase, int w
         memcpy(value_row(r, n->out[0], i), value_row(r, n->in[0], r->step->logit_row[i]), sizeof(float) * (size_t)graph_width(r->g, n->out[0]));
 }
 
-static const struct op rows_op = {"rows", NULL, rows_run, NULL, NULL};
+static const struct op rows_op = {.name = "rows", .run = rows_run};
 
 val op_rows(struct graph *g, val x) {
     struct node *n = node_new(g, &rows_op, 0);

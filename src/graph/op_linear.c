@@ -120,7 +120,7 @@ static void linear_scratch(const struct graph *g, const struct node *n, size_t *
     *per_worker = width * (size_t)(TILE + (a->normed ? NORM_ROWS : 0));
 }
 
-static const struct op linear = {"linear", linear_phases, linear_run, linear_cost, linear_scratch};
+static const struct op linear = {.name = "linear", .phases = linear_phases, .run = linear_run, .cost = linear_cost, .scratch = linear_scratch};
 
 static struct node *linear_node(struct graph *g, val x, const struct norm *norm, const struct linear *w, int count, val *out) {
     for (int i = 0; i < count; i++) out[i] = NO_VAL;
@@ -195,7 +195,7 @@ static void heads_scratch(const struct graph *g, const struct node *n, size_t *p
     *per_worker = (size_t)n->weights[0]->ne[0] * TILE;
 }
 
-static const struct op linear_heads = {"linear_heads", NULL, heads_run, heads_cost, heads_scratch};
+static const struct op linear_heads = {.name = "linear_heads", .run = heads_run, .cost = heads_cost, .scratch = heads_scratch};
 
 val op_linear_heads(struct graph *g, val x, const struct tensor *w) {
     struct node *n = node_new(g, &linear_heads, 0);

@@ -192,7 +192,7 @@ static void moe_scratch(const struct graph *g, const struct node *n, size_t *per
     *per_worker = 8 * (size_t)(a->n_in > a->n_ff ? a->n_in : a->n_ff);
 }
 
-static const struct op moe_op = {"moe", moe_phases, moe_run, moe_cost, moe_scratch};
+static const struct op moe_op = {.name = "moe", .phases = moe_phases, .run = moe_run, .cost = moe_cost, .scratch = moe_scratch, .by_rows = 1 << 0 | 1 << 2 | 1 << 4};
 
 enum { MAX_EXPERTS = 4096 }; /* the choice keeps three small arrays of this length on the stack */
 

@@ -38,7 +38,7 @@ static void norm_run(const struct run *r, const struct node *n, int phase, int w
     for (int i = from; i < to; i++) norm_row(r->k, n->args, value_row(r, n->in[0], i), value_row(r, n->out[0], i), width);
 }
 
-static const struct op norm_op = {"norm", NULL, norm_run, NULL, NULL};
+static const struct op norm_op = {.name = "norm", .run = norm_run};
 
 val op_norm(struct graph *g, val x, struct norm norm) {
     struct node *n = node_new(g, &norm_op, sizeof(struct norm_args));

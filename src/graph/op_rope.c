@@ -69,7 +69,7 @@ static void table_run(const struct run *r, const struct node *n, int phase, int 
     }
 }
 
-static const struct op table_op = {"rope_table", NULL, table_run, NULL, NULL};
+static const struct op table_op = {.name = "rope_table", .run = table_run};
 
 val op_rope_table(struct graph *g, struct rope r) {
     if (r.n_rot < 2 || r.n_rot % 2 || !(r.theta > 0) || !(r.freq_scale > 0)) {
@@ -117,7 +117,7 @@ static void rope_run(const struct run *r, const struct node *n, int phase, int w
     }
 }
 
-static const struct op rope_op = {"rope", NULL, rope_run, NULL, NULL};
+static const struct op rope_op = {.name = "rope", .run = rope_run};
 
 val op_rope(struct graph *g, val x, val table, enum rope_kind kind, int head_size, int first) {
     if (kind == ROPE_NONE) return x;

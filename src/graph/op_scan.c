@@ -51,7 +51,7 @@ static void conv_cost(const struct graph *g, const struct node *n, int rows, int
     c->attention += 2.0 * rows * a->kernel * a->width;
 }
 
-static const struct op conv = {"conv", NULL, conv_run, conv_cost, NULL};
+static const struct op conv = {.name = "conv", .run = conv_run, .cost = conv_cost};
 
 val op_conv(struct graph *g, val x, const struct tensor *w, const struct tensor *b, bool silu) {
     struct node *n = node_new(g, &conv, sizeof(struct conv_args));
@@ -118,7 +118,7 @@ static void ssd_cost(const struct graph *g, const struct node *n, int rows, int 
     c->attention += 5 * floats * rows;
 }
 
-static const struct op ssd = {"ssd", NULL, ssd_run, ssd_cost, NULL};
+static const struct op ssd = {.name = "ssd", .run = ssd_run, .cost = ssd_cost};
 
 val op_ssd(struct graph *g, val x, val dt, val b, val c, struct ssd s) {
     if (s.n_head < 1 || s.head_size < 1 || s.n_state < 1 || s.n_group < 1 || s.n_head % s.n_group) {
@@ -189,7 +189,7 @@ static void delta_cost(const struct graph *g, const struct node *n, int rows, in
     c->attention += 7 * floats * rows;
 }
 
-static const struct op delta_op = {"delta", NULL, delta_run, delta_cost, NULL};
+static const struct op delta_op = {.name = "delta", .run = delta_run, .cost = delta_cost};
 
 val op_delta(struct graph *g, val q, val k, val v, val decay, val beta, struct delta d) {
     if (d.n_k < 1 || d.n_v < 1 || d.n_v % d.n_k || d.key_size < 1 || d.value_size < 1) {

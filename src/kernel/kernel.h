@@ -22,7 +22,8 @@ enum { KERNEL_LANES = 4 }; /* rows of activations that one call of dot_lanes tak
 /* Activations. SILU: x sigmoid(x). GELU: with tanh. OAI, of gpt-oss: c sigmoid(ALPHA c), c = min(x, LIMIT); what it gates is clamped to
  * -LIMIT..LIMIT and raised by 1. */
 #define EACH_ACT(X) X(SILU) X(GELU) X(GELU_ERF) X(RELU) X(RELU2) X(SIGMOID) X(SOFTPLUS) X(SWIGLU_OAI)
-enum act { ACT_SILU, ACT_GELU, ACT_GELU_ERF, ACT_RELU, ACT_RELU2, ACT_SIGMOID, ACT_SOFTPLUS, ACT_SWIGLU_OAI, ACT_LIMIT };
+enum act { ACT_SILU, ACT_GELU, ACT_GELU_ERF, ACT_RELU, ACT_RELU2, ACT_SIGMOID, ACT_SOFTPLUS, ACT_SWIGLU_OAI };
+enum { ACT_LIMIT = ACT_SWIGLU_OAI + 1 };
 #define ACT_OAI_ALPHA 1.702f
 #define ACT_OAI_LIMIT 7.0f
 

@@ -118,6 +118,65 @@ static void runs_see_the_caller_and_back(void **state) {
     pool_free(p);
 }
 
+struct seen {
+    struct cpus on[MOST];
+};
+
+static void look(void *ctx, int worker, int workers) {
+    struct seen *s = ctx;
+    (void)workers;
+    os_thread_cpus(&s->on[worker]);
+}
+
+static bool same_cpus(const struct cpus *a, const struct cpus *b) { return a->n == b->n && memcmp(a->id, b->id, (size_t)a->n * sizeof *a->id) == 0; }
+
+/* Each worker on a processor of its own where there are enough, else all on all; afterwards the caller is as free as before. */
+static void bound(void **state) {
+    (void)state;
+    static struct cpus all, after, few;
+    static struct seen seen;
+    os_thread_cpus(&all);
+    if (all.n < 1) {
+        printf("SKIPPED: this system does not say what a thread may run on\n");
+        skip();
+    }
+    for (int n = 1; n <= MOST; n++) {
+        struct pool *p = new_pool(n);
+        struct err e = {0};
+        if (pool_bind(p, &all, &e)) fail_msg("%s", e.msg);
+        pool_run(p, look, &seen);
+        for (int i = 0; i < n; i++) {
+            if (all.n < n) assert_true(same_cpus(&seen.on[i], &all));
+            else assert_true(seen.on[i].n == 1 && seen.on[i].id[0] == all.id[i]);
+        }
+        few = (struct cpus){1, {all.id[all.n - 1]}}; /* and again, otherwise */
+        assert_int_equal(pool_bind(p, &few, &e), 0);
+        pool_run(p, look, &seen);
+        for (int i = 0; i < n; i++) assert_true(same_cpus(&seen.on[i], &few));
+        struct phases f = {.pool = p, .rounds = 10}; /* all on one processor: waiting must let the others through */
+        pool_run(p, meet, &f);
+        for (int i = 0; i < n; i++) assert_true(f.wrong[i] == 0 && f.at[i] == f.rounds);
+        pool_free(p);
+        os_thread_cpus(&after);
+        assert_true(same_cpus(&after, &all));
+    }
+}
+
+static void bound_to_what_is_not_there(void **state) {
+    (void)state;
+    static struct cpus none, absent = {1, {CPUS_MAX - 1}}, negative = {1, {-1}}, beyond = {1, {1 << 20}};
+    struct pool *p = new_pool(2);
+    struct err e = {0};
+    assert_int_equal(pool_bind(p, &none, &e), ERR_USAGE);
+    assert_int_equal(pool_bind(p, &absent, &e), ERR_USAGE);
+    assert_int_equal(pool_bind(p, &negative, &e), ERR_USAGE);
+    assert_int_equal(pool_bind(p, &beyond, &e), ERR_USAGE);
+    struct calls c = {0};
+    pool_run(p, count_call, &c); /* still of use */
+    assert_true(c.count[0] == 1 && c.count[1] == 1);
+    pool_free(p);
+}
+
 static void two_pools(void **state) {
     (void)state;
     struct pool *a = new_pool(2), *b = new_pool(3);
@@ -223,6 +282,8 @@ int main(void) {
         cmocka_unit_test(every_worker_is_called_once),
         cmocka_unit_test(barriers),
         cmocka_unit_test(runs_see_the_caller_and_back),
+        cmocka_unit_test(bound),
+        cmocka_unit_test(bound_to_what_is_not_there),
         cmocka_unit_test(two_pools),
         cmocka_unit_test(born_and_gone),
         cmocka_unit_test(wrong_numbers),

@@ -1,4 +1,5 @@
-/* test_exec.c: the executor: how work is dealt out to workers. An operation of the test's own writes down what it was given. */
+/* test_exec.c: the executor: how work is dealt out to workers, and that each part sees what came before it. Operations of the test's own write
+ * down what they were given, in plain memory, so that a missing barrier is an error under the thread sanitizer. */
 #include "graph/internal.h"
 #include "lab.h"
 
@@ -26,7 +27,12 @@ static void tally_run(const struct run *r, const struct node *n, int phase, int 
         }
 }
 
-static const struct op tally_op = {"tally", three, tally_run, NULL, NULL};
+static void much(const struct graph *g, const struct node *n, int rows, int depth, struct cost *c) {
+    (void)g, (void)n, (void)rows, (void)depth;
+    c->attention += 1e9;
+}
+
+static const struct op tally_op = {.name = "tally", .phases = three, .run = tally_run, .cost = much};
 
 static val op_tally(struct graph *g, val x, struct tally *t) {
     struct node *n = node_new(g, &tally_op, sizeof t);
@@ -79,7 +85,80 @@ static void all_is_given_out_once(void **state) {
     }
 }
 
+/* A chain of parts, each of which checks all that the one before it wrote and writes its own number: small parts by worker 0, large ones by all. */
+enum { CHAIN = 24, PARTS = 3, SLOTS = 64 };
+struct relay {
+    int slots[2][SLOTS], runs[CHAIN][PARTS][WORKERS];
+    int bad;
+};
+struct link {
+    struct relay *relay;
+    int place; /* in the chain; three parts each */
+};
+
+static void link_run(const struct run *r, const struct node *n, int phase, int worker) {
+    const struct link *l = n->args;
+    int at = l->place * PARTS + phase, from, to;
+    const int *before = l->relay->slots[(at + 1) % 2];
+    l->relay->runs[l->place][phase][worker]++;
+    for (int i = 0; i < SLOTS; i++)
+        if (before[i] != at - 1) l->relay->bad = 1;
+    share(SLOTS, 1, worker, r->workers, &from, &to);
+    for (int i = from; i < to; i++) l->relay->slots[at % 2][i] = at;
+}
+
+/* Small in all parts; large in all; large but for the middle part. */
+static const struct op links[3] = {
+    {.name = "small", .phases = three, .run = link_run},
+    {.name = "large", .phases = three, .run = link_run, .cost = much},
+    {.name = "mixed", .phases = three, .run = link_run, .cost = much, .by_rows = 1 << 1},
+};
+static const int chain[CHAIN] = {0, 0, 1, 0, 0, 2, 2, 0, 1, 1, 2, 0, 0, 0, 2, 1, 0, 2, 0, 1, 1, 1, 0, 0};
+
+static void parts_follow_each_other(void **state) {
+    (void)state;
+    for (int workers = 1; workers <= WORKERS; workers++) {
+        struct lab l;
+        struct err e = {0};
+        struct pool *pool;
+        const struct kernels *k;
+        static struct relay relay;
+        const float *x;
+        memset(&relay, 0, sizeof relay);
+        lab_open(&l, 3);
+        val v = lab_input(&l, 4, &x);
+        for (int i = 0; i < CHAIN; i++) {
+            struct node *n = node_new(l.g, &links[chain[i]], sizeof(struct link));
+            assert_non_null(n);
+            *(struct link *)n->args = (struct link){&relay, i};
+            node_input(l.g, n, v);
+            v = node_output(l.g, n, ROWS_TOKENS, 4);
+        }
+        graph_output(l.g, op_rows(l.g, v));
+        assert_int_equal(pool_new(&pool, workers, &e), 0);
+        assert_int_equal(kernels_get(&k, NULL, &e), 0);
+        if (graph_plan(l.g, (struct plan_options){1, 1, workers, DT_F32, k}, &e)) fail_msg("%s", e.msg);
+        int32_t zero = 0;
+        struct seq_memory memory = {0};
+        struct span span = {0, 1, 0, &memory};
+        struct step step = {.n_rows = 1, .token = &zero, .pos = &zero, .n_logits = 1, .logit_row = &zero, .n_spans = 1, .spans = &span};
+        for (int s = 1; s <= STEPS; s++) {
+            for (int i = 0; i < SLOTS; i++) relay.slots[1][i] = -1;
+            (void)graph_run(l.g, pool, &step);
+            assert_int_equal(relay.bad, 0);
+            for (int i = 0; i < CHAIN; i++)
+                for (int p = 0; p < PARTS; p++)
+                    for (int w = 0; w < workers; w++) {
+                        bool shared = chain[i] == 1 || (chain[i] == 2 && p != 1);
+                        assert_int_equal(relay.runs[i][p][w], shared || w == 0 ? s : 0);
+                    }
+        }
+        pool_free(pool);
+        lab_close(&l);
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(all_is_given_out_once)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(all_is_given_out_once), cmocka_unit_test(parts_follow_each_other)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
