@@ -187,6 +187,12 @@ $(BUILD)/tools/tables: $(BUILD)/obj/tools/tables.o $(INTERNAL)
 	@mkdir -p $(@D)
 	$(call Q,LD   $@)$(CC) $(HLDFLAGS) $^ -o $@ $(LIB_LIBS)
 
+# ---- measuring
+
+$(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/obj/src/app/peak.o $(INTERNAL)
+	@mkdir -p $(@D)
+	$(call Q,LD   $@)$(CC) $(HLDFLAGS) $^ -o $@ $(LIB_LIBS)
+
 # ---- installing
 
 install: all ## install under PREFIX (/usr/local), below DESTDIR if given
