@@ -76,7 +76,7 @@ FUZZERS      := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/*/fuzz_*.
 TEST_SUPPORT := $(call obj,$(wildcard tests/support/*.c))
 EXAMPLES     := $(patsubst %.c,$(BUILD)/%,$(wildcard examples/*.c))
 
-.PHONY: all lib examples run test test-programs check unit check-ci check-full fuzz fuzzers structure docs install uninstall clean help FORCE
+.PHONY: all lib examples run test test-programs check unit check-ci check-full fuzz fuzzers structure docs install uninstall clean help bench FORCE
 
 all: lib $(if $(APP_SRC),$(BUILD)/hearth) ## build the program and libhearth (the default)
 lib: $(INTERNAL) $(if $(SAN),,$(STATIC) $(SHARED))
@@ -188,6 +188,9 @@ $(BUILD)/tools/tables: $(BUILD)/obj/tools/tables.o $(INTERNAL)
 	$(call Q,LD   $@)$(CC) $(HLDFLAGS) $^ -o $@ $(LIB_LIBS)
 
 # ---- measuring
+
+bench: all $(BUILD)/bench/mkmodel ## measure beside the public peer and write bench/RESULTS.md (about an hour; QUICK=1: minutes; see bench/run.py)
+	@HEARTH_BUILD=$(BUILD) QUICK=$(QUICK) python3 bench/run.py $(BENCH)
 
 $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/obj/src/app/peak.o $(INTERNAL)
 	@mkdir -p $(@D)
