@@ -51,6 +51,7 @@ static void walk(void *ctx, int worker, int workers) {
     (void)workers;
     for (int i = 0; i < r->g->n_nodes; i++) {
         const struct node *n = r->g->nodes[i];
+        if (run_rows(r, n->out[0]) == 0) continue; /* no logits are wanted */
         int parts = n->op->phases ? n->op->phases(r, n) : 1;
         for (int p = 0; p < parts; p++) {
             bool little = is_little(n, p);

@@ -42,7 +42,7 @@ void graph_layer(struct graph *g, int il);            /* operations recorded fro
 
 val op_embed(struct graph *g, const struct tensor *table, float scale); /* rows of table by token id, times scale */
 val op_embed_position(struct graph *g, val x, const struct tensor *table); /* x + rows of table by position */
-val op_rows(struct graph *g, val x);                                   /* the rows whose logits are wanted: ROWS_LOGITS */
+val op_rows(struct graph *g, val x);                                   /* the rows whose logits are wanted: ROWS_LOGITS; such a value is returned as it is */
 val op_slice(struct graph *g, val x, int first, int width);            /* a view of columns; no work */
 
 enum norm_kind { NORM_RMS, NORM_LAYER, NORM_L2 };

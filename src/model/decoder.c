@@ -170,10 +170,13 @@ val attend(struct build *b, struct qkv_heads h) {
     return op_attention(b->g, q, k, h.v, a);
 }
 
+/* Behind the last layer's mixer every row goes its own way to its logits: from there on only those rows are computed whose logits are wanted. */
+static val still_wanted(struct build *b, val x) { return b->il == (int)b->hp->n_layer - 1 ? op_rows(b->g, x) : x; }
+
 val mix_attention(struct build *b, val x, const struct norm *norm) {
     struct linear out = linear_of(b, "attn_output");
     if (b->style->no_output_bias) out.b = NULL;
-    return op_linear(b->g, attend(b, project(b, x, norm)), NULL, out);
+    return op_linear(b->g, still_wanted(b, attend(b, project(b, x, norm))), NULL, out);
 }
 
 /* ---- feed-forward networks ---- */
@@ -257,6 +260,7 @@ static val layer(struct build *b, val x) {
     if (s->parallel && weight_if(b, "attn_norm_2")) ffn_name = "attn_norm", mix_name = "attn_norm_2"; /* Falcon 40B's second norm is attention's */
     struct norm mix_norm = mix_name ? norm_of(b, mix_name) : (struct norm){0};
     val mixed = (b->arch->mix ? b->arch->mix : mix_attention)(b, x, mix_name ? &mix_norm : NULL);
+    mixed = still_wanted(b, mixed), x = still_wanted(b, x);
     if (s->no_ffn && !weight_if(b, "ffn_down") && !weight_if(b, "ffn_down_exps")) return back(b, x, mixed, s->attn_post);
     if (!s->parallel) x = back(b, x, mixed, s->attn_post);
     struct norm ffn_norm = ffn_name ? norm_of(b, ffn_name) : (struct norm){0};
