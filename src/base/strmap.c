@@ -33,8 +33,8 @@ static struct strmap_slot *find(const struct strmap *m, struct slice key, uint64
     return &m->slots[i];
 }
 
-static bool grow(struct strmap *m) {
-    struct strmap bigger = {.cap = m->cap ? m->cap * 2 : 64, .count = m->count, .seed = m->cap ? m->seed : os_random()};
+static bool grow(struct strmap *m, size_t cap) {
+    struct strmap bigger = {.cap = cap, .count = m->count, .seed = m->cap ? m->seed : os_random()};
     bigger.slots = mem_calloc(bigger.cap, sizeof *bigger.slots);
     if (!bigger.slots) return false;
     for (size_t i = 0; i < m->cap; i++)
@@ -44,15 +44,25 @@ static bool grow(struct strmap *m) {
     return true;
 }
 
+bool strmap_reserve(struct strmap *m, size_t n) {
+    size_t cap = 64;
+    while (cap / 2 < n && cap <= SIZE_MAX / 4) cap *= 2;
+    return cap <= m->cap || grow(m, cap);
+}
+
 int strmap_put(struct strmap *m, struct slice key, uint32_t value) {
     if (!key.p) key.p = "";
-    if ((m->count + 1) * 2 > m->cap && !grow(m)) return -1;
+    if ((m->count + 1) * 2 > m->cap && !grow(m, m->cap ? m->cap * 2 : 64)) return -1;
     uint64_t h = hash(key, m->seed);
     struct strmap_slot *s = find(m, key, h);
     if (s->key.p) return 0;
     *s = (struct strmap_slot){key, value, (uint32_t)(h >> 32)};
     m->count++;
     return 1;
+}
+
+void strmap_expect(const struct strmap *m, struct slice key) {
+    if (m->cap) __builtin_prefetch(&m->slots[hash(key, m->seed) & (m->cap - 1)], 1);
 }
 
 bool strmap_get(const struct strmap *m, struct slice key, uint32_t *value) {

@@ -20,8 +20,13 @@ struct strmap {
     uint64_t seed;
 };
 
+/* Makes room for n keys in all, so that putting them neither grows the map nor fails. false: out of memory. */
+bool strmap_reserve(struct strmap *m, size_t n);
+
 /* Puts key unless it is there already. Returns 1 when put, 0 when it was there (the old value stays), -1 out of memory. */
 int strmap_put(struct strmap *m, struct slice key, uint32_t value);
+/* Says that key will soon be put or looked up: its slot is fetched from memory meanwhile. */
+void strmap_expect(const struct strmap *m, struct slice key);
 bool strmap_get(const struct strmap *m, struct slice key, uint32_t *value);
 void strmap_free(struct strmap *m);
 

@@ -57,19 +57,72 @@ static uint32_t symbol_find(const struct tokenizer *t, struct slice text) {
     return strmap_get(&b->extra, text, &sym) ? sym : SYM_NONE;
 }
 
-static bool add_merge(struct tokenizer *t, struct bpe *b, struct slice line, uint32_t rank, struct buf *joined) {
+/* Whether token id is spelt left + right. */
+static bool spelt(const struct tokenizer *t, uint32_t id, struct slice left, struct slice right) {
+    return id < t->n && t->text[id].n == left.n + right.n && memcmp(t->text[id].p, left.p, left.n) == 0 && memcmp(t->text[id].p + left.n, right.p, right.n) == 0;
+}
+
+enum { AHEAD = 8 };
+
+/* The tables are far larger than the processor's caches, so what will be looked up is asked for ahead of time. */
+struct merge_reader {
+    struct buf joined; /* scratch */
+    uint32_t next;     /* the token after the last one made: vocabularies are mostly in the order of their merges */
+    struct merge_rule waiting[AHEAD]; /* rules on their way into the table, by rank % AHEAD; place 0: none */
+};
+
+static bool split_merge(struct slice line, struct slice *left, struct slice *right) {
     const char *space = line.n > 1 ? memchr(line.p + 1, ' ', line.n - 1) : NULL; /* the left part may itself be a space */
-    if (!space) return true;
-    struct slice left = {line.p, (size_t)(space - line.p)}, right = {space + 1, line.n - left.n - 1};
+    if (!space) return false;
+    *left = (struct slice){line.p, (size_t)(space - line.p)};
+    *right = (struct slice){space + 1, line.n - left->n - 1};
+    return right->n > 0;
+}
+
+static void expect_merge(const struct tokenizer *t, struct slice line) {
+    struct slice left, right;
+    if (!split_merge(line, &left, &right)) return;
+    strmap_expect(&t->by_text, left);
+    strmap_expect(&t->by_text, right);
+}
+
+/* Puts the rule that waits at a rank's place into the table, and lets another wait there. Of two rules for a pair the first stays. */
+static void exchange_rule(struct bpe *b, struct merge_reader *m, uint32_t rank, struct merge_rule rule) {
+    struct merge_rule *waiting = &m->waiting[rank % AHEAD];
+    if (waiting->place) {
+        struct merge_rule *slot = rule_slot(b, waiting->pair);
+        if (!slot->place) *slot = *waiting;
+    }
+    *waiting = rule;
+    if (rule.place) __builtin_prefetch(&b->rule[mix(rule.pair) & b->mask], 1);
+}
+
+/* The symbol that a merge makes; SYM_NONE when that is no plain token. false: out of memory. */
+static bool joined_symbol(struct tokenizer *t, struct bpe *b, struct merge_reader *m, struct slice left, struct slice right, uint32_t *both) {
+    if (!t->text_twice && spelt(t, m->next, left, right)) {
+        *both = token_is_plain(t, m->next) ? m->next : SYM_NONE;
+        m->next++;
+        return true;
+    }
+    m->joined.len = 0;
+    if (!buf_add(&m->joined, left.p, left.n) || !buf_add(&m->joined, right.p, right.n)) return false;
+    struct slice whole = {m->joined.data, m->joined.len};
+    if (whole.n > t->longest || !strmap_get(&t->by_text, whole, both)) return symbol_make(t, b, whole, both);
+    m->next = *both + 1;
+    if (!token_is_plain(t, *both)) *both = SYM_NONE;
+    return true;
+}
+
+/* false: out of memory. */
+static bool read_merge(struct tokenizer *t, struct bpe *b, struct slice line, uint32_t rank, struct merge_reader *m, struct merge_rule *rule) {
+    struct slice left, right;
     uint32_t l, r, both;
-    joined->len = 0;
-    if (!right.n) return true;
-    if (!buf_add(joined, left.p, left.n) || !buf_add(joined, right.p, right.n)) return false;
-    struct slice whole = {joined->data, joined->len};
-    if (whole.n <= t->longest && strmap_get(&t->by_text, whole, &both) && !token_is_plain(t, both)) return true;
-    if (!symbol_make(t, b, left, &l) || !symbol_make(t, b, right, &r) || !symbol_make(t, b, whole, &both)) return false;
-    struct merge_rule *rule = rule_slot(b, (uint64_t)l << 32 | r);
-    if (!rule->place) *rule = (struct merge_rule){(uint64_t)l << 32 | r, rank + 1, both};
+    *rule = (struct merge_rule){0};
+    if (!split_merge(line, &left, &right)) return true;
+    if (!joined_symbol(t, b, m, left, right, &both)) return false;
+    if (both == SYM_NONE) return true;
+    if (!symbol_make(t, b, left, &l) || !symbol_make(t, b, right, &r)) return false;
+    *rule = (struct merge_rule){(uint64_t)l << 32 | r, rank + 1, both};
     return true;
 }
 
@@ -80,10 +133,16 @@ static int add_merges(struct tokenizer *t, struct bpe *b, const struct tokenizer
     b->rule = mem_calloc(slots, sizeof *b->rule);
     b->mask = slots - 1;
     if (!b->rule) return err_nomem(e, "the merges of the tokenizer", slots * sizeof *b->rule);
-    struct buf joined = {0};
+    struct merge_reader m = {.next = 256};
     bool ok = true;
-    for (size_t i = 0; i < s->n_merges && ok; i++) ok = add_merge(t, b, s->merges[i], (uint32_t)i, &joined);
-    buf_free(&joined);
+    for (size_t i = 0; i < s->n_merges && ok; i++) {
+        if (i + AHEAD < s->n_merges) expect_merge(t, s->merges[i + AHEAD]);
+        struct merge_rule rule;
+        ok = read_merge(t, b, s->merges[i], (uint32_t)i, &m, &rule);
+        exchange_rule(b, &m, (uint32_t)i, rule);
+    }
+    for (uint32_t i = 0; i < AHEAD; i++) exchange_rule(b, &m, (uint32_t)s->n_merges + i, (struct merge_rule){0}); /* the oldest first */
+    buf_free(&m.joined);
     return ok ? ERR_OK : err_nomem(e, "the merges of the tokenizer", s->n_merges);
 }
 

@@ -128,6 +128,7 @@ struct tokenizer {
     uint8_t *type;       /* [n] enum token_type */
     uint8_t *flags;      /* [n] enum token_flag */
     struct strmap by_text;
+    bool text_twice; /* some text is that of several tokens */
     struct tok_trie special;
     uint32_t longest; /* bytes of the longest text */
     int32_t byte_id[256];

@@ -32,6 +32,8 @@ void tokenizer_spec_init(struct tokenizer_spec *s) {
 
 /* ---- building */
 
+enum { AHEAD = 8 }; /* tokens whose place in the map is on its way from memory */
+
 static int copy_tokens(struct tokenizer *t, const struct tokenizer_spec *s, struct err *e) {
     if (s->n_tokens > VOCAB_LIMIT) return err_set(e, ERR_FORMAT, "tokenizer.ggml.tokens: %zu tokens are more than %zu", s->n_tokens, VOCAB_LIMIT);
     t->n = (uint32_t)s->n_tokens;
@@ -39,9 +41,10 @@ static int copy_tokens(struct tokenizer *t, const struct tokenizer_spec *s, stru
     t->score = arena_array(&t->arena, s->n_tokens, sizeof *t->score);
     t->type = arena_array(&t->arena, s->n_tokens, 1);
     t->flags = arena_array(&t->arena, s->n_tokens, 1);
-    if (!t->text || !t->score || !t->type || !t->flags) return err_nomem(e, "the vocabulary", s->n_tokens);
+    if (!t->text || !t->score || !t->type || !t->flags || !strmap_reserve(&t->by_text, s->n_tokens)) return err_nomem(e, "the vocabulary", s->n_tokens);
     for (uint32_t i = 0; i < t->n; i++) {
         int32_t type = TOKEN_NORMAL;
+        if (i + AHEAD < t->n) strmap_expect(&t->by_text, s->tokens[i + AHEAD]);
         t->text[i] = s->tokens[i];
         if (!t->text[i].p) t->text[i] = SLICE("");
         if (s->types) memcpy(&type, (const char *)s->types + 4 * (size_t)i, 4);
@@ -51,7 +54,7 @@ static int copy_tokens(struct tokenizer *t, const struct tokenizer_spec *s, stru
         t->type[i] = type >= TOKEN_UNDEFINED && type <= TOKEN_BYTE ? (uint8_t)type : TOKEN_UNDEFINED;
         if (t->text[i].n > TEXT_LIMIT) return err_set(e, ERR_FORMAT, "tokenizer.ggml.tokens: token %u is %zu bytes long", i, t->text[i].n);
         if (t->text[i].n > t->longest) t->longest = (uint32_t)t->text[i].n;
-        if (t->text[i].n && strmap_put(&t->by_text, t->text[i], i) < 0) return err_nomem(e, "the vocabulary", s->n_tokens);
+        if (t->text[i].n && strmap_put(&t->by_text, t->text[i], i) == 0) t->text_twice = true; /* the first token has it */
     }
     return ERR_OK;
 }

@@ -117,6 +117,30 @@ static void test_ignore_merges(void **state) {
     tokenizer_free(t);
 }
 
+/* Lines that are no merges, a merge that comes twice (the first counts, however far apart they stand), and a text that is two tokens'. */
+static void test_merges_repeated(void **state) {
+    (void)state;
+    static struct spec_fixture f;
+    for (int apart = 0; apart < 40; apart++)
+        for (int twice = 0; twice < 2; twice++) {
+            memset(&f, 0, sizeof f);
+            spec_begin(&f, "gpt2", "gpt-2");
+            spec_mapped_bytes(&f);
+            int32_t ab = spec_token(&f, "ab", TOKEN_NORMAL, 0), bc = spec_token(&f, "bc", TOKEN_NORMAL, 0), abc = spec_token(&f, "abc", TOKEN_NORMAL, 0);
+            if (twice) spec_token(&f, "ab", TOKEN_NORMAL, 0);
+            spec_merge(&f, "a b");
+            for (int i = 0; i < apart; i++) spec_merge(&f, i % 3 ? "nothing" : "");
+            spec_merge(&f, "b c");
+            spec_merge(&f, "a b");
+            spec_merge(&f, "ab c");
+            struct tokenizer *t = spec_new(&f);
+            expect(t, "ab", IDS(ab));
+            expect(t, "xbc", IDS('x', bc));
+            expect(t, "abc", IDS(abc)); /* by the rank of the second "a b" it would be a, bc */
+            tokenizer_free(t);
+        }
+}
+
 static void test_control_stays_text(void **state) {
     (void)state;
     static struct spec_fixture f;
@@ -433,7 +457,7 @@ static void test_queries(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pre_tokenizers), cmocka_unit_test(test_every_pre_name),     cmocka_unit_test(test_bpe),
-        cmocka_unit_test(test_ignore_merges),  cmocka_unit_test(test_control_stays_text), cmocka_unit_test(test_spans),
+        cmocka_unit_test(test_ignore_merges), cmocka_unit_test(test_merges_repeated), cmocka_unit_test(test_control_stays_text), cmocka_unit_test(test_spans),
         cmocka_unit_test(test_strip),          cmocka_unit_test(test_spm),                cmocka_unit_test(test_spm_unknown),
         cmocka_unit_test(test_unigram),        cmocka_unit_test(test_unigram_charsmap),   cmocka_unit_test(test_wordpiece),
         cmocka_unit_test(test_rwkv),           cmocka_unit_test(test_raw_bpe),            cmocka_unit_test(test_end_of_generation),
