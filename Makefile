@@ -76,7 +76,7 @@ FUZZERS      := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/*/fuzz_*.
 TEST_SUPPORT := $(call obj,$(wildcard tests/support/*.c))
 EXAMPLES     := $(patsubst %.c,$(BUILD)/%,$(wildcard examples/*.c))
 
-.PHONY: all lib examples run test test-programs check unit check-ci check-full fuzz fuzzers structure docs install uninstall clean help bench FORCE
+.PHONY: all lib examples run test test-programs check unit check-ci check-full fuzz fuzzers structure docs install uninstall clean help bench bench-kernels FORCE
 
 all: lib $(if $(APP_SRC),$(BUILD)/hearth) ## build the program and libhearth (the default)
 lib: $(INTERNAL) $(if $(SAN),,$(STATIC) $(SHARED))
@@ -146,7 +146,7 @@ test: ## set up, build, and run the tests (under five minutes on two cores)
 
 # ---- checking
 
-test-programs: $(TESTS) $(FUZZERS) $(EXAMPLES) $(BUILD)/tools/tables
+test-programs: $(TESTS) $(FUZZERS) $(EXAMPLES) $(BUILD)/tools/tables $(BUILD)/bench/mkmodel $(BUILD)/bench/kernels
 
 check: all test-programs # the tests, without the set-up
 	@python3 tests/run.py $(BUILD)
@@ -191,6 +191,9 @@ $(BUILD)/tools/tables: $(BUILD)/obj/tools/tables.o $(INTERNAL)
 
 bench: all $(BUILD)/bench/mkmodel ## measure beside the public peer and write bench/RESULTS.md (about an hour; QUICK=1: minutes; see bench/run.py)
 	@HEARTH_BUILD=$(BUILD) QUICK=$(QUICK) python3 bench/run.py $(BENCH)
+
+bench-kernels: $(BUILD)/bench/kernels ## measure every kernel of every instruction set; ONLY=word: those with it in their name
+	@$(BUILD)/bench/kernels $(ONLY)
 
 $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/obj/src/app/peak.o $(INTERNAL)
 	@mkdir -p $(@D)

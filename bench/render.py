@@ -49,7 +49,7 @@ def one_line(record):
     if "seconds" in record:
         return ", ".join(f"{name} {median(s):.3f} s" for name, s in record["seconds"].items())
     tests = record["tps"]["hearth"]
-    return "; ".join(f"{test}: {tps(record, 'hearth', test)} tokens/s, {spread(against(record, test))} of the peer's" for test in tests)
+    return "; ".join(f"{test}: {tps(record, 'hearth', test)} tokens/s, {spread(against(record, test))} × the peer" for test in tests)
 
 
 # ---- the tables ----

@@ -1,0 +1,254 @@
+/* kernels.c: every kernel of every instruction set that this processor has, on one thread, beside what the machine can do.
+ *
+ *   kernels [WORD]      only those whose name ("avx512 decode Q4_K") has WORD in it
+ *
+ * A kernel is one function below, which runs it once and says how much it did, and one row of the table. A kernel that a set
+ * inherits is shown once, where it comes from. Weights are streamed from memory, and compared with the bandwidth of reading; rows
+ * of activations lie in the nearest cache, so those compared with it should go far beyond.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "app/peak.h"
+#include "base/mem.h"
+#include "base/os.h"
+#include "base/rng.h"
+#include "kernel/kernel.h"
+
+enum { N = 2048 /* of a row */, HEAD = 128, STREAM = 96 << 20 /* bytes: more than the caches hold */, PASSES = 5, MAX_SETS = 8 };
+static const double PASS_S = 0.01;
+
+struct lab {
+    const struct kernels *k;
+    float *x, *y, *w, *out; /* [N * KERNEL_LANES] */
+    uint8_t *stream;        /* [STREAM] rows of the type under way, one after the other */
+    size_t at, row_bytes;   /* the next row to be read, and what a row takes */
+};
+
+/* ---- the kernels: each returns the bytes it read or the operations it did ---- */
+
+static double run_dot(struct lab *l, int v) {
+    (void)v;
+    l->out[0] = l->k->dot(l->x, l->y, N);
+    return 2.0 * N;
+}
+static double run_dot_lanes(struct lab *l, int v) {
+    (void)v;
+    l->k->dot_lanes(l->x, l->y, N, N, l->out);
+    return 2.0 * N * KERNEL_LANES;
+}
+static double run_axpy(struct lab *l, int v) {
+    (void)v;
+    l->k->axpy(1e-6f, l->x, l->out, N);
+    return 2.0 * N;
+}
+
+/* The next row of the stream. */
+static const uint8_t *next_row(struct lab *l) {
+    if (l->at + l->row_bytes > STREAM) l->at = 0;
+    l->at += l->row_bytes;
+    return l->stream + l->at - l->row_bytes;
+}
+static double run_decode(struct lab *l, int type) {
+    l->k->decode[type](next_row(l), l->out, N);
+    return (double)l->row_bytes;
+}
+
+static double run_kv_dot(struct lab *l, int type) {
+    const uint8_t *row = next_row(l);
+    for (size_t h = 0; h < N / HEAD; h++) l->out[h] = l->k->kv_dot[type](l->x, row + h * dtype_size((enum dtype)type, HEAD), HEAD);
+    return (double)l->row_bytes;
+}
+static double run_kv_axpy(struct lab *l, int type) {
+    const uint8_t *row = next_row(l);
+    for (size_t h = 0; h < N / HEAD; h++) l->k->kv_axpy[type](1e-6f, row + h * dtype_size((enum dtype)type, HEAD), l->out, HEAD);
+    return (double)l->row_bytes;
+}
+
+static double floats(int n) { return sizeof(float) * (double)N * n; }
+
+static double run_add(struct lab *l, int v) {
+    (void)v;
+    l->k->add(l->x, l->y, l->out, N);
+    return floats(2);
+}
+static double run_mul(struct lab *l, int v) {
+    (void)v;
+    l->k->mul(l->x, l->y, l->out, N);
+    return floats(2);
+}
+static double run_scale(struct lab *l, int v) {
+    (void)v;
+    l->k->scale(0.5f, l->x, l->out, N);
+    return floats(1);
+}
+static double run_softcap(struct lab *l, int v) {
+    (void)v;
+    l->k->softcap(30, l->x, l->out, N);
+    return floats(1);
+}
+static double run_act(struct lab *l, int act) {
+    l->k->act[act](l->x, l->out, N);
+    return floats(1);
+}
+static double run_glu(struct lab *l, int act) {
+    l->k->glu[act](l->x, l->y, l->out, N);
+    return floats(2);
+}
+static double run_sum(struct lab *l, int v) {
+    (void)v;
+    l->out[0] = l->k->sum(l->x, N);
+    return floats(1);
+}
+static double run_sum_squares(struct lab *l, int v) {
+    (void)v;
+    l->out[0] = l->k->sum_squares(0, l->x, N);
+    return floats(1);
+}
+static double run_normalise(struct lab *l, int v) {
+    (void)v;
+    l->k->normalise(0, 1.5f, l->x, l->w, NULL, l->out, N);
+    return floats(2);
+}
+static double run_softmax(struct lab *l, int v) {
+    (void)v;
+    l->k->softmax(l->x, l->out, N);
+    return floats(1);
+}
+static double run_rope_halves(struct lab *l, int v) {
+    (void)v;
+    l->k->rope_halves(l->x, l->y, l->w, l->out, N / 2);
+    return floats(2);
+}
+static double run_rope_neighbours(struct lab *l, int v) {
+    (void)v;
+    l->k->rope_neighbours(l->x, l->y, l->w, l->out, N / 2);
+    return floats(2);
+}
+
+enum unit { INT8 = ARITH_INT8, BF16 = ARITH_BF16, FP32 = ARITH_FP32, BYTES };
+enum variants { ONE, TYPES, ACTS }; /* a single kernel, or one for each element type, or each activation */
+
+static const struct row {
+    const char *name;
+    size_t offset; /* of the pointer, or the first of them, in struct kernels */
+    enum variants variants;
+    enum unit unit;
+    double (*run)(struct lab *l, int variant);
+} rows[] = {
+#define ROW(name, variants, unit) {#name, offsetof(struct kernels, name), variants, unit, run_##name}
+    ROW(dot, ONE, FP32),
+    ROW(dot_lanes, ONE, FP32),
+    ROW(axpy, ONE, FP32),
+    ROW(decode, TYPES, BYTES),
+    ROW(kv_dot, TYPES, BYTES),
+    ROW(kv_axpy, TYPES, BYTES),
+    ROW(add, ONE, BYTES),
+    ROW(mul, ONE, BYTES),
+    ROW(scale, ONE, BYTES),
+    ROW(softcap, ONE, BYTES),
+    ROW(act, ACTS, BYTES),
+    ROW(glu, ACTS, BYTES),
+    ROW(sum, ONE, BYTES),
+    ROW(sum_squares, ONE, BYTES),
+    ROW(normalise, ONE, BYTES),
+    ROW(softmax, ONE, BYTES),
+    ROW(rope_halves, ONE, BYTES),
+    ROW(rope_neighbours, ONE, BYTES),
+};
+
+/* ---- measuring ---- */
+
+/* Fills the stream with rows of a type: encoded where there is an encoder, else bytes that stay finite as halves. */
+static void fill_stream(struct lab *l, int type) {
+    const struct dtype_info *info = dtype_info((uint32_t)type);
+    l->row_bytes = dtype_size((enum dtype)type, N);
+    if (info->encode) info->encode(l->x, l->stream, N, NULL);
+    else
+        for (size_t i = 0; i < l->row_bytes; i++) l->stream[i] = (uint8_t)(i * 37 % 59 + 1);
+    for (size_t at = l->row_bytes; at + l->row_bytes <= STREAM; at += l->row_bytes) memcpy(l->stream + at, l->stream, l->row_bytes);
+    l->at = 0;
+}
+
+/* Work done in a second by the fastest pass. */
+static double speed(const struct row *r, struct lab *l, int variant) {
+    double best = 0;
+    long times = 1;
+    for (int pass = 0; pass < PASSES;) {
+        double done = 0, start = os_now();
+        for (long i = 0; i < times; i++) done += r->run(l, variant);
+        double took = os_now() - start;
+        if (took < PASS_S) {
+            times *= 2;
+            continue;
+        }
+        pass++;
+        if (done / took > best) best = done / took;
+    }
+    return best;
+}
+
+static const char *variant_name(const struct row *r, int v) {
+#define NAME(act) #act,
+    static const char *const acts[] = {EACH_ACT(NAME)};
+    if (r->variants == ONE) return "";
+    return r->variants == ACTS ? acts[v] : dtype_info((uint32_t)v) ? dtype_info((uint32_t)v)->name : "?";
+}
+
+/* The pointer's bytes; NULL when there is none. */
+static const char *pointer(const struct row *r, const struct kernels *k, int v) {
+    static const char none[sizeof k->dot];
+    const char *p = (const char *)k + r->offset + (size_t)v * sizeof k->dot;
+    return memcmp(p, none, sizeof none) ? p : NULL;
+}
+
+static void measure(const struct row *r, struct lab *l, const struct kernels *before, const struct peak *peak, const char *word) {
+    int count = r->variants == ONE ? 1 : r->variants == ACTS ? ACT_LIMIT : DT_LIMIT;
+    for (int v = 0; v < count; v++) {
+        const char *p = pointer(r, l->k, v), *inherited = before ? pointer(r, before, v) : NULL;
+        char name[64];
+        (void)snprintf(name, sizeof name, "%s %s %s", l->k->name, r->name, variant_name(r, v));
+        if (!p || (inherited && memcmp(p, inherited, sizeof l->k->dot) == 0) || (word && !strstr(name, word))) continue;
+        if (r->variants == TYPES) fill_stream(l, v);
+        double per_second = speed(r, l, v) / 1e9, most = r->unit == BYTES ? peak->read_gbps : peak->gops[r->unit];
+        (void)printf("%-36s %9.2f %s", name, per_second, r->unit == BYTES ? "GB/s " : "GOP/s");
+        if (most > 0) (void)printf(" %6.1f %%", 100 * per_second / most);
+        (void)printf("\n");
+        (void)fflush(stdout);
+    }
+}
+
+static float *random_floats(struct rng *r, size_t n) {
+    float *x = mem_aligned(64, n * sizeof *x);
+    for (size_t i = 0; x && i < n; i++) x[i] = (float)rng_unit(r) * 2 - 1;
+    return x;
+}
+
+int main(int argc, char **argv) {
+    const struct kernels *k[MAX_SETS];
+    struct rng r = rng_new(1, 1);
+    struct lab l = {.stream = mem_aligned(64, STREAM)};
+    struct pool *pool = NULL;
+    struct peak peak;
+    struct err e = {0};
+    float **const arrays[] = {&l.x, &l.y, &l.w, &l.out};
+    int sets = kernels_all(k, MAX_SETS), code = pool_new(&pool, 1, &e);
+    for (size_t i = 0; i < 4; i++)
+        if (!(*arrays[i] = random_floats(&r, N * KERNEL_LANES)) && code == 0) code = err_nomem(&e, "a row", N);
+    if (!l.stream && code == 0) code = err_nomem(&e, "rows of weights", STREAM);
+    if (code == 0) code = peak_measure(&peak, pool, k[sets - 1], &e);
+    if (code == 0) {
+        (void)printf("one thread: %.1f GB/s read; in GOP/s %.0f of int8, %.0f of bf16, %.0f of fp32\n\n", peak.read_gbps, peak.gops[ARITH_INT8], peak.gops[ARITH_BF16],
+                     peak.gops[ARITH_FP32]);
+        for (int s = 0; s < sets; s++) {
+            l.k = k[s];
+            for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) measure(&rows[i], &l, s ? k[s - 1] : NULL, &peak, argc > 1 ? argv[1] : NULL);
+        }
+    } else {
+        (void)fprintf(stderr, "kernels: %s\n", e.msg);
+    }
+    for (size_t i = 0; i < 4; i++) mem_free(*arrays[i]);
+    mem_free(l.stream);
+    pool_free(pool);
+    return code;
+}
