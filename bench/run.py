@@ -17,6 +17,7 @@ goes on where it was. Settings come from the environment:
     QUICK=1                 one shape, two formats, two pairs, depth 1024
     HEARTH_BENCH_MODELS     where the models are or will be made (build/bench/models)
     HEARTH_BENCH_PEER       where the peer is or will be installed (build/bench/peer); "none": without it
+    HEARTH_BENCH_WORK       where results.jsonl is kept (build/bench)
     HEARTH_BENCH_OUT        where RESULTS.md and roofline.svg go (bench)
 """
 import json
@@ -32,7 +33,7 @@ sys.path.insert(0, HERE)
 import render  # noqa: E402
 
 BUILD = os.path.join(TOP, os.environ.get("HEARTH_BUILD", "build"))
-WORK = os.path.join(BUILD, "bench")
+WORK = os.environ.get("HEARTH_BENCH_WORK") or os.path.join(BUILD, "bench")
 HEARTH = os.path.join(BUILD, "hearth")
 QUICK = bool(os.environ.get("QUICK"))
 PAUSE_S = 0.5      # after a turn: the other program's threads stop spinning
@@ -99,7 +100,7 @@ def model(shape, fmt):
         return path
     os.makedirs(MODELS, exist_ok=True)
     if fmt == "F16":
-        command = [os.path.join(WORK, "mkmodel"), shape, path]
+        command = [os.path.join(BUILD, "bench", "mkmodel"), shape, path]
     else:
         command = [HEARTH, "quantize", "-t", str(THREADS), model(shape, "F16"), path, fmt]
     say(f"making {os.path.relpath(path, TOP)}")
