@@ -34,7 +34,7 @@ $(error $(MISSING))
 endif
 ARCH      := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 LIB_PKGS  := libpcre2-8 libutf8proc jansson
-APP_PKGS  := libedit
+APP_PKGS  := libedit hwloc
 PC_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(LIB_PKGS) $(APP_PKGS))
 LIB_LIBS  := $(shell $(PKG_CONFIG) --libs $(LIB_PKGS)) -lpthread -lm
 APP_LIBS  := $(shell $(PKG_CONFIG) --libs $(APP_PKGS))

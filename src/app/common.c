@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "app/cpus.h"
 #include "base/os.h"
 #include "engine/vocab.h"
 #include "model/embedded.h"
@@ -18,7 +19,8 @@ volatile sig_atomic_t interrupted;
 const struct flag FLAGS_MODEL[] = {
     {"-m", "--model", FLAG_STRING, offsetof(struct model_options, model), "FILE", "the model, a GGUF file (default: the embedded demonstration model)", 0, 0},
     {"-c", "--ctx-size", FLAG_INT, offsetof(struct model_options, n_ctx), "N", "tokens of context (default: what the model was made for)", 1, 1 << 24},
-    {"-t", "--threads", FLAG_INT, offsetof(struct model_options, threads), "N", "threads (default: one per processor)", 1, 1024},
+    {"-t", "--threads", FLAG_INT, offsetof(struct model_options, threads), "N", "threads (default: one per physical core)", 1, 1024},
+    {"--cpus", "--cpu-range", FLAG_STRING, offsetof(struct model_options, cpus), "LIST", "processors that threads run on, such as 0-3,8, or none (default: physical cores)", 0, 0},
     {"-b", "--batch-size", FLAG_INT, offsetof(struct model_options, batch), "N", "most tokens of a prompt given to the engine at once (default 2048)", 1, 1 << 20},
     {"-ub", "--ubatch-size", FLAG_INT, offsetof(struct model_options, ubatch), "N", "most tokens of a step (default 512)", 1, 1 << 16},
     {"--kv-type", "-ctk", FLAG_STRING, offsetof(struct model_options, kv_type), "TYPE", "keys and values as f32, f16, bf16 or q8_0 (default f16)", 0, 0},
@@ -61,7 +63,7 @@ int session_open(struct session *s, const struct model_options *o, const char *d
     if (o->batch && o->batch < rows) rows = o->batch;
     struct engine_options eo = {.n_ctx = o->n_ctx, .max_rows = rows, .max_logits = max_logits, .kv_type = (enum dtype)kv, .memory_limit = o->memory_limit, .paged = o->paged};
     int code = open_model(&s->model, o, e);
-    if (code == 0) code = pool_new(&s->pool, o->threads ? o->threads : os_cpu_count(), e);
+    if (code == 0) code = open_pool(&s->pool, o->threads, o->cpus, e);
     if (code == 0) code = engine_new(&s->engine, s->model, s->pool, eo, e);
     if (code) session_close(s);
     s->load_s = os_now() - start;

@@ -11,6 +11,7 @@
 struct model_options {
     const char *model; /* -m; the first word of the command line counts too; NULL: the embedded default model */
     int n_ctx, threads, batch, ubatch;
+    const char *cpus; /* as open_pool takes them */
     const char *kv_type;
     bool paged;
     uint64_t memory_limit;

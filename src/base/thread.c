@@ -162,8 +162,8 @@ struct binding {
 
 static void bind_worker(void *ctx, int worker, int workers) {
     struct binding *b = ctx;
-    bool enough = b->cpus->n >= workers;
-    if (!os_thread_bind(enough ? b->cpus->id + worker : b->cpus->id, enough ? 1 : b->cpus->n)) atomic_store(&b->failed, 1);
+    bool one_each = b->cpus->n == workers;
+    if (!os_thread_bind(one_each ? b->cpus->id + worker : b->cpus->id, one_each ? 1 : b->cpus->n)) atomic_store(&b->failed, 1);
 }
 
 int pool_bind(struct pool *p, const struct cpus *cpus, struct err *e) {

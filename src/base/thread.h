@@ -17,8 +17,8 @@ int pool_threads(const struct pool *p);
 void pool_run(struct pool *p, void (*fn)(void *ctx, int worker, int workers), void *ctx);
 void pool_barrier(struct pool *p);                         /* only inside fn, by every worker */
 
-/* Keeps the workers on the given processors: each on one of its own, in order, where there are enough, else all on all of them. The
- * calling thread, worker 0, is bound too, until pool_free. ERR_USAGE: this process may not use one of them. */
+/* Keeps the workers on the given processors: where there are as many as workers, each on its own, in order; otherwise all on all of
+ * them. The calling thread, worker 0, is bound too, until pool_free. ERR_USAGE: this process may not use one of them. */
 int pool_bind(struct pool *p, const struct cpus *cpus, struct err *e);
 
 #endif

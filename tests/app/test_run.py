@@ -9,6 +9,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from hearth import *  # noqa: E402,F403
 
 GREEDY = ("--temp", 0)
+CPU = max(os.sched_getaffinity(0))  # one that may be used
 
 
 def completions():
@@ -21,7 +22,7 @@ def completions():
     check(hearth("run", *GREEDY, "-n", 12, stdin="Once upon a time\n").out == r.out, "the prompt from standard input")
     check(hearth("run", *GREEDY, "-n", 12, "-f", tmp("prompt", "Once upon a time\n")).out == r.out, "the prompt from a file")
     check(hearth("run", *GREEDY, "-n", 12, "-f", "-", stdin="Once upon a time").out == r.out, "the prompt from '-'")
-    for flags in (("-b", 1), ("-ub", 2), ("-t", 1), ("-t", 3), ("-c", 64)):
+    for flags in (("-b", 1), ("-ub", 2), ("-t", 1), ("-t", 3), ("-c", 64), ("--cpus", "none"), ("--cpus", CPU), ("--cpus", CPU, "-t", 3)):
         check(hearth("run", *GREEDY, "-n", 12, *flags, "-p", "Once upon a time").out == r.out, f"the same under {flags}")
     check(hearth("run", "-n", 5, stdin="").status == 0, "without a prompt the embedded model shows something")
     check(hearth("run", *GREEDY, "-n", 0, "-p", "x").out == b"", "-n 0 generates nothing")
@@ -130,7 +131,9 @@ def errors():
     for flags, word in ((("--temp", "warm"), "--temp"), (("--temp", "nan"), "--temp"), (("--top-p", 2), "--top-p"), (("--no-such",), "--no-such"), (("-n",), "-n"), (("-n", "4x"), "-n"),
                         (("-c", 0), "-c"), (("--seed", "x"), "--seed"), (("--seed", "-5"), "--seed"), (("--logit-bias", "7"), "--logit-bias"), (("--logit-bias", "999999=1"), "999999"),
                         (("--logit-bias", "1=nan"), "--logit-bias"), (("--stop", ""), "--stop"), (("-p", "a", "-f", "b"), "not both"), (("--logprobs", 3), "--json"),
-                        (("a.gguf", "b.gguf"), "too many"), (("--kv-type", "q5"), "--kv-type"), (("--json=1",), "--json"), (("--repeat-penalty", 0), "repeat")):
+                        (("a.gguf", "b.gguf"), "too many"), (("--kv-type", "q5"), "--kv-type"), (("--json=1",), "--json"), (("--repeat-penalty", 0), "repeat"),
+                        (("--cpus", "0-"), "--cpus"), (("--cpus", "3-1"), "--cpus"), (("--cpus", "0,,1"), "--cpus"), (("--cpus", ""), "--cpus"), (("--cpus", 1024), "--cpus"),
+                        (("--cpus", f"{CPU},1023"), "cannot be used")):
         refused(USAGE, word, "run", *(("-p", "x") if "-p" not in flags else ()), *flags)
     check(hearth().status == USAGE and hearth("no-such").status == USAGE, "no command")
     check(hearth("run", "--help").status == 0 and b"--min-p" in hearth("run", "--help").out and hearth("--help").status == 0, "help")

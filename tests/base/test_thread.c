@@ -130,7 +130,7 @@ static void look(void *ctx, int worker, int workers) {
 
 static bool same_cpus(const struct cpus *a, const struct cpus *b) { return a->n == b->n && memcmp(a->id, b->id, (size_t)a->n * sizeof *a->id) == 0; }
 
-/* Each worker on a processor of its own where there are enough, else all on all; afterwards the caller is as free as before. */
+/* Each worker on a processor of its own where there are as many, else all on all; afterwards the caller is as free as before. */
 static void bound(void **state) {
     (void)state;
     static struct cpus all, after, few;
@@ -146,7 +146,7 @@ static void bound(void **state) {
         if (pool_bind(p, &all, &e)) fail_msg("%s", e.msg);
         pool_run(p, look, &seen);
         for (int i = 0; i < n; i++) {
-            if (all.n < n) assert_true(same_cpus(&seen.on[i], &all));
+            if (all.n != n) assert_true(same_cpus(&seen.on[i], &all));
             else assert_true(seen.on[i].n == 1 && seen.on[i].id[0] == all.id[i]);
         }
         few = (struct cpus){1, {all.id[all.n - 1]}}; /* and again, otherwise */
