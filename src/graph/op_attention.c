@@ -1,12 +1,25 @@
 /* op_attention.c: causal attention over KV pages.
  *
- * First part: this step's keys and values are written to their pages. Second part: every pair of row and KV head is one
- * piece of work; it reads the pages once for all query heads that share the KV head, in order of position, with the online
- * softmax (Milakov & Gimelshein 2018). Its result depends on the sequence alone, not on what shares the step. */
+ * First part: this step's keys and values are written to their pages. Second part: the queries of a span that share a KV head
+ * are taken in blocks, and a block goes through the pages in order with the online softmax. Query number i of a span and a KV head
+ * is head i % group of row i / group.
+ *
+ * Small spans (decode, verification) are computed in fp32, and a row's result depends on its sequence alone: not on what
+ * shares the step nor on how the rows were cut into small spans. A page that all rows of a block see whole is taken for all of
+ * them at once, any other for each row with just the positions that it sees. Large spans (prompts) repack a page for the
+ * block and multiply in tiles; keys and values that are not kept as F32 may be rounded to bfloat16 for that. */
 #include <math.h>
 #include <string.h>
 
 #include "graph/internal.h"
+
+enum {
+    SMALL_SPAN = 16,           /* rows */
+    BLOCK = 128,               /* queries, at most */
+    BLOCK_BYTES = 512 * 1024,  /* of scratch, which should stay in a core's own cache */
+    SMALL_BLOCK = 8,           /* queries that are worth reading a small span's pages once more */
+};
+_Static_assert((int)KV_PAGE == (int)ATTN_PAGE, "kernels work on whole pages");
 
 struct attention_args {
     struct attention a;
@@ -17,83 +30,210 @@ struct attention_args {
 
 static const struct kv_layer *layer_of(const struct graph *g, const struct attention_args *a) { return &g->kv[a->layer]; }
 
-/* Keys are stored by the type's own encoder, which is what every kernel's twin decodes. */
+/* ---- first part ---- */
+
 static void store(const struct run *r, const struct kv_layer *l, const float *x, uint8_t *page, size_t offset, size_t row_bytes, int head_size, int slot) {
-    const struct dtype_info *info = dtype_info(r->g->plan.kv_type);
     for (int h = 0; h < l->heads; h++, x += head_size)
-        info->encode(x, page + offset + ((size_t)h * KV_PAGE + (size_t)slot) * row_bytes, (size_t)head_size, NULL);
+        r->k->attn.encode[r->g->plan.kv_type](x, page + offset + ((size_t)h * KV_PAGE + (size_t)slot) * row_bytes, (size_t)head_size);
 }
 
 static void append(const struct run *r, const struct node *n, int worker) {
     const struct attention_args *a = n->args;
     const struct kv_layer *l = layer_of(r->g, a);
+    int from, to;
+    share(r->step->n_rows, 1, worker, r->workers, &from, &to);
     for (int s = 0; s < r->step->n_spans; s++) {
         const struct span *span = &r->step->spans[s];
-        int from, to;
-        share(span->count, 1, worker, r->workers, &from, &to);
-        for (int i = from; i < to; i++) {
-            int32_t pos = span->pos + i;
+        for (int row = span->row > from ? span->row : from; row < span->row + span->count && row < to; row++) {
+            int32_t pos = span->pos + row - span->row;
             uint8_t *page = span->memory->pages[l->group][pos / KV_PAGE];
-            store(r, l, value_row(r, n->in[1], span->row + i), page, l->k_offset, l->k_row, l->head_k, pos % KV_PAGE);
-            if (!a->a.v_in_k) store(r, l, value_row(r, n->in[2], span->row + i), page, l->v_offset, l->v_row, l->head_v, pos % KV_PAGE);
+            store(r, l, value_row(r, n->in[1], row), page, l->k_offset, l->k_row, l->head_k, pos % KV_PAGE);
+            if (!a->a.v_in_k) store(r, l, value_row(r, n->in[2], row), page, l->v_offset, l->v_row, l->head_v, pos % KV_PAGE);
         }
     }
 }
 
-struct softmax { /* of one query head, under way */
-    float max, sum;
+/* ---- second part ---- */
+
+struct block { /* of queries, on their way through the pages */
+    const struct run *r;
+    const struct attention_args *a;
+    const struct span *span;
+    int kv_head, group;
+    int first, count;       /* queries */
+    size_t k_size, v_size;  /* columns of q and out: a head's size, padded */
+    int pair;               /* numbers in a lane of what is packed; see kernel/attention.h */
+    float *q, *s, *out;     /* [count][k_size], [count][ATTN_PAGE], [count][v_size] */
+    void *packed_q, *packed_s, *packed_kv;
+    struct attn_softmax m[BLOCK];
+    float keep[BLOCK];
 };
 
-/* Adds the key at one position, of score s, to head h's running result. */
-static void take(const struct run *r, struct softmax *m, float s, const void *v, float *out, int n) {
-    float weight = 1;
-    if (s > m->max) {
-        float shrink = expf(m->max - s); /* 0 the first time */
-        m->sum *= shrink;
-        for (int i = 0; i < n; i++) out[i] *= shrink;
-        m->max = s;
-    } else {
-        weight = expf(s - m->max);
+static int rounded(int n) { return (n + ATTN_ROWS - 1) / ATTN_ROWS * ATTN_ROWS; }
+
+/* Scratch of a block of n queries, in floats; b not NULL: dealt out from `memory`. */
+static size_t block_scratch(const struct attention *a, int pair, int n, struct block *b, float *memory) {
+    const size_t k_size = attn_pad((size_t)a->head_k), v_size = attn_pad((size_t)a->head_v), rows = (size_t)rounded(n), lanes = ATTN_PAGE / (size_t)pair;
+    const size_t packed_kv = (k_size > v_size ? k_size : v_size) * lanes, packed_q = pair > 1 ? rows * k_size / 2 : 0, packed_s = pair > 1 ? rows * ATTN_PAGE / 2 : 0;
+    if (b) {
+        b->k_size = k_size, b->v_size = v_size, b->pair = pair;
+        b->packed_kv = memory;
+        b->q = memory + packed_kv;
+        b->s = b->q + rows * k_size;
+        b->out = b->s + rows * ATTN_PAGE;
+        b->packed_q = b->out + rows * v_size;
+        b->packed_s = (float *)b->packed_q + packed_q;
+        if (pair == 1) b->packed_q = b->q, b->packed_s = b->s;
     }
-    m->sum += weight;
-    r->k->kv_axpy[r->g->plan.kv_type](weight, v, out, (size_t)n);
+    return packed_kv + rows * (k_size + ATTN_PAGE + v_size) + packed_q + packed_s;
 }
 
-static float score(const struct run *r, const struct attention_args *a, const float *q, const void *k, int head, int distance) {
-    float s = r->k->kv_dot[r->g->plan.kv_type](q, k, (size_t)a->a.head_k) * a->a.scale;
-    if (a->a.softcap > 0) s = a->a.softcap * tanhf(s / a->a.softcap);
-    if (a->slope) s -= a->slope[head] * (float)distance;
-    return s;
+static int pair_of(const struct graph *g) { return g->plan.kernels->attn.pair[g->plan.kv_type]; }
+
+/* Queries of a block: as many as the cache takes. */
+static int block_size(const struct graph *g, const struct attention *a) {
+    int n = BLOCK;
+    while (n > 16 && block_scratch(a, pair_of(g), n, NULL, NULL) * sizeof(float) > BLOCK_BYTES) n /= 2;
+    return n;
 }
 
-static void finish(const struct attention_args *a, struct softmax *m, int head, float *out, int n) {
-    if (a->sinks) {
-        float s = a->sinks[head], top = s > m->max ? s : m->max, shrink = expf(m->max - top);
-        for (int i = 0; i < n; i++) out[i] *= shrink;
-        m->sum = m->sum * shrink + expf(s - top);
-    }
-    float scale = 1 / m->sum;
-    for (int i = 0; i < n; i++) out[i] *= scale;
-}
-
-static void attend(const struct run *r, const struct node *n, const struct span *span, int i, int kv_head) {
+static void attention_scratch(const struct graph *g, const struct node *n, size_t *per_row, size_t *per_worker) {
     const struct attention_args *a = n->args;
-    const struct kv_layer *l = layer_of(r->g, a);
-    int row = span->row + i, share_of = a->a.n_head / a->a.n_head_kv, hv = a->a.head_v;
-    int32_t pos = span->pos + i, first = a->a.window && pos >= a->a.window ? pos - a->a.window + 1 : 0;
-    const float *q = value_row(r, n->in[0], row) + (size_t)kv_head * (size_t)share_of * (size_t)a->a.head_k;
-    float *out = value_row(r, n->out[0], row) + (size_t)kv_head * (size_t)share_of * (size_t)hv;
-    struct softmax m[share_of];
-    for (int h = 0; h < share_of; h++) m[h] = (struct softmax){-INFINITY, 0};
-    memset(out, 0, sizeof(float) * (size_t)share_of * (size_t)hv);
-    for (int32_t p = first; p <= pos; p++) {
-        const uint8_t *page = span->memory->pages[l->group][p / KV_PAGE];
-        size_t slot = (size_t)kv_head * KV_PAGE + (size_t)(p % KV_PAGE);
-        const uint8_t *k = page + l->k_offset + slot * l->k_row, *v = a->a.v_in_k ? k : page + l->v_offset + slot * l->v_row;
-        for (int h = 0; h < share_of; h++)
-            take(r, &m[h], score(r, a, q + (size_t)h * (size_t)a->a.head_k, k, kv_head * share_of + h, pos - p), v, out + (size_t)h * (size_t)hv, hv);
+    (void)per_row;
+    *per_worker = block_scratch(&a->a, pair_of(g), block_size(g, &a->a), NULL, NULL);
+}
+
+static int row_of(const struct block *b, int i) { return (b->first + i) / b->group; }
+static int head_of(const struct block *b, int i) { return b->kv_head * b->group + (b->first + i) % b->group; }
+
+/* The positions [*from, *to) of a page that a row sees; none: *from >= *to. */
+static void view(const struct block *b, int row, int page, int *from, int *to) {
+    int32_t pos = b->span->pos + row, start = page * KV_PAGE, window = b->a->a.window;
+    *from = window && pos - start >= window ? pos - start - window + 1 : 0;
+    *to = pos - start + 1 < KV_PAGE ? pos - start + 1 : KV_PAGE;
+}
+
+static struct attn_page keys_of(const struct block *b, int page, int from, int to) {
+    const struct kv_layer *l = layer_of(b->r->g, b->a);
+    const uint8_t *p = b->span->memory->pages[l->group][page];
+    return (struct attn_page){p + l->k_offset + (size_t)b->kv_head * KV_PAGE * l->k_row, l->k_row, from, to, NULL, 0};
+}
+
+static struct attn_page values_of(const struct block *b, int page, int from, int to) {
+    const struct kv_layer *l = layer_of(b->r->g, b->a);
+    const uint8_t *p = b->span->memory->pages[l->group][page];
+    if (b->a->a.v_in_k) return keys_of(b, page, from, to);
+    return (struct attn_page){p + l->v_offset + (size_t)b->kv_head * KV_PAGE * l->v_row, l->v_row, from, to, NULL, 0};
+}
+
+static void weigh(struct block *b, int i, int page, int from, int to) {
+    const struct attention *a = &b->a->a;
+    const struct attn_rule rule = {a->scale, a->softcap, b->a->slope ? b->a->slope[head_of(b, i)] : 0, (float)(b->span->pos + row_of(b, i) - page * KV_PAGE)};
+    b->keep[i] = b->r->k->attn.weigh(&rule, from, to, b->s + i * ATTN_PAGE, &b->m[i]);
+}
+
+/* Queries [i, i + n), which see the same positions of a page. While keys are read the values are fetched, and then the next page's keys. */
+static void small_step(struct block *b, int i, int n, int page, int last, int from, int to) {
+    const struct attn_kernels *k = &b->r->k->attn;
+    const enum dtype type = b->r->g->plan.kv_type;
+    struct attn_page keys = keys_of(b, page, from, to), values = values_of(b, page, from, to);
+    if (!b->a->a.v_in_k) keys.ahead = values.data, keys.ahead_bytes = values.row * KV_PAGE;
+    if (page < last) values.ahead = keys_of(b, page + 1, 0, KV_PAGE).data, values.ahead_bytes = keys.row * KV_PAGE;
+    k->scores[type](&keys, (size_t)b->a->a.head_k, b->q + (size_t)i * b->k_size, n, b->s + i * ATTN_PAGE);
+    for (int j = i; j < i + n; j++) weigh(b, j, page, from, to);
+    k->values[type](&values, (size_t)b->a->a.head_v, b->s + i * ATTN_PAGE, b->keep + i, n, b->out + (size_t)i * b->v_size);
+}
+
+static void small_page(struct block *b, int page, int last) {
+    int first_from, first_to, last_from, last_to;
+    view(b, row_of(b, 0), page, &first_from, &first_to);
+    view(b, row_of(b, b->count - 1), page, &last_from, &last_to);
+    if (first_to == KV_PAGE && last_from == 0) { /* whole for both, and so for those between */
+        small_step(b, 0, b->count, page, last, 0, KV_PAGE);
+        return;
     }
-    for (int h = 0; h < share_of; h++) finish(a, &m[h], kv_head * share_of + h, out + (size_t)h * (size_t)hv, hv);
+    for (int i = 0, n; i < b->count; i += n) {
+        int from, to, row = row_of(b, i);
+        n = (row + 1) * b->group - b->first - i;
+        if (n > b->count - i) n = b->count - i;
+        view(b, row, page, &from, &to);
+        if (from < to) small_step(b, i, n, page, last, from, to);
+    }
+}
+
+static void large_page(struct block *b, int page) {
+    const struct attn_kernels *k = &b->r->k->attn;
+    const enum dtype type = b->r->g->plan.kv_type;
+    int begin = b->count, end = 0, first = KV_PAGE, last = 0; /* the queries that see anything, and what they see */
+    for (int i = 0; i < b->count; i++) {
+        int from, to;
+        view(b, row_of(b, i), page, &from, &to);
+        if (from >= to) continue;
+        if (i < begin) begin = i;
+        end = i + 1;
+        if (from < first) first = from;
+        if (to > last) last = to;
+    }
+    begin = begin / ATTN_ROWS * ATTN_ROWS;
+    const int n = rounded(end - begin);
+    float *s = b->s + begin * ATTN_PAGE;
+    const struct attn_page keys = keys_of(b, page, first, last), values = values_of(b, page, first, last);
+    k->pack_keys[type](&keys, (size_t)b->a->a.head_k, b->packed_kv);
+    k->product[b->pair - 1]((float *)b->packed_q + (size_t)begin * b->k_size / (size_t)b->pair, n, b->packed_kv, ATTN_PAGE, (int)b->k_size / b->pair, NULL, s);
+    for (int i = begin; i < begin + n; i++) {
+        int from = 0, to = 0; /* rows that only fill up see nothing */
+        if (i < b->count) view(b, row_of(b, i), page, &from, &to);
+        weigh(b, i, page, from, to);
+    }
+    if (b->pair > 1) k->narrow(s, (float *)b->packed_s + begin * ATTN_PAGE / b->pair, (size_t)n * ATTN_PAGE);
+    k->pack_values[type](&values, (size_t)b->a->a.head_v, b->packed_kv);
+    k->product[b->pair - 1]((float *)b->packed_s + begin * ATTN_PAGE / b->pair, n, b->packed_kv, (int)b->v_size, ATTN_PAGE / b->pair, b->keep + begin, b->out + (size_t)begin * b->v_size);
+}
+
+static void gather(struct block *b, const struct node *n) {
+    const size_t size = (size_t)b->a->a.head_k;
+    memset(b->q, 0, (size_t)rounded(b->count) * b->k_size * sizeof(float));
+    memset(b->out, 0, (size_t)rounded(b->count) * b->v_size * sizeof(float));
+    for (int i = 0; i < b->count; i++)
+        memcpy(b->q + (size_t)i * b->k_size, value_row(b->r, n->in[0], b->span->row + row_of(b, i)) + (size_t)head_of(b, i) * size, size * sizeof(float));
+    for (int i = 0; i < rounded(b->count); i++) b->m[i] = (struct attn_softmax){-INFINITY, 0};
+}
+
+static void finish(const struct block *b, const struct node *n) {
+    const size_t size = (size_t)b->a->a.head_v;
+    for (int i = 0; i < b->count; i++) {
+        float sum = b->m[i].sum, shrink = 1;
+        if (b->a->sinks) {
+            float sink = b->a->sinks[head_of(b, i)], top = sink > b->m[i].max ? sink : b->m[i].max;
+            shrink = expf(b->m[i].max - top);
+            sum = sum * shrink + expf(sink - top);
+        }
+        const float *x = b->out + (size_t)i * b->v_size, scale = shrink / sum;
+        float *out = value_row(b->r, n->out[0], b->span->row + row_of(b, i)) + (size_t)head_of(b, i) * size;
+        for (size_t d = 0; d < size; d++) out[d] = x[d] * scale;
+    }
+}
+
+static void attend(struct block *b, const struct node *n) {
+    int32_t pos = b->span->pos + row_of(b, 0), first = b->a->a.window && pos >= b->a->a.window ? pos - b->a->a.window + 1 : 0;
+    int last = (b->span->pos + row_of(b, b->count - 1)) / KV_PAGE;
+    gather(b, n);
+    if (b->span->count <= SMALL_SPAN) {
+        for (int page = first / KV_PAGE; page <= last; page++) small_page(b, page, last);
+    } else {
+        if (b->pair > 1) b->r->k->attn.narrow(b->q, b->packed_q, (size_t)rounded(b->count) * b->k_size);
+        for (int page = first / KV_PAGE; page <= last; page++) large_page(b, page);
+    }
+    finish(b, n);
+}
+
+/* Queries that are taken together. A small span of few KV heads is cut so that no worker stands idle, where there is much to compute. */
+static int queries_at_once(const struct run *r, const struct attention *a, const struct span *span) {
+    int most = block_size(r->g, a), n = span->count * (a->n_head / a->n_head_kv);
+    if (span->count > SMALL_SPAN || r->step->n_spans * a->n_head_kv >= 2 * r->workers) return most;
+    int part = rounded((n + r->workers - 1) / r->workers);
+    if (part < SMALL_BLOCK) part = SMALL_BLOCK;
+    return part < most ? part : most;
 }
 
 static int attention_phases(const struct run *r, const struct node *n) {
@@ -107,11 +247,30 @@ static void attention_run(const struct run *r, const struct node *n, int phase, 
         append(r, n, worker);
         return;
     }
-    int turn = 0; /* later rows see more, so the pieces are dealt out in turn */
-    for (int s = 0; s < r->step->n_spans; s++)
-        for (int i = 0; i < r->step->spans[s].count; i++)
-            for (int h = 0; h < a->a.n_head_kv; h++, turn++)
-                if (turn % r->workers == worker) attend(r, n, &r->step->spans[s], i, h);
+    const int heads = a->a.n_head_kv, group = a->a.n_head / heads;
+    int total = 0, from, to;
+    for (int s = 0; s < r->step->n_spans; s++) {
+        int n_queries = r->step->spans[s].count * group, most = queries_at_once(r, &a->a, &r->step->spans[s]);
+        total += (n_queries + most - 1) / most * heads;
+    }
+    struct block b = {.r = r, .a = a, .group = group};
+    (void)block_scratch(&a->a, pair_of(r->g), block_size(r->g, &a->a), &b, worker_scratch(r, worker));
+    while (take_part(r, n, 1, total, 1, &from, &to)) {
+        int piece = total - 1 - from, s = 0; /* from the end: prompts stand there, and their later rows see more */
+        for (;; s++) {
+            b.span = &r->step->spans[s];
+            int n_queries = b.span->count * group, most = queries_at_once(r, &a->a, b.span), pieces = (n_queries + most - 1) / most * heads;
+            if (piece >= pieces) {
+                piece -= pieces;
+                continue;
+            }
+            b.kv_head = piece % heads;
+            b.first = piece / heads * most;
+            b.count = n_queries - b.first < most ? n_queries - b.first : most;
+            break;
+        }
+        attend(&b, n);
+    }
 }
 
 static void attention_cost(const struct graph *g, const struct node *n, int rows, int depth, struct cost *c) {
@@ -125,7 +284,7 @@ static void attention_cost(const struct graph *g, const struct node *n, int rows
     c->attention += 2 * seen * (double)a->a.n_head * (double)(a->a.head_k + a->a.head_v);
 }
 
-static const struct op attention_op = {.name = "attention", .phases = attention_phases, .run = attention_run, .cost = attention_cost, .by_rows = 1 << 0};
+static const struct op attention_op = {.name = "attention", .phases = attention_phases, .run = attention_run, .cost = attention_cost, .scratch = attention_scratch, .by_rows = 1 << 0};
 
 /* The layer's place in the pages: the group of its window, made when it is the first of it. -1 when there are too many. */
 static int kv_declare(struct graph *g, const struct attention *a) {

@@ -13,6 +13,7 @@
 #include <stddef.h>
 
 #include "base/err.h"
+#include "kernel/attention.h"
 #include "tensor/dtype.h"
 
 enum arith { ARITH_INT8 /* summed in 32 bits */, ARITH_BF16 /* summed in fp32 */, ARITH_FP32, ARITHS };
@@ -62,6 +63,9 @@ struct kernels {
     void (*rope_halves)(const float *x, const float *cosine, const float *sine, float *out, size_t pairs);
     void (*rope_neighbours)(const float *x, const float *cosine, const float *sine, float *out, size_t pairs);
     /* ---- end of rows ---- */
+
+    /* ---- attention over pages of keys and values ---- */
+    struct attn_kernels attn;
 
     /* Only for measuring what the processor can do at most: `rounds` times KERNEL_CHAINS independent multiply-adds in registers, in
      * each arithmetic; NULL where the set has no unit for it. *ops gets what was computed (a multiply and an add count as two). The sums

@@ -1,5 +1,6 @@
 /* lab.h: one operation under glass. Inputs are tables of random numbers of which row r is the value's row r; the outcome is had in
- * several ways - one step, many, one to three workers - which must agree to the bit, and is compared by the test with a few lines of doubles.
+ * several ways - one step, many, one to three workers - which must agree to the bit (large spans among themselves, where they are computed in a
+ * way of their own), and is compared by the test with a few lines of doubles.
  *
  * Rows belong to two sequences: the first LAB_A to one, the rest to the other, both from position 0 on.
  */
@@ -20,7 +21,7 @@
 #include "base/rng.h"
 #include "graph/graph.h"
 
-enum { LAB_ROWS = 130, LAB_A = 95, LAB_TENSORS = 32 }; /* more than a page, more than a batch of an expert's rows */
+enum { LAB_ROWS = 130, LAB_A = 95, LAB_SMALL = 16 /* rows of a small span */, LAB_TENSORS = 32 }; /* more than a page, more than a batch of an expert's rows */
 
 struct lab {
     struct graph *g;
@@ -28,6 +29,7 @@ struct lab {
     struct tensor tensors[LAB_TENSORS];
     int n_tensors;
     enum dtype kv_type;
+    double large_error;      /* of large spans, where these are computed in a way of their own; 0: they give the bits that small ones do */
     const int32_t *pos_dims; /* [LAB_ROWS * 4] or NULL */
     float *out;              /* [LAB_ROWS][width] */
     int width;
@@ -134,42 +136,47 @@ static inline const float *lab_run(struct lab *l, val v, int chunk, int threads)
 /* What a test records: inputs, the operation, and in *want what it should give, [LAB_ROWS][width of the returned value]. */
 typedef val (*lab_case)(struct lab *l, const void *ctx, double *want);
 
-/* Runs the case in all ways; all must be the same bits, and within `error` (relative to the largest number wanted) of what is wanted. */
+static inline void lab_near(const char *name, int chunk, const struct lab *l, const float *out, const double *want, double error) {
+    double most = 1e-30;
+    size_t n = LAB_ROWS * (size_t)l->width;
+    for (size_t i = 0; i < n; i++) most = fmax(most, fabs(want[i]));
+    for (size_t i = 0; i < n; i++)
+        if (!(fabs((double)out[i] - want[i]) <= error * most))
+            fail_msg("%s: %d rows at a time: row %zu column %zu is %.9g, not %.9g", name, chunk, i / (size_t)l->width, i % (size_t)l->width, (double)out[i], want[i]);
+}
+
+/* Runs the case in all ways. All that compute alike must give the same bits, and all must be within `error` (large spans: the lab's
+ * large_error, if set), relative to the largest number wanted, of what is wanted. */
 static inline void lab_check(const char *name, lab_case record, const void *ctx, double error) {
     static const struct {
         int chunk, threads;
-    } ways[] = {{LAB_A, 1}, {1, 1}, {3, 2}, {7, 3}, {LAB_A, 2}, {64, 3}};
-    float *first = NULL;
-    double *want = NULL, most = 1e-30;
+    } ways[] = {{LAB_A, 1}, {1, 1}, {3, 2}, {7, 3}, {LAB_SMALL, 2}, {LAB_A, 2}, {64, 3}};
+    float *first[2] = {NULL, NULL}; /* of small spans, of large ones */
     int64_t before = mem_live();
     for (size_t w = 0; w < sizeof ways / sizeof *ways; w++) {
         struct lab l;
         lab_open(&l, 17);
-        double *oracle = calloc(LAB_ROWS * 4096, sizeof *oracle);
-        assert_non_null(oracle);
-        val v = record(&l, ctx, oracle);
+        double *want = calloc(LAB_ROWS * 4096, sizeof *want);
+        assert_non_null(want);
+        val v = record(&l, ctx, want);
         const float *out = lab_run(&l, v, ways[w].chunk, ways[w].threads);
-        size_t n = LAB_ROWS * (size_t)l.width;
+        bool large = l.large_error > 0 && ways[w].chunk > LAB_SMALL;
         assert_true(l.width <= 4096);
-        if (w == 0) {
-            want = oracle;
-            for (size_t i = 0; i < n; i++) most = fmax(most, fabs(want[i]));
-            for (size_t i = 0; i < n; i++)
-                if (!(fabs((double)out[i] - want[i]) <= error * most))
-                    fail_msg("%s: row %zu column %zu is %.9g, not %.9g", name, i / (size_t)l.width, i % (size_t)l.width, (double)out[i], want[i]);
-            first = l.out;
+        if (!first[large]) {
+            lab_near(name, ways[w].chunk, &l, out, want, large ? l.large_error : error);
+            first[large] = l.out;
             l.out = NULL;
         } else {
-            free(oracle);
-            for (size_t i = 0; i < n; i++)
-                if (memcmp(&out[i], &first[i], sizeof *out) != 0)
+            for (size_t i = 0; i < LAB_ROWS * (size_t)l.width; i++)
+                if (memcmp(&out[i], &first[large][i], sizeof *out) != 0)
                     fail_msg("%s: %d rows at a time with %d workers: row %zu column %zu is %a, not %a", name, ways[w].chunk, ways[w].threads, i / (size_t)l.width,
-                             i % (size_t)l.width, (double)out[i], (double)first[i]);
+                             i % (size_t)l.width, (double)out[i], (double)first[large][i]);
         }
+        free(want);
         lab_close(&l);
     }
-    free(want);
-    free(first);
+    free(first[0]);
+    free(first[1]);
     assert_int_equal(mem_live(), before);
 }
 

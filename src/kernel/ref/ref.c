@@ -74,6 +74,7 @@ void kernels_ref(struct kernels *k) {
     kernels_ref_rows(k);
     kernels_ref_peak(k);
     for (uint32_t t = 0; t < DT_LIMIT; t++) k->decode[t] = dtype_info(t) ? dtype_info(t)->decode : NULL;
+    attn_ref(&k->attn);
     k->kv_dot[DT_F32] = kv_dot_f32, k->kv_axpy[DT_F32] = kv_axpy_f32;
     k->kv_dot[DT_F16] = kv_dot_f16, k->kv_axpy[DT_F16] = kv_axpy_f16;
     k->kv_dot[DT_BF16] = kv_dot_bf16, k->kv_axpy[DT_BF16] = kv_axpy_bf16;

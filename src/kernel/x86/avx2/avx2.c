@@ -127,6 +127,7 @@ void kernels_avx2(struct kernels *k) {
     kernels_avx2_decode(k);
     kernels_avx2_rows(k);
     kernels_avx2_peak(k);
+    attn_avx2(&k->attn);
     k->dot = dot, k->dot_lanes = dot_lanes, k->axpy = axpy;
     k->decode[DT_F16] = decode_f16, k->decode[DT_BF16] = decode_bf16, k->decode[DT_Q8_0] = decode_q8_0;
     k->kv_dot[DT_F32] = kv_dot_f32, k->kv_axpy[DT_F32] = kv_axpy_f32;

@@ -83,6 +83,7 @@ void kernels_avx512(struct kernels *k) {
     k->name = "avx512";
     kernels_avx512_rows(k);
     kernels_avx512_peak(k);
+    attn_avx512(&k->attn);
     k->dot = dot, k->dot_lanes = dot_lanes, k->axpy = axpy;
     k->kv_dot[DT_F32] = kv_dot_f32, k->kv_axpy[DT_F32] = kv_axpy_f32;
     k->kv_dot[DT_F16] = kv_dot_f16, k->kv_axpy[DT_F16] = kv_axpy_f16;

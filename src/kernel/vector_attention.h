@@ -1,0 +1,269 @@
+/* vector_attention.h: attention's inner loops for any instruction set with vectors of floats. Included by the attention.c of each,
+ * after its math.h and these:
+ *
+ *   ATTN_Q, ATTN_C   queries (2 or 4), and vectors of columns (a multiple of 32 numbers), that are taken together: ATTN_Q * 4 and
+ *                    ATTN_Q * ATTN_C sums and some more fit the registers
+ *   ATTN_PRODUCT_C   vectors of columns of a product: so do ATTN_ROWS * ATTN_PRODUCT_C
+ *   kv_load          vector number e / VF_LANES of a group of 32 stored numbers
+ *   kv_load_n        the first n of a group, zeros after them
+ *   quad             four vectors to one, whose every 128 bits hold sums of one number in four of each
+ *   join             VF_LANES / 4 of these to one vector: the sums of VF_LANES vectors
+ *   turn             VF_LANES vectors of VF_LANES numbers of 32 bits, transposed
+ *
+ * The order in which a query's products are summed up depends on the head's size alone. */
+#include <math.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "kernel/attention.h"
+
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 32")
+
+/* Stored numbers are read in groups of 32: a block of Q8_0. */
+INLINE const uint8_t *group(enum dtype type, const uint8_t *row, size_t i) {
+    return row + i / 32 * (type == DT_F32 ? 128 : type == DT_Q8_0 ? 34 : 64) + i % 32 * (type == DT_F32 ? 4 : type == DT_Q8_0 ? 1 : 2);
+}
+
+/* Fetches the part of what is read next that falls to positions [j, j + n) of this page. */
+INLINE void fetch_ahead(const struct attn_page *p, int j, int n) {
+    if (!p->ahead) return;
+    const char *from = (const char *)p->ahead + p->ahead_bytes * (size_t)j / ATTN_PAGE, *to = (const char *)p->ahead + p->ahead_bytes * (size_t)(j + n) / ATTN_PAGE;
+    for (; from < to; from += 64) __builtin_prefetch(from);
+}
+
+/* ---- scores ---- */
+
+/* u[i]: the sums of query i times four keys, to be joined. */
+INLINE void four_keys(enum dtype type, int Q, const uint8_t *k, size_t row, size_t size, const float *q, vf *u) {
+    const size_t stride = attn_pad(size);
+    vf sum[ATTN_Q][4];
+    UNROLL
+    for (int i = 0; i < 4 * Q; i++) sum[i / 4][i % 4] = vf_set(0);
+    size_t d = 0;
+#define STEP(load)                                                                       \
+    do {                                                                                 \
+        vf x[4];                                                                         \
+        UNROLL                                                                           \
+        for (int j = 0; j < 4; j++) x[j] = load;                                         \
+        UNROLL                                                                           \
+        for (int i = 0; i < Q; i++) {                                                    \
+            const vf y = vf_load(q + (size_t)i * stride + at);                           \
+            UNROLL                                                                       \
+            for (int j = 0; j < 4; j++) sum[i][j] = vf_fma(x[j], y, sum[i][j]);          \
+        }                                                                                \
+    } while (0)
+    for (; d + 32 <= size; d += 32) {
+        const uint8_t *p = group(type, k, d);
+        UNROLL
+        for (size_t e = 0; e < 32; e += VF_LANES) {
+            const size_t at = d + e;
+            STEP(kv_load(type, p + (size_t)j * row, e));
+        }
+    }
+    for (; type != DT_Q8_0 && d < size; d += VF_LANES) {
+        const size_t at = d, left = size - d < VF_LANES ? size - d : VF_LANES;
+        STEP(kv_load_n(type, group(type, k, d) + (size_t)j * row, left));
+    }
+#undef STEP
+    UNROLL
+    for (int i = 0; i < Q; i++) u[i] = quad(sum[i]);
+}
+
+/* Scores of VF_LANES keys from position j on, for Q queries. */
+INLINE void key_scores(enum dtype type, int Q, const struct attn_page *k, int j, bool first, size_t size, const float *q, float *s) {
+    vf u[VF_LANES / 4][ATTN_Q];
+    for (int four = 0; four < VF_LANES / 4; four++) {
+        if (first) fetch_ahead(k, j + 4 * four, 4);
+        four_keys(type, Q, (const uint8_t *)k->data + (size_t)(j + 4 * four) * k->row, k->row, size, q, u[four]);
+    }
+    UNROLL
+    for (int i = 0; i < Q; i++) {
+        vf part[VF_LANES / 4];
+        UNROLL
+        for (int four = 0; four < VF_LANES / 4; four++) part[four] = u[four][i];
+        vf_store(s + i * ATTN_PAGE + j, join(part));
+    }
+}
+
+INLINE void scores(enum dtype type, const struct attn_page *k, size_t size, const float *q, int n, float *s) {
+    const size_t stride = attn_pad(size);
+    for (int j = k->from / VF_LANES * VF_LANES; j < k->to; j += VF_LANES) {
+        int i = 0;
+        for (; i + ATTN_Q <= n; i += ATTN_Q) key_scores(type, ATTN_Q, k, j, i == 0, size, q + (size_t)i * stride, s + i * ATTN_PAGE);
+        if (ATTN_Q > 2)
+            for (; i + 2 <= n; i += 2) key_scores(type, 2, k, j, i == 0, size, q + (size_t)i * stride, s + i * ATTN_PAGE);
+        for (; i < n; i++) key_scores(type, 1, k, j, i == 0, size, q + (size_t)i * stride, s + i * ATTN_PAGE);
+    }
+}
+
+/* ---- softmax ---- */
+
+/* A score as the rule wants it; j: its position in the page. */
+INLINE vf ruled(const struct attn_rule *r, vf s, vf j) {
+    s *= vf_set(r->scale);
+    if (r->softcap > 0) s = vf_set(r->softcap) * vf_tanh(s / vf_set(r->softcap));
+    if (r->slope > 0) s = vf_fnma(vf_set(r->slope), vf_set(r->distance) - j, s);
+    return s;
+}
+
+static float weigh(const struct attn_rule *r, int from, int to, float *s, struct attn_softmax *m) {
+    static const float count[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    if (from >= to) {
+        memset(s, 0, ATTN_PAGE * sizeof *s);
+        return 1;
+    }
+    const vf none = vf_set(-INFINITY), low = vf_set((float)from), high = vf_set((float)to);
+    vf top = vf_set(m->max);
+    for (int i = 0; i < ATTN_PAGE; i += VF_LANES) {
+        const vf j = vf_load(count) + vf_set((float)i);
+        vf x = ruled(r, vf_load(s + i), j);
+        if (from > 0 || to < ATTN_PAGE) x = vf_if_less(j, low, none, vf_if_less(j, high, x, none));
+        vf_store(s + i, x);
+        top = vf_max(top, x);
+    }
+    const float max = vf_greatest(top);
+    vf sum = vf_set(0);
+    top = vf_set(max);
+    for (int i = 0; i < ATTN_PAGE; i += VF_LANES) {
+        const vf x = vf_exp(vf_load(s + i) - top);
+        vf_store(s + i, x);
+        sum += x;
+    }
+    float keep = 1;
+    if (m->max < max) vf_store_n(&keep, vf_exp(vf_set(m->max) - top), 1); /* 0 the first time */
+    *m = (struct attn_softmax){max, m->sum * keep + vf_sum(sum)};
+    return keep;
+}
+
+/* ---- values ---- */
+
+/* Columns from d on, for Q queries: C vectors, whole groups; or, C being 1, one vector of which n numbers are there. */
+INLINE void columns(enum dtype type, int Q, int C, size_t n, const struct attn_page *v, bool first, size_t d, size_t stride, const float *w, const float *keep, float *out) {
+    vf sum[ATTN_Q][ATTN_C];
+    UNROLL
+    for (int i = 0; i < Q; i++)
+        UNROLL
+        for (int c = 0; c < C; c++) sum[i][c] = vf_load(out + (size_t)i * stride + d + (size_t)(c * VF_LANES)) * vf_set(keep[i]);
+    const uint8_t *p = group(type, v->data, d) + (size_t)v->from * v->row;
+    for (int j = v->from; j < v->to; j++, p += v->row) {
+        vf x[ATTN_C];
+        UNROLL
+        for (int c = 0; c < C; c++) x[c] = C == 1 ? kv_load_n(type, p, n) : kv_load(type, group(type, p, (size_t)(c * VF_LANES / 32 * 32)), (size_t)(c * VF_LANES % 32));
+        if (first) fetch_ahead(v, j, 1);
+        UNROLL
+        for (int i = 0; i < Q; i++) {
+            const vf y = vf_set(w[i * ATTN_PAGE + j]);
+            UNROLL
+            for (int c = 0; c < C; c++) sum[i][c] = vf_fma(x[c], y, sum[i][c]);
+        }
+    }
+    UNROLL
+    for (int i = 0; i < Q; i++)
+        UNROLL
+        for (int c = 0; c < C; c++) vf_store(out + (size_t)i * stride + d + (size_t)(c * VF_LANES), sum[i][c]);
+}
+
+/* All columns, for Q queries. */
+INLINE void all_columns(enum dtype type, int Q, const struct attn_page *v, bool first, size_t size, const float *w, const float *keep, float *out) {
+    const size_t stride = attn_pad(size);
+    size_t d = 0;
+    for (; d + ATTN_C * VF_LANES <= size; d += ATTN_C * VF_LANES) columns(type, Q, ATTN_C, 0, v, first && d == 0, d, stride, w, keep, out);
+    if (ATTN_C * VF_LANES > 32)
+        for (; d + 32 <= size; d += 32) columns(type, Q, 32 / VF_LANES, 0, v, first && d == 0, d, stride, w, keep, out);
+    for (; type != DT_Q8_0 && d < size; d += VF_LANES) columns(type, Q, 1, size - d < VF_LANES ? size - d : VF_LANES, v, first && d == 0, d, stride, w, keep, out);
+}
+
+INLINE void values(enum dtype type, const struct attn_page *v, size_t size, const float *w, const float *keep, int n, float *out) {
+    const size_t stride = attn_pad(size);
+    int i = 0;
+    for (; i + ATTN_Q <= n; i += ATTN_Q) all_columns(type, ATTN_Q, v, i == 0, size, w + i * ATTN_PAGE, keep + i, out + (size_t)i * stride);
+    if (ATTN_Q > 2)
+        for (; i + 2 <= n; i += 2) all_columns(type, 2, v, i == 0, size, w + i * ATTN_PAGE, keep + i, out + (size_t)i * stride);
+    for (; i < n; i++) all_columns(type, 1, v, i == 0, size, w + i * ATTN_PAGE, keep + i, out + (size_t)i * stride);
+}
+
+/* ---- large spans, in floats ---- */
+
+/* Numbers d to d + VF_LANES of a row of `size`, zeros after them. */
+INLINE vf numbers(enum dtype type, const uint8_t *row, size_t size, size_t d) {
+    if (d + VF_LANES <= size) return kv_load(type, group(type, row, d / 32 * 32), d % 32);
+    return type == DT_Q8_0 || d >= size ? vf_set(0) : kv_load_n(type, group(type, row, d), size - d);
+}
+
+INLINE void pack_keys(enum dtype type, const struct attn_page *k, size_t size, void *dst) {
+    float *out = dst;
+    for (int j = 0; j < ATTN_PAGE; j += VF_LANES)
+        for (size_t d = 0; d < attn_pad(size); d += VF_LANES) {
+            vf x[VF_LANES];
+            UNROLL
+            for (int i = 0; i < VF_LANES; i++) x[i] = j + i >= k->from && j + i < k->to ? numbers(type, (const uint8_t *)k->data + (size_t)(j + i) * k->row, size, d) : vf_set(0);
+            turn(x);
+            UNROLL
+            for (int i = 0; i < VF_LANES; i++) vf_store(out + (d + (size_t)i) * ATTN_PAGE + j, x[i]);
+        }
+}
+
+INLINE void pack_values(enum dtype type, const struct attn_page *v, size_t size, void *dst) {
+    float *out = dst;
+    for (int j = 0; j < ATTN_PAGE; j++)
+        for (size_t d = 0; d < attn_pad(size); d += VF_LANES, out += VF_LANES)
+            vf_store(out, j >= v->from && j < v->to ? numbers(type, (const uint8_t *)v->data + (size_t)j * v->row, size, d) : vf_set(0));
+}
+
+/* ATTN_ROWS rows by C vectors of the product. */
+INLINE void tile_product(int C, const float *a, const float *b, int n, int depth, const float *keep, float *c) {
+    vf sum[ATTN_ROWS][ATTN_PRODUCT_C];
+    UNROLL
+    for (int i = 0; i < ATTN_ROWS; i++)
+        UNROLL
+        for (int j = 0; j < C; j++) sum[i][j] = vf_set(0);
+    for (int d = 0; d < depth; d++, b += n) {
+        vf y[ATTN_PRODUCT_C];
+        UNROLL
+        for (int j = 0; j < C; j++) y[j] = vf_load(b + j * VF_LANES);
+        UNROLL
+        for (int i = 0; i < ATTN_ROWS; i++) {
+            const vf x = vf_set(a[i * depth + d]);
+            UNROLL
+            for (int j = 0; j < C; j++) sum[i][j] = vf_fma(x, y[j], sum[i][j]);
+        }
+    }
+    UNROLL
+    for (int i = 0; i < ATTN_ROWS; i++, c += n)
+        UNROLL
+        for (int j = 0; j < C; j++) vf_store(c + j * VF_LANES, keep ? vf_fma(vf_load(c + j * VF_LANES), vf_set(keep[i]), sum[i][j]) : sum[i][j]);
+}
+
+static void product_floats(const void *a, int m, const void *b, int n, int depth, const float *keep, float *c) {
+    enum { WIDE = ATTN_PRODUCT_C * VF_LANES };
+    const float *x = a, *y = b;
+    for (int i = 0; i < m; i += ATTN_ROWS, x += ATTN_ROWS * depth, c += ATTN_ROWS * n, keep += keep ? ATTN_ROWS : 0) {
+        int j = 0;
+        for (; j + WIDE <= n; j += WIDE) tile_product(ATTN_PRODUCT_C, x, y + j, n, depth, keep, c + j);
+        for (; j < n; j += VF_LANES) tile_product(1, x, y + j, n, depth, keep, c + j);
+    }
+}
+
+/* The functions of one type of stored numbers, and what enters them in the table. */
+#define KV_TYPE(T)                                                                                                                                                              \
+    static void scores_##T(const struct attn_page *k, size_t size, const float *q, int n, float *s) { scores(DT_##T, k, size, q, n, s); }                                       \
+    static void values_##T(const struct attn_page *v, size_t size, const float *w, const float *keep, int n, float *out) { values(DT_##T, v, size, w, keep, n, out); }            \
+    static void pack_keys_##T(const struct attn_page *k, size_t size, void *dst) { pack_keys(DT_##T, k, size, dst); }                                                           \
+    static void pack_values_##T(const struct attn_page *v, size_t size, void *dst) { pack_values(DT_##T, v, size, dst); }                                                       \
+    static void fill_##T(struct attn_kernels *a) {                                                                                                                              \
+        a->scores[DT_##T] = scores_##T, a->values[DT_##T] = values_##T, a->pack_keys[DT_##T] = pack_keys_##T, a->pack_values[DT_##T] = pack_values_##T;                           \
+    }
+KV_TYPE(F32)
+KV_TYPE(F16)
+KV_TYPE(BF16)
+KV_TYPE(Q8_0)
+
+static void vector_attention(struct attn_kernels *a) {
+    a->weigh = weigh;
+    a->product[0] = product_floats;
+    fill_F32(a);
+    fill_F16(a);
+    fill_BF16(a);
+    fill_Q8_0(a);
+}

@@ -1,0 +1,131 @@
+/* attention.c: attention's inner loops in AVX-512; the prompts of half and eight-bit caches with its bfloat16 dot products. */
+#include <immintrin.h>
+#include <string.h>
+
+#include "kernel/x86/avx512/math.h"
+#include "kernel/x86/avx512/transpose.h"
+
+#include "tensor/dtype.h"
+
+enum { ATTN_Q = 4, ATTN_C = 4, ATTN_PRODUCT_C = 4 };
+
+static inline __attribute__((always_inline)) vf kv_load(enum dtype type, const uint8_t *p, size_t e) {
+    if (type == DT_F32) return _mm512_loadu_ps((const float *)(const void *)p + e);
+    if (type == DT_F16) return _mm512_cvtph_ps(_mm256_loadu_si256((const void *)(p + 2 * e)));
+    if (type == DT_BF16) return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)(p + 2 * e))), 16));
+    int16_t d;
+    memcpy(&d, p, 2);
+    return _mm512_cvtph_ps(_mm256_set1_epi16(d)) * _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)(p + 2 + e))));
+}
+
+static inline __attribute__((always_inline)) vf kv_load_n(enum dtype type, const uint8_t *p, size_t n) {
+    if (type == DT_F32) return _mm512_maskz_loadu_ps(vf_mask(n), p);
+    const __m256i h = _mm256_maskz_loadu_epi16(vf_mask(n), p);
+    return type == DT_F16 ? _mm512_cvtph_ps(h) : _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
+}
+
+static inline vf quad(const vf a[4]) {
+    const vf x = _mm512_unpacklo_ps(a[0], a[1]) + _mm512_unpackhi_ps(a[0], a[1]), y = _mm512_unpacklo_ps(a[2], a[3]) + _mm512_unpackhi_ps(a[2], a[3]);
+    return _mm512_shuffle_ps(x, y, 0x44) + _mm512_shuffle_ps(x, y, 0xee);
+}
+
+static inline vf join(const vf u[4]) {
+    const vf x = _mm512_shuffle_f32x4(u[0], u[1], 0x44) + _mm512_shuffle_f32x4(u[0], u[1], 0xee);
+    const vf y = _mm512_shuffle_f32x4(u[2], u[3], 0x44) + _mm512_shuffle_f32x4(u[2], u[3], 0xee);
+    return _mm512_shuffle_f32x4(x, y, 0x88) + _mm512_shuffle_f32x4(x, y, 0xdd);
+}
+
+static inline __attribute__((always_inline)) void turn(vf v[16]) {
+    __m512i x[16];
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i++) x[i] = _mm512_castps_si512(v[i]);
+    transpose16(x);
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i++) v[i] = _mm512_castsi512_ps(x[i]);
+}
+
+#include "kernel/vector_attention.h"
+
+/* ---- large spans, in pairs of bfloat16 ---- */
+
+static inline __m512i pairs(vf low, vf high) { return (__m512i)_mm512_cvtne2ps_pbh(high, low); }
+
+INLINE void pack_key_pairs(enum dtype type, const struct attn_page *k, size_t size, void *dst) {
+    uint32_t *out = dst;
+    for (int j = 0; j < ATTN_PAGE; j += 16)
+        for (size_t d = 0; d < size; d += 32) {
+            __m512i x[16];
+            UNROLL
+            for (int i = 0; i < 16; i++) {
+                const uint8_t *row = (const uint8_t *)k->data + (size_t)(j + i) * k->row;
+                x[i] = j + i >= k->from && j + i < k->to ? pairs(numbers(type, row, size, d), numbers(type, row, size, d + 16)) : _mm512_setzero_si512();
+            }
+            transpose16(x);
+            const int lanes = d + 16 < size ? 16 : 8; /* the padded size may end with half a group */
+            for (int i = 0; i < lanes; i++) _mm512_storeu_si512(out + (d / 2 + (size_t)i) * ATTN_PAGE + j, x[i]);
+        }
+}
+
+INLINE void pack_value_pairs(enum dtype type, const struct attn_page *v, size_t size, void *dst) {
+    uint32_t *out = dst;
+    const __m512i mixed = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    for (int j = 0; j < ATTN_PAGE; j += 2) {
+        const uint8_t *row = (const uint8_t *)v->data + (size_t)j * v->row;
+        const bool low = j >= v->from && j < v->to, high = j + 1 >= v->from && j + 1 < v->to;
+        for (size_t d = 0; d < attn_pad(size); d += 16, out += 16)
+            _mm512_storeu_si512(out, _mm512_permutexvar_epi16(mixed, pairs(low ? numbers(type, row, size, d) : vf_set(0), high ? numbers(type, row + v->row, size, d) : vf_set(0))));
+    }
+}
+
+static void narrow(const float *x, void *dst, size_t n) {
+    for (size_t i = 0; i < n; i += 16) _mm256_storeu_si256((__m256i *)dst + i / 16, (__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(x + i)));
+}
+
+INLINE void tile_pairs(int C, const uint32_t *a, const uint32_t *b, int n, int depth, const float *keep, float *c) {
+    vf sum[ATTN_ROWS][4];
+    UNROLL
+    for (int i = 0; i < ATTN_ROWS; i++)
+        UNROLL
+        for (int j = 0; j < C; j++) sum[i][j] = vf_set(0);
+    for (int d = 0; d < depth; d++, b += n) {
+        __m512bh y[4];
+        UNROLL
+        for (int j = 0; j < C; j++) y[j] = (__m512bh)_mm512_loadu_si512(b + j * 16);
+        UNROLL
+        for (int i = 0; i < ATTN_ROWS; i++) {
+            const __m512bh x = (__m512bh)_mm512_set1_epi32((int)a[i * depth + d]);
+            UNROLL
+            for (int j = 0; j < C; j++) sum[i][j] = _mm512_dpbf16_ps(sum[i][j], x, y[j]);
+        }
+    }
+    UNROLL
+    for (int i = 0; i < ATTN_ROWS; i++, c += n)
+        UNROLL
+        for (int j = 0; j < C; j++) vf_store(c + j * 16, keep ? vf_fma(vf_load(c + j * 16), vf_set(keep[i]), sum[i][j]) : sum[i][j]);
+}
+
+static void product_pairs(const void *a, int m, const void *b, int n, int depth, const float *keep, float *c) {
+    const uint32_t *x = a, *y = b;
+    for (int i = 0; i < m; i += ATTN_ROWS, x += ATTN_ROWS * depth, c += ATTN_ROWS * n, keep += keep ? ATTN_ROWS : 0) {
+        int j = 0;
+        for (; j + 64 <= n; j += 64) tile_pairs(4, x, y + j, n, depth, keep, c + j);
+        for (; j < n; j += 16) tile_pairs(1, x, y + j, n, depth, keep, c + j);
+    }
+}
+
+#define KV_PAIRS(T)                                                                                                                           \
+    static void pack_key_pairs_##T(const struct attn_page *k, size_t size, void *dst) { pack_key_pairs(DT_##T, k, size, dst); }               \
+    static void pack_value_pairs_##T(const struct attn_page *v, size_t size, void *dst) { pack_value_pairs(DT_##T, v, size, dst); }           \
+    static void fill_pairs_##T(struct attn_kernels *a) { a->pair[DT_##T] = 2, a->pack_keys[DT_##T] = pack_key_pairs_##T, a->pack_values[DT_##T] = pack_value_pairs_##T; }
+KV_PAIRS(F16)
+KV_PAIRS(BF16)
+KV_PAIRS(Q8_0)
+
+void attn_avx512(struct attn_kernels *a) {
+    vector_attention(a);
+    a->narrow = narrow;
+    a->product[1] = product_pairs;
+    fill_pairs_F16(a);
+    fill_pairs_BF16(a);
+    fill_pairs_Q8_0(a);
+}
