@@ -259,8 +259,11 @@ KV_TYPE(F16)
 KV_TYPE(BF16)
 KV_TYPE(Q8_0)
 
+static void encode_floats(const float *src, void *dst, size_t n) { memcpy(dst, src, n * sizeof *src); }
+
 static void vector_attention(struct attn_kernels *a) {
     a->weigh = weigh;
+    a->encode[DT_F32] = encode_floats;
     a->product[0] = product_floats;
     fill_F32(a);
     fill_F16(a);

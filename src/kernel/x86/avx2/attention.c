@@ -4,7 +4,10 @@
 
 #include "kernel/x86/avx2/math.h"
 
-#include "tensor/dtype.h"
+#include "tensor/block.h"
+#include "tensor/fit.h"
+
+#define FIT_MOST 1e9f /* beyond what any page can hold: as fit_prepare limits */
 
 enum { ATTN_Q = 2, ATTN_C = 4, ATTN_PRODUCT_C = 2 };
 
@@ -42,4 +45,54 @@ static inline __attribute__((always_inline)) void turn(vf v[8]) {
 
 #include "kernel/vector_attention.h"
 
-void attn_avx2(struct attn_kernels *a) { vector_attention(a); }
+/* ---- rows for pages; what a vector does not fill is encoded by the plain statement ---- */
+
+static void encode_f16(const float *src, void *dst, size_t n) {
+    uint8_t *out = dst;
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) _mm_storeu_si128((void *)(out + 2 * i), _mm256_cvtps_ph(_mm256_loadu_ps(src + i), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+    dtype_info(DT_F16)->encode(src + i, out + 2 * i, n - i, NULL);
+}
+
+static void encode_bf16(const float *src, void *dst, size_t n) {
+    uint8_t *out = dst;
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        const __m256 x = _mm256_loadu_ps(src + i);
+        const __m256i u = _mm256_castps_si256(x), high = _mm256_srli_epi32(u, 16), odd = _mm256_and_si256(high, _mm256_set1_epi32(1));
+        const __m256i rounded = _mm256_srli_epi32(_mm256_add_epi32(_mm256_add_epi32(u, odd), _mm256_set1_epi32(0x7fff)), 16), quiet = _mm256_or_si256(high, _mm256_set1_epi32(0x40));
+        const __m256i h = _mm256_blendv_epi8(rounded, quiet, _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q)));
+        _mm_storeu_si128((void *)(out + 2 * i), _mm_packus_epi32(_mm256_castsi256_si128(h), _mm256_extracti128_si256(h, 1)));
+    }
+    dtype_info(DT_BF16)->encode(src + i, out + 2 * i, n - i, NULL);
+}
+
+/* What is not a number becomes 0; beyond FIT_MOST nothing needs telling apart. */
+static inline vf fit_limited(vf x) {
+    return _mm256_and_ps(_mm256_cmp_ps(x, x, _CMP_ORD_Q), _mm256_min_ps(_mm256_max_ps(x, vf_set(-FIT_MOST)), vf_set(FIT_MOST)));
+}
+
+static inline __m256i codes(vf x) { /* to the nearest, ties to even */
+    const __m256i most = _mm256_set1_epi32(127);
+    return _mm256_max_epi32(_mm256_min_epi32(_mm256_cvtps_epi32(x), most), _mm256_sub_epi32(_mm256_setzero_si256(), most));
+}
+
+static void encode_q8_0(const float *src, void *dst, size_t n) {
+    struct block_q8_0 *b = dst;
+    for (size_t i = 0; i < n; i += 32, b++) {
+        vf x[4], most = vf_set(0);
+        UNROLL
+        for (int j = 0; j < 4; j++) x[j] = fit_limited(vf_load(src + i + 8 * j)), most = vf_max(most, vf_abs(x[j]));
+        const uint16_t d = fit_half(vf_greatest(most) / 127);
+        const vf inv = vf_set(d ? 1 / f16_to_f32(d) : 0);
+        put_u16(b->d, d);
+        const __m256i low = _mm256_packs_epi32(codes(x[0] * inv), codes(x[1] * inv)), high = _mm256_packs_epi32(codes(x[2] * inv), codes(x[3] * inv));
+        /* packs work within halves: fours of bytes come as 0 2 4 6 1 3 5 7 */
+        _mm256_storeu_si256((void *)b->qs, _mm256_permutevar8x32_epi32(_mm256_packs_epi16(low, high), _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)));
+    }
+}
+
+void attn_avx2(struct attn_kernels *a) {
+    vector_attention(a);
+    a->encode[DT_F16] = encode_f16, a->encode[DT_BF16] = encode_bf16, a->encode[DT_Q8_0] = encode_q8_0;
+}

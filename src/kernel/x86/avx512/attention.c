@@ -5,7 +5,10 @@
 #include "kernel/x86/avx512/math.h"
 #include "kernel/x86/avx512/transpose.h"
 
-#include "tensor/dtype.h"
+#include "tensor/block.h"
+#include "tensor/fit.h"
+
+#define FIT_MOST 1e9f /* beyond what any page can hold: as fit_prepare limits */
 
 enum { ATTN_Q = 4, ATTN_C = 4, ATTN_PRODUCT_C = 4 };
 
@@ -121,8 +124,53 @@ KV_PAIRS(F16)
 KV_PAIRS(BF16)
 KV_PAIRS(Q8_0)
 
+/* ---- rows for pages; what a vector does not fill is encoded by the plain statement ---- */
+
+static void encode_f16(const float *src, void *dst, size_t n) {
+    uint8_t *out = dst;
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16) _mm256_storeu_si256((void *)(out + 2 * i), _mm512_cvtps_ph(_mm512_loadu_ps(src + i), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+    dtype_info(DT_F16)->encode(src + i, out + 2 * i, n - i, NULL);
+}
+
+/* In integers: the processor's own conversion takes subnormal numbers for zeros. */
+static void encode_bf16(const float *src, void *dst, size_t n) {
+    uint8_t *out = dst;
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16) {
+        const __m512 x = _mm512_loadu_ps(src + i);
+        const __m512i u = _mm512_castps_si512(x), high = _mm512_srli_epi32(u, 16), odd = _mm512_and_si512(high, _mm512_set1_epi32(1));
+        const __m512i rounded = _mm512_srli_epi32(_mm512_add_epi32(_mm512_add_epi32(u, odd), _mm512_set1_epi32(0x7fff)), 16), quiet = _mm512_or_si512(high, _mm512_set1_epi32(0x40));
+        _mm256_storeu_si256((void *)(out + 2 * i), _mm512_cvtepi32_epi16(_mm512_mask_mov_epi32(rounded, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), quiet)));
+    }
+    dtype_info(DT_BF16)->encode(src + i, out + 2 * i, n - i, NULL);
+}
+
+/* What is not a number becomes 0; beyond FIT_MOST nothing needs telling apart. */
+static inline vf fit_limited(vf x) {
+    return _mm512_maskz_min_ps(_mm512_cmp_ps_mask(x, x, _CMP_ORD_Q), _mm512_max_ps(x, vf_set(-FIT_MOST)), vf_set(FIT_MOST));
+}
+
+static inline __m128i code_bytes(vf x) {
+    const __m512i most = _mm512_set1_epi32(127), code = _mm512_cvtps_epi32(x); /* to the nearest, ties to even */
+    return _mm512_cvtepi32_epi8(_mm512_max_epi32(_mm512_min_epi32(code, most), _mm512_sub_epi32(_mm512_setzero_si512(), most)));
+}
+
+static void encode_q8_0(const float *src, void *dst, size_t n) {
+    struct block_q8_0 *b = dst;
+    for (size_t i = 0; i < n; i += 32, b++) {
+        const vf x = fit_limited(vf_load(src + i)), y = fit_limited(vf_load(src + i + 16));
+        const uint16_t d = fit_half(vf_greatest(vf_max(vf_abs(x), vf_abs(y))) / 127);
+        const vf inv = vf_set(d ? 1 / f16_to_f32(d) : 0);
+        put_u16(b->d, d);
+        _mm_storeu_si128((void *)b->qs, code_bytes(x * inv));
+        _mm_storeu_si128((void *)(b->qs + 16), code_bytes(y * inv));
+    }
+}
+
 void attn_avx512(struct attn_kernels *a) {
     vector_attention(a);
+    a->encode[DT_F16] = encode_f16, a->encode[DT_BF16] = encode_bf16, a->encode[DT_Q8_0] = encode_q8_0;
     a->narrow = narrow;
     a->product[1] = product_pairs;
     fill_pairs_F16(a);
