@@ -32,7 +32,7 @@ static void place(struct graph *g, enum rows kind, int *alive) {
 
 static int lay_out_pages(struct graph *g, enum dtype type, struct err *e) {
     const struct dtype_info *info = dtype_info(type);
-    if ((unsigned)type >= DT_LIMIT || !g->plan.kernels->kv_dot[type]) return err_set(e, ERR_UNSUPPORTED, "keys and values cannot be kept as %s; use f32, f16, bf16 or q8_0", info ? info->name : "?");
+    if ((unsigned)type >= DT_LIMIT || !g->plan.kernels->attn.scores[type]) return err_set(e, ERR_UNSUPPORTED, "keys and values cannot be kept as %s; use f32, f16, bf16 or q8_0", info ? info->name : "?");
     for (int i = 0; i < g->n_kv; i++) {
         struct kv_layer *l = &g->kv[i];
         if ((uint32_t)l->head_k % info->block || (uint32_t)l->head_v % info->block)

@@ -43,10 +43,6 @@ struct kernels {
     /* a row of weights to float: dtype_info()->decode, or faster with the same bits */
     void (*decode[DT_LIMIT])(const void *src, float *dst, size_t n);
 
-    /* keys and values as KV pages hold them; NULL for types that pages cannot hold. n is a head's size. */
-    float (*kv_dot[DT_LIMIT])(const float *q, const void *k, size_t n);
-    void (*kv_axpy[DT_LIMIT])(float a, const void *v, float *y, size_t n);
-
     /* ---- rows of activations. out may be an input. An element's result does not depend on where it stands in the row. ---- */
     void (*add)(const float *a, const float *b, float *out, size_t n);
     void (*mul)(const float *a, const float *b, float *out, size_t n);

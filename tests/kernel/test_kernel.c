@@ -157,47 +157,6 @@ static void every_half(void **state) {
     }
 }
 
-/* ---- keys and values ---- */
-
-static void pages(void **state) {
-    (void)state;
-    static const enum dtype types[] = {DT_F32, DT_F16, DT_BF16, DT_Q8_0};
-    struct rng g = rng_new(5, 1);
-    for (int t = 0; t < n_tables; t++)
-        for (size_t k = 0; k < 4; k++)
-            for (size_t s = 0; s < SIZES; s++) {
-                const struct dtype_info *info = dtype_info(types[k]);
-                size_t n = sizes[s] / info->block * info->block, bytes = n / info->block * info->bytes, element = info->block == 1 ? info->bytes : 1;
-                float *own_q, *own_y, *own_b, *own_v, *q = floats(&g, n, s % 4, &own_q), *y = floats(&g, n, (s + 1) % 4, &own_y), *before = floats(&g, n, 0, &own_b), *v = floats(&g, n, 0, &own_v);
-                uint8_t *own = malloc(bytes + element), *row = own + element;
-                assert_non_null(own);
-                info->encode(v, row, n, NULL);
-                info->decode(row, v, n); /* the numbers that the row now stands for */
-                double want = 0, magnitude = 0;
-                for (size_t i = 0; i < n; i++) want += (double)q[i] * (double)v[i], magnitude += fabs((double)q[i] * (double)v[i]);
-                float got = tables[t]->kv_dot[types[k]](q, row, n), a = (float)rng_unit(&g);
-                if (!(fabs((double)got - want) <= bound(n, magnitude))) fail_msg("%s: %s: kv_dot of %zu: %.9g, not %.9g", tables[t]->name, info->name, n, (double)got, want);
-                if (n) memcpy(before, y, n * sizeof *y);
-                tables[t]->kv_axpy[types[k]](a, row, y, n);
-                check_axpy(tables[t]->name, info->name, info->block == 1 ? 1 : 2, a, v, before, y, n);
-                free(own);
-                free(own_q);
-                free(own_y);
-                free(own_b);
-                free(own_v);
-            }
-}
-
-static void pages_hold_no_other_type(void **state) {
-    (void)state;
-    for (int t = 0; t < n_tables; t++)
-        for (uint32_t type = 0; type < DT_LIMIT; type++) {
-            bool held = type == DT_F32 || type == DT_F16 || type == DT_BF16 || type == DT_Q8_0;
-            assert_int_equal(tables[t]->kv_dot[type] != NULL, held);
-            assert_int_equal(tables[t]->kv_axpy[type] != NULL, held);
-        }
-}
-
 /* ---- choosing ---- */
 
 static void choosing(void **state) {
@@ -237,7 +196,7 @@ static void choosing(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(dots), cmocka_unit_test(lanes_are_dots), cmocka_unit_test(axpys), cmocka_unit_test(decoders), cmocka_unit_test(every_half),
-        cmocka_unit_test(pages), cmocka_unit_test(pages_hold_no_other_type), cmocka_unit_test(choosing),
+        cmocka_unit_test(choosing),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
 }

@@ -79,49 +79,6 @@ static void decode_q8_0(const void *src, float *dst, size_t n) {
     }
 }
 
-static float kv_dot_f32(const float *q, const void *k, size_t n) { return dot(q, k, n); }
-static void kv_axpy_f32(float a, const void *v, float *y, size_t n) { axpy(a, v, y, n); }
-
-static float kv_dot_f16(const float *q, const void *k, size_t n) {
-    const uint16_t *h = k;
-    __m256 s0 = _mm256_setzero_ps(), s1 = s0;
-    size_t i = 0;
-    for (; i + 16 <= n; i += 16) {
-        s0 = _mm256_fmadd_ps(_mm256_loadu_ps(q + i), _mm256_cvtph_ps(_mm_loadu_si128((const void *)(h + i))), s0);
-        s1 = _mm256_fmadd_ps(_mm256_loadu_ps(q + i + 8), _mm256_cvtph_ps(_mm_loadu_si128((const void *)(h + i + 8))), s1);
-    }
-    float sum = sum8(_mm256_add_ps(s0, s1));
-    for (; i < n; i++) sum += q[i] * _cvtsh_ss(h[i]);
-    return sum;
-}
-
-static void kv_axpy_f16(float a, const void *v, float *y, size_t n) {
-    const uint16_t *h = v;
-    const __m256 s = _mm256_set1_ps(a);
-    size_t i = 0;
-    for (; i + 8 <= n; i += 8) _mm256_storeu_ps(y + i, _mm256_fmadd_ps(s, _mm256_cvtph_ps(_mm_loadu_si128((const void *)(h + i))), _mm256_loadu_ps(y + i)));
-    for (; i < n; i++) y[i] += a * _cvtsh_ss(h[i]);
-}
-
-static float kv_dot_q8_0(const float *q, const void *k, size_t n) {
-    const uint8_t *p = k;
-    float sum = 0;
-    for (size_t i = 0; i < n; i += 32, p += 34) {
-        __m256 part = _mm256_mul_ps(_mm256_loadu_ps(q + i), bytes8(p + 2));
-        for (size_t j = 8; j < 32; j += 8) part = _mm256_fmadd_ps(_mm256_loadu_ps(q + i + j), bytes8(p + 2 + j), part);
-        sum += scale16(p) * sum8(part);
-    }
-    return sum;
-}
-
-static void kv_axpy_q8_0(float a, const void *v, float *y, size_t n) {
-    const uint8_t *p = v;
-    for (size_t i = 0; i < n; i += 32, p += 34) {
-        const __m256 s = _mm256_set1_ps(a * scale16(p));
-        for (size_t j = 0; j < 32; j += 8) _mm256_storeu_ps(y + i + j, _mm256_fmadd_ps(s, bytes8(p + 2 + j), _mm256_loadu_ps(y + i + j)));
-    }
-}
-
 void kernels_avx2(struct kernels *k) {
     k->name = "avx2";
     kernels_avx2_decode(k);
@@ -130,7 +87,4 @@ void kernels_avx2(struct kernels *k) {
     attn_avx2(&k->attn);
     k->dot = dot, k->dot_lanes = dot_lanes, k->axpy = axpy;
     k->decode[DT_F16] = decode_f16, k->decode[DT_BF16] = decode_bf16, k->decode[DT_Q8_0] = decode_q8_0;
-    k->kv_dot[DT_F32] = kv_dot_f32, k->kv_axpy[DT_F32] = kv_axpy_f32;
-    k->kv_dot[DT_F16] = kv_dot_f16, k->kv_axpy[DT_F16] = kv_axpy_f16;
-    k->kv_dot[DT_Q8_0] = kv_dot_q8_0, k->kv_axpy[DT_Q8_0] = kv_axpy_q8_0;
 }

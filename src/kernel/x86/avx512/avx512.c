@@ -53,38 +53,10 @@ static void axpy(float a, const float *x, float *y, size_t n) {
     }
 }
 
-static float kv_dot_f32(const float *q, const void *k, size_t n) { return dot(q, k, n); }
-static void kv_axpy_f32(float a, const void *v, float *y, size_t n) { axpy(a, v, y, n); }
-
-static inline __m512 halves16(const uint16_t *h) { return _mm512_cvtph_ps(_mm256_loadu_si256((const void *)h)); }
-static inline __m512 halves_tail(const uint16_t *h, __mmask16 m) { return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(m, h)); }
-
-static float kv_dot_f16(const float *q, const void *k, size_t n) {
-    const uint16_t *h = k;
-    __m512 s = _mm512_setzero_ps();
-    size_t i = 0;
-    for (; i + 16 <= n; i += 16) s = _mm512_fmadd_ps(_mm512_loadu_ps(q + i), halves16(h + i), s);
-    if (i < n) s = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(tail(n - i), q + i), halves_tail(h + i, tail(n - i)), s);
-    return _mm512_reduce_add_ps(s);
-}
-
-static void kv_axpy_f16(float a, const void *v, float *y, size_t n) {
-    const uint16_t *h = v;
-    const __m512 s = _mm512_set1_ps(a);
-    size_t i = 0;
-    for (; i + 16 <= n; i += 16) _mm512_storeu_ps(y + i, _mm512_fmadd_ps(s, halves16(h + i), _mm512_loadu_ps(y + i)));
-    if (i < n) {
-        const __mmask16 m = tail(n - i);
-        _mm512_mask_storeu_ps(y + i, m, _mm512_fmadd_ps(s, halves_tail(h + i, m), _mm512_maskz_loadu_ps(m, y + i)));
-    }
-}
-
 void kernels_avx512(struct kernels *k) {
     k->name = "avx512";
     kernels_avx512_rows(k);
     kernels_avx512_peak(k);
     attn_avx512(&k->attn);
     k->dot = dot, k->dot_lanes = dot_lanes, k->axpy = axpy;
-    k->kv_dot[DT_F32] = kv_dot_f32, k->kv_axpy[DT_F32] = kv_axpy_f32;
-    k->kv_dot[DT_F16] = kv_dot_f16, k->kv_axpy[DT_F16] = kv_axpy_f16;
 }
