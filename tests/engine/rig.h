@@ -2,6 +2,7 @@
 #ifndef HEARTH_TESTS_RIG_H
 #define HEARTH_TESTS_RIG_H
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -60,6 +61,10 @@ static inline void rig_open(struct rig *r, enum tiny_kind kind, int threads, str
 /* Options under which a whole prompt of these tests fits one step. */
 static inline struct engine_options wide(void) { return (struct engine_options){.max_rows = 300, .max_logits = 300, .n_ctx = 256}; }
 
+/* The same, but steps of small spans only, whose logits are the same bits however tokens are cut into them. */
+enum { SMALL_SPAN = 16 };
+static inline struct engine_options narrow(void) { return (struct engine_options){.max_rows = SMALL_SPAN, .max_logits = SMALL_SPAN, .n_ctx = 256}; }
+
 static inline void random_ids(int32_t *ids, int n, uint64_t seed) {
     struct rng g = rng_new(seed, 1);
     for (int i = 0; i < n; i++) ids[i] = (int32_t)rng_below(&g, TINY_VOCAB);
@@ -83,7 +88,7 @@ static inline void feed(struct seq *s, const int32_t *ids, int n) {
     OK(seq_feed(s, ids, n, WANT_ALL, &e));
 }
 
-/* The logits of n ids, fed `chunk` at a time (0: chunks of random sizes) to a sequence of its own. The caller frees. */
+/* The logits of n ids, fed `chunk` at a time (negative: in chunks of random sizes up to -chunk) to a sequence of its own. The caller frees. */
 static inline float *logits_of(struct engine *en, const int32_t *ids, int n, int chunk) {
     struct err e = {0};
     struct seq *s;
@@ -92,7 +97,7 @@ static inline float *logits_of(struct engine *en, const int32_t *ids, int n, int
     assert_non_null(out);
     OK(seq_new(&s, en, &e));
     for (int at = 0; at < n;) {
-        int take = chunk ? chunk : 1 + (int)rng_below(&g, 37);
+        int take = chunk > 0 ? chunk : 1 + (int)rng_below(&g, (uint32_t)-chunk);
         if (take > n - at) take = n - at;
         feed(s, ids + at, take);
         drain(en, s, out);
@@ -107,6 +112,13 @@ static inline float *logits_of(struct engine *en, const int32_t *ids, int n, int
 static inline void same_rows(const float *a, const float *b, int from, int n, const char *what) {
     for (int i = from; i < n; i++)
         if (memcmp(a + (size_t)i * TINY_VOCAB, b + (size_t)i * TINY_VOCAB, sizeof(float) * TINY_VOCAB) != 0) fail_msg("%s: the logits of position %d differ", what, i);
+}
+
+/* Rows [from, n) agree within rounding: their difference, all together, is no longer than `within` times them. */
+static inline void near_rows(const float *a, const float *b, int from, int n, double within, const char *what) {
+    double square = 0, error = 0;
+    for (int i = from * TINY_VOCAB; i < n * TINY_VOCAB; i++) square += (double)a[i] * (double)a[i], error += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
+    if (!(error <= within * within * square)) fail_msg("%s: the logits are off by %g", what, sqrt(error / square));
 }
 
 static inline int pages_held(const struct seq *s, int group) {

@@ -1,34 +1,46 @@
-/* test_invariance.c: a row's logits depend on its sequence alone: not on how its tokens are cut into steps, on what else is in a step,
- * on the number of threads. All comparisons are of bits, for one model of each kind. */
+/* test_invariance.c: a row's logits depend on its sequence alone: not on how its tokens are cut into small spans, on what else is in a
+ * step, on the number of threads. Comparisons are of bits, for one model of each kind; large spans, which prompts are cut into, are computed in
+ * ways of their own and agree with small ones within rounding. */
 #include "rig.h"
-
-#include <math.h>
 
 enum { N = 210 }; /* beyond three windows and three pages */
 
+static const enum dtype kv_types[] = {DT_F32, DT_F16, DT_BF16, DT_Q8_0};
+
+/* How far logits of large spans may be from those of small ones: keys and values that are not F32 may be rounded to bfloat16, and then
+ * another expert be chosen. */
+static double large_within(enum tiny_kind kind, enum dtype type) {
+    return type == DT_F32 ? 1e-5 : kind == TINY_GPT_OSS || kind == TINY_DEEPSEEK2 ? 1e-1 : 2e-2;
+}
+
 static void cut_as_you_like(void **state) {
     (void)state;
-    static const enum dtype types[] = {DT_F32, DT_F16, DT_BF16, DT_Q8_0};
-    static const int chunks[] = {1, 2, 5, 16, 64, 0};
+    static const int small[] = {1, 2, 5, -SMALL_SPAN}, large[] = {N, 64, -37};
     int32_t ids[N];
     random_ids(ids, N, 1);
     for (enum tiny_kind kind = 0; kind < TINY_KINDS; kind++)
-        for (size_t t = 0; t < sizeof types / sizeof *types; t++) {
+        for (size_t t = 0; t < sizeof kv_types / sizeof *kv_types; t++) {
             struct rig r;
             struct engine_options o = wide();
-            o.kv_type = types[t];
+            char what[96];
+            o.kv_type = kv_types[t];
             rig_open(&r, kind, 1, o);
-            float *whole = logits_of(r.engine, ids, N, N);
-            assert_int_equal(engine_step_rows(r.engine), N); /* it was one step */
-            for (int i = 0; i < N * TINY_VOCAB; i++) assert_true(isfinite(whole[i]));
-            for (size_t c = 0; c < sizeof chunks / sizeof *chunks; c++) {
-                float *cut = logits_of(r.engine, ids, N, chunks[c]);
-                char what[64];
-                (void)snprintf(what, sizeof what, "%s, keys as %s, chunks of %d", tiny_name(kind), dtype_info(types[t])->name, chunks[c]);
-                same_rows(whole, cut, 0, N, what);
+            float *want = logits_of(r.engine, ids, N, SMALL_SPAN);
+            for (int i = 0; i < N * TINY_VOCAB; i++) assert_true(isfinite(want[i]));
+            for (size_t c = 0; c < sizeof small / sizeof *small; c++) {
+                float *cut = logits_of(r.engine, ids, N, small[c]);
+                (void)snprintf(what, sizeof what, "%s, keys as %s, chunks of %d", tiny_name(kind), dtype_info(o.kv_type)->name, small[c]);
+                same_rows(want, cut, 0, N, what);
                 free(cut);
             }
-            free(whole);
+            for (size_t c = 0; c < sizeof large / sizeof *large; c++) {
+                float *cut = logits_of(r.engine, ids, N, large[c]);
+                if (c == 0) assert_int_equal(engine_step_rows(r.engine), N); /* it was one step */
+                (void)snprintf(what, sizeof what, "%s, keys as %s, chunks of %d", tiny_name(kind), dtype_info(o.kv_type)->name, large[c]);
+                near_rows(want, cut, 0, N, large_within(kind, o.kv_type), what);
+                free(cut);
+            }
+            free(want);
             rig_close(&r);
         }
 }
@@ -63,7 +75,7 @@ static void any_number_of_threads(void **state) {
         for (int threads = 1; threads <= 3; threads++) {
             struct rig r;
             rig_open(&r, kind, threads, wide());
-            float *out = logits_of(r.engine, ids, 100, 0);
+            float *out = logits_of(r.engine, ids, 100, -37);
             if (one) same_rows(one, out, 0, 100, tiny_name(kind));
             if (one) free(out);
             else one = out;
@@ -80,12 +92,13 @@ static void any_size_of_step(void **state) {
     random_ids(ids, 60, 3);
     for (enum tiny_kind kind = 0; kind < TINY_KINDS; kind++) {
         float *first = NULL;
-        static const struct engine_options sizes[] = {{.n_ctx = 64}, {.n_ctx = 64, .max_rows = 7, .max_logits = 3}, {.n_ctx = 64, .max_rows = 1}, {.n_ctx = 61, .max_rows = 64, .max_logits = 1}};
+        static const struct engine_options sizes[] = {{.n_ctx = 64, .max_rows = SMALL_SPAN}, {.n_ctx = 64}, {.n_ctx = 64, .max_rows = 7, .max_logits = 3}, {.n_ctx = 64, .max_rows = 1}, {.n_ctx = 61, .max_rows = 64, .max_logits = 1}};
         for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
             struct rig r;
             rig_open(&r, kind, 2, sizes[i]);
             float *out = logits_of(r.engine, ids, 60, 60);
-            if (first) same_rows(first, out, 0, 60, tiny_name(kind));
+            if (first && !sizes[i].max_rows) near_rows(first, out, 0, 60, 1e-5, tiny_name(kind));
+            else if (first) same_rows(first, out, 0, 60, tiny_name(kind));
             if (first) free(out);
             else first = out;
             rig_close(&r);
@@ -94,7 +107,7 @@ static void any_size_of_step(void **state) {
     }
 }
 
-/* One to seven others, prompts and single tokens, coming and going, around each sequence. */
+/* One to seven others, prompts and single tokens, coming and going, around each sequence. Every other one takes small spans only. */
 static void company(void **state) {
     (void)state;
     enum { SEQS = 8, MOST = 150 };
@@ -113,7 +126,7 @@ static void company(void **state) {
         for (int i = 0; i < SEQS; i++) {
             length[i] = 20 + (int)rng_below(&g, MOST - 20);
             random_ids(ids[i], length[i], 100 + (uint64_t)i);
-            alone[i] = logits_of(r.engine, ids[i], length[i], length[i]);
+            alone[i] = logits_of(r.engine, ids[i], length[i], i % 2 ? length[i] : SMALL_SPAN);
             got[i] = calloc((size_t)length[i] * TINY_VOCAB, sizeof(float));
             assert_non_null(got[i]);
         }
@@ -121,7 +134,8 @@ static void company(void **state) {
             for (int i = 0; i < SEQS; i++) {
                 if (fed[i] == length[i] || rng_below(&g, 3) == 0) continue;
                 if (!s[i]) OK(seq_new(&s[i], r.engine, &e));
-                int take = rng_below(&g, 2) ? 1 : 1 + (int)rng_below(&g, 50);
+                if (i % 2 == 0 && seq_pending(s[i])) continue;
+                int take = rng_below(&g, 2) ? 1 : 1 + (int)rng_below(&g, i % 2 ? 50 : SMALL_SPAN);
                 if (take > length[i] - fed[i]) take = length[i] - fed[i];
                 feed(s[i], ids[i] + fed[i], take);
                 fed[i] += take;
@@ -140,7 +154,8 @@ static void company(void **state) {
                 }
         }
         for (int i = 0; i < SEQS; i++) {
-            same_rows(alone[i], got[i], 0, length[i], tiny_name(kind));
+            if (i % 2) near_rows(alone[i], got[i], 0, length[i], 1e-5, tiny_name(kind));
+            else same_rows(alone[i], got[i], 0, length[i], tiny_name(kind));
             free(alone[i]);
             free(got[i]);
         }
@@ -155,25 +170,21 @@ static void near_the_reference(void **state) {
     int count = kernels_all(tables, 8);
     int32_t ids[100];
     random_ids(ids, 100, 4);
-    static const struct {
-        enum dtype type;
-        double within;
-    } types[] = {{DT_F32, 1e-4}, {DT_F16, 2e-2}, {DT_BF16, 1e-1}, {DT_Q8_0, 1e-1}};
     for (enum tiny_kind kind = 0; kind < TINY_KINDS; kind++) {
         float *ref = NULL;
-        for (size_t t = 0; t < sizeof types / sizeof *types; t++)
+        for (size_t t = 0; t < sizeof kv_types / sizeof *kv_types; t++)
             for (int k = 0; k < count; k++) {
                 struct rig r;
                 struct engine_options o = wide();
-                o.kv_type = types[t].type;
+                o.kv_type = kv_types[t];
                 o.isa = tables[k]->name;
                 rig_open(&r, kind, 1, o);
                 assert_string_equal(engine_isa(r.engine), o.isa);
                 float *out = logits_of(r.engine, ids, 100, 100);
-                double square = 0, error = 0;
-                for (int i = 0; ref && i < 100 * TINY_VOCAB; i++) square += (double)ref[i] * (double)ref[i], error += pow((double)ref[i] - (double)out[i], 2);
-                if (ref && sqrt(error / square) > types[t].within)
-                    fail_msg("%s, %s, keys as %s: %g from the reference", tiny_name(kind), o.isa, dtype_info(types[t].type)->name, sqrt(error / square));
+                char what[96];
+                (void)snprintf(what, sizeof what, "%s, %s, keys as %s, from the reference", tiny_name(kind), o.isa, dtype_info(o.kv_type)->name);
+                double within = o.kv_type == DT_F32 ? 1e-4 : o.kv_type == DT_F16 ? large_within(kind, DT_F16) : 1e-1;
+                if (ref) near_rows(ref, out, 0, 100, within, what);
                 if (ref) free(out);
                 else ref = out;
                 rig_close(&r);
