@@ -62,8 +62,7 @@ static inline void rig_open(struct rig *r, enum tiny_kind kind, int threads, str
 static inline struct engine_options wide(void) { return (struct engine_options){.max_rows = 300, .max_logits = 300, .n_ctx = 256}; }
 
 /* The same, but steps of small spans only, whose logits are the same bits however tokens are cut into them. */
-enum { SMALL_SPAN = 16 };
-static inline struct engine_options narrow(void) { return (struct engine_options){.max_rows = SMALL_SPAN, .max_logits = SMALL_SPAN, .n_ctx = 256}; }
+static inline struct engine_options small_steps(void) { return (struct engine_options){.max_rows = VERIFY_ROWS, .max_logits = VERIFY_ROWS, .n_ctx = 256}; }
 
 static inline void random_ids(int32_t *ids, int n, uint64_t seed) {
     struct rng g = rng_new(seed, 1);

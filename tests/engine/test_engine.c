@@ -16,7 +16,7 @@ static void forks_share_and_copy_on_write(void **state) {
         struct rig r;
         struct err e = {0};
         struct seq *s, *f;
-        rig_open(&r, kind, 1, narrow());
+        rig_open(&r, kind, 1, small_steps());
         float *of_a = logits_of(r.engine, a, N, N), *of_b = logits_of(r.engine, b, N, N), *got = calloc(2 * N * TINY_VOCAB, sizeof *got), *got_b = got + N * TINY_VOCAB;
         OK(seq_new(&s, r.engine, &e));
         feed(s, a, 100);
@@ -61,7 +61,7 @@ static void the_original_may_go_first(void **state) {
         struct rig r;
         struct err e = {0};
         struct seq *s, *f, *other;
-        rig_open(&r, kind, 1, narrow());
+        rig_open(&r, kind, 1, small_steps());
         float *want = logits_of(r.engine, a, N, N), *got = calloc(N * TINY_VOCAB, sizeof *got);
         OK(seq_new(&s, r.engine, &e));
         feed(s, a, 90);
@@ -117,7 +117,7 @@ static void back_in_global_pages(void **state) {
     static const enum tiny_kind kinds[] = {TINY_LLAMA, TINY_DEEPSEEK2, TINY_GPT2, TINY_PHI3};
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
         struct rig r;
-        rig_open(&r, kinds[k], 1, narrow());
+        rig_open(&r, kinds[k], 1, small_steps());
         static const int backs[] = {0, 1, 37, 63, 64, 65, 127, 128, 199, 200};
         for (size_t i = 0; i < sizeof backs / sizeof *backs; i++) assert_int_equal(go_back(&r, 0, 200, backs[i]), backs[i]);
         rig_close(&r);
@@ -128,7 +128,7 @@ static void back_in_global_pages(void **state) {
 static void back_in_windows(void **state) {
     (void)state;
     struct rig r;
-    rig_open(&r, TINY_GPT_OSS, 1, narrow());
+    rig_open(&r, TINY_GPT_OSS, 1, small_steps());
     assert_int_equal(go_back(&r, 0, 60, 20), 20);   /* the window has not moved yet */
     for (int length = 190; length < 230; length += 3) assert_int_equal(go_back(&r, 0, length, length - VERIFY_ROWS), length - VERIFY_ROWS); /* so far always */
     assert_int_equal(go_back(&r, 0, 213, 212), 212);
@@ -143,7 +143,7 @@ static void back_in_recurrent_states(void **state) {
     static const enum tiny_kind kinds[] = {TINY_QWEN35, TINY_MAMBA2};
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
         struct rig r;
-        rig_open(&r, kinds[k], 1, narrow());
+        rig_open(&r, kinds[k], 1, small_steps());
         assert_int_equal(go_back(&r, 0, 150, 149), 0); /* no snapshot */
         assert_int_equal(go_back(&r, 50, 150, 149), 50);
         assert_int_equal(go_back(&r, 50, 150, 50), 50);
@@ -161,7 +161,7 @@ static void snapshots_behind_a_window(void **state) {
     int32_t a[N], b[N];
     random_ids(a, N, 1);
     random_ids(b, N, 2);
-    rig_open(&r, TINY_LFM2, 1, narrow());
+    rig_open(&r, TINY_LFM2, 1, small_steps());
     assert_int_equal(go_back(&r, 140, 170, 150), 140);
     assert_int_equal(go_back(&r, 130, 170, 150), 0);
     OK(seq_new(&s, r.engine, &e));
@@ -251,7 +251,7 @@ static void the_loop_allocates_only_pages(void **state) {
         struct seq *s;
         int32_t a[60];
         random_ids(a, 60, 1);
-        rig_open(&r, kind, 2, narrow());
+        rig_open(&r, kind, 2, small_steps());
         OK(seq_new(&s, r.engine, &e));
         feed(s, a, 10);
         drain(r.engine, s, NULL);

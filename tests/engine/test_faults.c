@@ -66,7 +66,7 @@ static void a_failed_step_can_be_repeated(void **state) {
         struct rig r;
         struct err e = {0};
         struct seq *s, *f;
-        rig_open(&r, kind, 1, narrow());
+        rig_open(&r, kind, 1, small_steps());
         OK(seq_new(&s, r.engine, &e));
         feed(s, ids, 30);
         drain(r.engine, s, NULL);

@@ -15,7 +15,7 @@ static double large_within(enum tiny_kind kind, enum dtype type) {
 
 static void cut_as_you_like(void **state) {
     (void)state;
-    static const int small[] = {1, 2, 5, -SMALL_SPAN}, large[] = {N, 64, -37};
+    static const int small[] = {1, 2, 5, -VERIFY_ROWS}, large[] = {N, 64, -37};
     int32_t ids[N];
     random_ids(ids, N, 1);
     for (enum tiny_kind kind = 0; kind < TINY_KINDS; kind++)
@@ -25,7 +25,7 @@ static void cut_as_you_like(void **state) {
             char what[96];
             o.kv_type = kv_types[t];
             rig_open(&r, kind, 1, o);
-            float *want = logits_of(r.engine, ids, N, SMALL_SPAN);
+            float *want = logits_of(r.engine, ids, N, VERIFY_ROWS);
             for (int i = 0; i < N * TINY_VOCAB; i++) assert_true(isfinite(want[i]));
             for (size_t c = 0; c < sizeof small / sizeof *small; c++) {
                 float *cut = logits_of(r.engine, ids, N, small[c]);
@@ -92,7 +92,7 @@ static void any_size_of_step(void **state) {
     random_ids(ids, 60, 3);
     for (enum tiny_kind kind = 0; kind < TINY_KINDS; kind++) {
         float *first = NULL;
-        static const struct engine_options sizes[] = {{.n_ctx = 64, .max_rows = SMALL_SPAN}, {.n_ctx = 64}, {.n_ctx = 64, .max_rows = 7, .max_logits = 3}, {.n_ctx = 64, .max_rows = 1}, {.n_ctx = 61, .max_rows = 64, .max_logits = 1}};
+        static const struct engine_options sizes[] = {{.n_ctx = 64, .max_rows = VERIFY_ROWS}, {.n_ctx = 64}, {.n_ctx = 64, .max_rows = 7, .max_logits = 3}, {.n_ctx = 64, .max_rows = 1}, {.n_ctx = 61, .max_rows = 64, .max_logits = 1}};
         for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
             struct rig r;
             rig_open(&r, kind, 2, sizes[i]);
@@ -126,7 +126,7 @@ static void company(void **state) {
         for (int i = 0; i < SEQS; i++) {
             length[i] = 20 + (int)rng_below(&g, MOST - 20);
             random_ids(ids[i], length[i], 100 + (uint64_t)i);
-            alone[i] = logits_of(r.engine, ids[i], length[i], i % 2 ? length[i] : SMALL_SPAN);
+            alone[i] = logits_of(r.engine, ids[i], length[i], i % 2 ? length[i] : VERIFY_ROWS);
             got[i] = calloc((size_t)length[i] * TINY_VOCAB, sizeof(float));
             assert_non_null(got[i]);
         }
@@ -135,7 +135,7 @@ static void company(void **state) {
                 if (fed[i] == length[i] || rng_below(&g, 3) == 0) continue;
                 if (!s[i]) OK(seq_new(&s[i], r.engine, &e));
                 if (i % 2 == 0 && seq_pending(s[i])) continue;
-                int take = rng_below(&g, 2) ? 1 : 1 + (int)rng_below(&g, i % 2 ? 50 : SMALL_SPAN);
+                int take = rng_below(&g, 2) ? 1 : 1 + (int)rng_below(&g, i % 2 ? 50 : VERIFY_ROWS);
                 if (take > length[i] - fed[i]) take = length[i] - fed[i];
                 feed(s[i], ids[i] + fed[i], take);
                 fed[i] += take;
