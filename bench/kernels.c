@@ -15,7 +15,7 @@
 #include "base/rng.h"
 #include "kernel/kernel.h"
 
-enum { N = 2048 /* of a row */, HEAD = 128, STREAM = 96 << 20 /* bytes: more than the caches hold */, PASSES = 5, MAX_SETS = 8 };
+enum { N = 2048 /* of a row */, HEAD = 128, GROUP = 2 /* queries of a KV head */, STREAM = 96 << 20 /* bytes: more than the caches hold */, PASSES = 5, MAX_SETS = 8 };
 static const double PASS_S = 0.01;
 
 struct lab {
@@ -43,6 +43,8 @@ static double run_axpy(struct lab *l, int v) {
     return 2.0 * N;
 }
 
+static double floats(int n) { return sizeof(float) * (double)N * n; }
+
 /* The next row of the stream. */
 static const uint8_t *next_row(struct lab *l) {
     if (l->at + l->row_bytes > STREAM) l->at = 0;
@@ -54,18 +56,65 @@ static double run_decode(struct lab *l, int type) {
     return (double)l->row_bytes;
 }
 
-static double run_kv_dot(struct lab *l, int type) {
-    const uint8_t *row = next_row(l);
-    for (size_t h = 0; h < N / HEAD; h++) l->out[h] = l->k->kv_dot[type](l->x, row + h * dtype_size((enum dtype)type, HEAD), HEAD);
-    return (double)l->row_bytes;
+/* The next page of keys or values, for which rows of the stream are taken together. */
+static struct attn_page next_page(struct lab *l, int type) {
+    size_t row = dtype_size((enum dtype)type, HEAD);
+    if (l->at + ATTN_PAGE * row > STREAM) l->at = 0;
+    const uint8_t *page = l->stream + l->at;
+    l->at += ATTN_PAGE * row;
+    return (struct attn_page){page, row, 0, ATTN_PAGE, page + ATTN_PAGE * row, l->at + ATTN_PAGE * row <= STREAM ? ATTN_PAGE * row : 0};
 }
-static double run_kv_axpy(struct lab *l, int type) {
-    const uint8_t *row = next_row(l);
-    for (size_t h = 0; h < N / HEAD; h++) l->k->kv_axpy[type](1e-6f, row + h * dtype_size((enum dtype)type, HEAD), l->out, HEAD);
-    return (double)l->row_bytes;
-}
+static double page_bytes(const struct attn_page *p) { return (double)(ATTN_PAGE * p->row); }
 
-static double floats(int n) { return sizeof(float) * (double)N * n; }
+static double run_scores(struct lab *l, int type) {
+    const struct attn_page p = next_page(l, type);
+    l->k->attn.scores[type](&p, HEAD, l->x, GROUP, l->out);
+    return page_bytes(&p);
+}
+static double run_values(struct lab *l, int type) {
+    const struct attn_page p = next_page(l, type);
+    l->k->attn.values[type](&p, HEAD, l->x, l->y, GROUP, l->out);
+    return page_bytes(&p);
+}
+static double run_weigh(struct lab *l, int v) {
+    static const struct attn_rule rule = {.scale = 0.1f};
+    struct attn_softmax m = {1, 0};
+    (void)v;
+    memcpy(l->out, l->x, ATTN_PAGE * sizeof *l->x);
+    l->y[0] = l->k->attn.weigh(&rule, 0, ATTN_PAGE, l->out, &m);
+    return ATTN_PAGE * sizeof *l->x;
+}
+static double run_pack_keys(struct lab *l, int type) {
+    const struct attn_page p = next_page(l, type);
+    l->k->attn.pack_keys[type](&p, HEAD, l->out);
+    return page_bytes(&p);
+}
+static double run_pack_values(struct lab *l, int type) {
+    const struct attn_page p = next_page(l, type);
+    l->k->attn.pack_values[type](&p, HEAD, l->out);
+    return page_bytes(&p);
+}
+static double run_encode(struct lab *l, int type) {
+    l->k->attn.encode[type](l->x, l->out, N);
+    return floats(1);
+}
+static double run_narrow(struct lab *l, int v) {
+    (void)v;
+    l->k->attn.narrow(l->x, l->out, N);
+    return floats(1);
+}
+static double run_product(struct lab *l, int pair) {
+    l->k->attn.product[pair - 1](l->x, ATTN_PAGE, l->y, ATTN_PAGE, HEAD / pair, NULL, l->out);
+    return 2.0 * ATTN_PAGE * ATTN_PAGE * HEAD;
+}
+static double run_product_floats(struct lab *l, int v) {
+    (void)v;
+    return run_product(l, 1);
+}
+static double run_product_pairs(struct lab *l, int v) {
+    (void)v;
+    return run_product(l, 2);
+}
 
 static double run_add(struct lab *l, int v) {
     (void)v;
@@ -141,8 +190,16 @@ static const struct row {
     ROW(dot_lanes, ONE, FP32),
     ROW(axpy, ONE, FP32),
     ROW(decode, TYPES, BYTES),
-    ROW(kv_dot, TYPES, BYTES),
-    ROW(kv_axpy, TYPES, BYTES),
+#define ATTN(name, member, variants, unit) {"attention " #name, offsetof(struct kernels, attn.member), variants, unit, run_##name}
+    ATTN(scores, scores, TYPES, BYTES),
+    ATTN(weigh, weigh, ONE, BYTES),
+    ATTN(values, values, TYPES, BYTES),
+    ATTN(encode, encode, TYPES, BYTES),
+    ATTN(pack_keys, pack_keys, TYPES, BYTES),
+    ATTN(pack_values, pack_values, TYPES, BYTES),
+    ATTN(narrow, narrow, ONE, BYTES),
+    ATTN(product_floats, product[0], ONE, FP32),
+    ATTN(product_pairs, product[1], ONE, BF16),
     ROW(add, ONE, BYTES),
     ROW(mul, ONE, BYTES),
     ROW(scale, ONE, BYTES),
