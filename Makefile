@@ -76,7 +76,7 @@ FUZZERS      := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/*/fuzz_*.
 TEST_SUPPORT := $(call obj,$(wildcard tests/support/*.c))
 EXAMPLES     := $(patsubst %.c,$(BUILD)/%,$(wildcard examples/*.c))
 
-.PHONY: all lib examples run test test-programs check unit check-ci check-full fuzz fuzzers structure docs install uninstall clean help bench bench-kernels FORCE
+.PHONY: all lib examples run test test-programs check unit check-ci check-full fuzz fuzzers structure docs install uninstall clean help bench bench-kernels bench-speculate FORCE
 
 all: lib $(if $(APP_SRC),$(BUILD)/hearth) ## build the program and libhearth (the default)
 lib: $(INTERNAL) $(if $(SAN),,$(STATIC) $(SHARED))
@@ -198,6 +198,13 @@ bench-kernels: $(BUILD)/bench/kernels ## measure every kernel of every instructi
 $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/obj/src/app/peak.o $(INTERNAL)
 	@mkdir -p $(@D)
 	$(call Q,LD   $@)$(CC) $(HLDFLAGS) $^ -o $@ $(LIB_LIBS)
+
+bench-speculate: $(BUILD)/bench/speculate ## what guessing gains and costs: make bench-speculate MODEL=file.gguf
+	$(BUILD)/bench/speculate $(or $(MODEL),models/ember/ember.gguf)
+
+$(BUILD)/bench/speculate: $(BUILD)/obj/bench/speculate.o $(filter-out %/main.o,$(call obj,$(APP_SRC))) $(INTERNAL)
+	@mkdir -p $(@D)
+	$(call Q,LD   $@)$(CC) $(HLDFLAGS) $^ -o $@ $(LIB_LIBS) $(APP_LIBS)
 
 # ---- installing
 

@@ -60,12 +60,14 @@ struct hearth_options {
     const char *kv_type;   /* how keys and values are kept: "f32", "f16", "bf16", "q8_0"; NULL: "f16" */
     uint64_t memory_limit; /* bytes that model and one full sequence may take; 0: what the system has */
     int paged;             /* not 0: open a model larger than memory and read its weights from disk as needed */
+    int lookup;            /* most tokens guessed at once from the text itself; 0: 15, the most there can be; -1: none */
+    const char *draft;     /* a smaller model of the same vocabulary that guesses what this one will say; NULL: none */
 };
-#define HEARTH_OPTIONS_INIT {sizeof(struct hearth_options), 0, 0, 0, NULL, 0, 0}
+#define HEARTH_OPTIONS_INIT {sizeof(struct hearth_options), 0, 0, 0, NULL, 0, 0, 0, NULL}
 
 /* Opens a GGUF file; path NULL: the small demonstration model that is part of the library. options NULL: the defaults. *model
- * is owned by the caller and freed by hearth_close. The file stays mapped until then and must not be changed.
- * Errors: USAGE, IO, FORMAT, UNSUPPORTED, MEMORY (with what is needed and what there is), CONTEXT. */
+ * is owned by the caller and freed by hearth_close. The file stays mapped until then and must not be changed. Guesses change how fast tokens come, never
+ * which; where they do not pay none are made. Errors: USAGE, IO, FORMAT, UNSUPPORTED (also: the draft has another vocabulary), MEMORY (with what is needed and what there is), CONTEXT. */
 int hearth_open(hearth_model **model, const char *path, const struct hearth_options *options, struct hearth_error *error);
 
 /* Closes a model and all its sequences. NULL is fine. */
@@ -174,7 +176,7 @@ struct hearth_token {
 
 /* Chooses the next token of the sequence and, unless it ends the text, appends it. Computes what is pending on all sequences, so
  * that calling it for each of several sequences in turn costs one step for all. Errors: those of hearth_logits; CONTEXT when
- * the sequence is full; INTERNAL when the model gives numbers that are not finite. */
+ * the sequence is full; INTERNAL when the model gives numbers that are not finite. MEMORY from a draft model comes after the token was appended. */
 int hearth_sample(hearth_sequence *sequence, struct hearth_token *token, struct hearth_error *error);
 
 /* Makes the call that is computing on the model, or the next one, return CANCELLED after the step under way. What was computed

@@ -1,5 +1,5 @@
-/* hearth.c: the C API of include/hearth.h over the engine. A model owns everything; a sequence keeps a copy of its last logits,
- * so that one step can serve several sequences. */
+/* hearth.c: the C API of include/hearth.h over the engine. A model owns everything; a sequence keeps a copy of the logits that the last step gave it,
+ * its last token's and those of the guesses behind it, so that one step can serve several sequences. */
 #include "hearth.h"
 
 #include <stdatomic.h>
@@ -9,10 +9,13 @@
 #include "engine/chat.h"
 #include "engine/engine.h"
 #include "engine/sampler.h"
+#include "engine/speculate.h"
 #include "engine/vocab.h"
 #include "model/embedded.h"
 
 _Static_assert(sizeof(struct hearth_error) == sizeof(struct err) && (int)HEARTH_CANCELLED == (int)ERR_CANCELLED, "hearth_error is err under its public name");
+
+enum { DRAFT_MAX = 8 }; /* tokens that a draft model guesses at once */
 
 struct hearth_model {
     struct model *model;
@@ -20,6 +23,9 @@ struct hearth_model {
     struct chat *chat; /* NULL: the model has no template */
     struct pool *pool;
     struct engine *engine;
+    struct model *draft_model; /* NULL, as draft: none */
+    struct engine *draft;
+    int lookup;
     char *name;
     hearth_sequence *sequences;
     atomic_bool cancelled;
@@ -31,8 +37,11 @@ struct hearth_sequence {
     struct seq *seq;
     struct sampler_options sampling;
     struct sampler *sampler; /* made when first needed */
-    float *logits;           /* after the last token, when current */
-    bool current, decoding;
+    struct speculate *guesses;
+    bool guessing;           /* guesses knows the text; else it is what the sequence holds */
+    float *logits;           /* [room, n_vocab] after positions from `first` on, those below `known` */
+    int room, first, known;
+    bool decoding;
     struct decoder decoder;
     struct buf text;
 };
@@ -53,6 +62,18 @@ static int take_options(struct hearth_options *o, const struct hearth_options *g
     return 0;
 }
 
+static int open_draft(hearth_model *m, const struct hearth_options *o, struct err *e) {
+    struct tokenizer *t = NULL;
+    int code = model_open(&m->draft_model, o->draft, e);
+    if (code == 0) code = vocab_of_model(&t, m->draft_model, e);
+    if (code == 0 && (code = vocab_same(m->tokenizer, t, e))) (void)err_in(e, "%s", o->draft);
+    tokenizer_free(t);
+    if (code) return code;
+    int n_ctx = engine_context(m->engine), most = (int)m->draft_model->hp.n_ctx_train;
+    struct engine_options eo = {.n_ctx = n_ctx < most ? n_ctx : most, .max_rows = engine_rows(m->engine), .max_logits = 1, .kv_type = DT_F16, .paged = o->paged != 0};
+    return engine_new(&m->draft, m->draft_model, m->pool, eo, e);
+}
+
 static int open_parts(hearth_model *m, const char *path, const struct hearth_options *o, struct err *e) {
     struct gguf *file;
     int kv = dtype_by_name(o->kv_type ? o->kv_type : "f16"), code;
@@ -66,7 +87,10 @@ static int open_parts(hearth_model *m, const char *path, const struct hearth_opt
     if (!(m->name = mem_strndup(name.p ? name.p : "", name.n))) return err_nomem(e, "a name", name.n);
     if ((code = pool_new(&m->pool, o->threads ? o->threads : os_cpu_count(), e))) return code;
     struct engine_options eo = {.n_ctx = o->context, .max_rows = o->batch, .kv_type = (enum dtype)kv, .memory_limit = o->memory_limit, .paged = o->paged != 0};
-    return engine_new(&m->engine, m->model, m->pool, eo, e);
+    if (o->lookup < -1 || o->lookup > GUESS_MAX) return err_set(e, ERR_USAGE, "lookup %d: from -1 to %d", o->lookup, GUESS_MAX);
+    m->lookup = o->lookup == 0 ? GUESS_MAX : o->lookup < 0 ? 0 : o->lookup;
+    code = engine_new(&m->engine, m->model, m->pool, eo, e);
+    return code || !o->draft ? code : open_draft(m, o, e);
 }
 
 int hearth_open(hearth_model **model, const char *path, const struct hearth_options *options, struct hearth_error *error) {
@@ -85,8 +109,10 @@ int hearth_open(hearth_model **model, const char *path, const struct hearth_opti
 void hearth_close(hearth_model *m) {
     if (!m) return;
     while (m->sequences) hearth_sequence_free(m->sequences);
+    engine_free(m->draft);
     engine_free(m->engine);
     pool_free(m->pool);
+    model_close(m->draft_model);
     chat_free(m->chat);
     tokenizer_free(m->tokenizer);
     model_close(m->model);
@@ -174,23 +200,31 @@ int hearth_template(const hearth_model *m, const struct hearth_message *messages
 /* ---- sequences ---- */
 
 static int wrap(hearth_sequence **out, hearth_model *m, struct err *e) {
+    size_t row = sizeof(float) * m->model->hp.n_vocab;
+    int room = m->draft ? 1 + GUESS_MAX : 1 + m->lookup;
     hearth_sequence *s = *out = mem_calloc(1, sizeof *s);
-    if (!s || !(s->logits = mem_alloc(sizeof(float) * m->model->hp.n_vocab))) {
+    if (!s || !(s->logits = mem_array(NULL, (size_t)room, row))) {
         mem_free(s);
         *out = NULL;
-        return err_nomem(e, "a sequence", sizeof(float) * m->model->hp.n_vocab);
+        return err_nomem(e, "a sequence", row * (size_t)room);
     }
     s->model = m;
+    s->room = room;
     s->sampling = sampler_defaults();
     s->next = m->sequences;
     m->sequences = s;
     return 0;
 }
 
+static int wrap_guesses(hearth_sequence *s, struct err *e) {
+    struct speculate_options o = {.lookup = s->model->lookup, .draft = s->model->draft, .draft_max = s->model->draft ? DRAFT_MAX : 0};
+    return speculate_new(&s->guesses, s->seq, o, e);
+}
+
 int hearth_sequence_new(hearth_sequence **out, hearth_model *m, struct hearth_error *error) {
     struct err own, *e = as_err(error, &own);
     int code = wrap(out, m, e);
-    if (code || (code = seq_new(&(*out)->seq, m->engine, e)) == 0) return code;
+    if (code || ((code = seq_new(&(*out)->seq, m->engine, e)) == 0 && (code = wrap_guesses(*out, e)) == 0)) return code;
     hearth_sequence_free(*out);
     *out = NULL;
     return code;
@@ -203,6 +237,7 @@ void hearth_sequence_free(hearth_sequence *s) {
             *p = s->next;
             break;
         }
+    speculate_free(s->guesses);
     seq_free(s->seq);
     sampler_free(s->sampler);
     buf_free(&s->text);
@@ -210,72 +245,106 @@ void hearth_sequence_free(hearth_sequence *s) {
     mem_free(s);
 }
 
-/* Steps until s has nothing pending. Every sequence whose last token a step computes gets its logits. */
+int hearth_sequence_length(const hearth_sequence *s) { return s->guessing ? speculate_length(s->guesses) : seq_length(s->seq) + seq_pending(s->seq); }
+
+static float *row_of(const hearth_sequence *s, int position) { return s->logits + (size_t)(position - s->first) * s->model->model->hp.n_vocab; }
+
+/* Every sequence gets what the last step gave for it. */
+static void hand_out(hearth_model *m) {
+    const struct result *r;
+    int n = engine_results(m->engine, &r);
+    for (int i = 0; i < n; i++)
+        for (hearth_sequence *s = m->sequences; s; s = s->next) {
+            int at = r[i].position - s->first;
+            if (s->seq != r[i].seq || at < 0 || at >= s->room) continue;
+            memcpy(row_of(s, r[i].position), r[i].logits, sizeof(float) * m->model->hp.n_vocab);
+            s->known = r[i].position + 1;
+        }
+}
+
+/* Steps until the logits after the last token of s are there, if its last token is still to be computed. */
 static int compute(hearth_sequence *s, struct err *e) {
     hearth_model *m = s->model;
-    while (seq_pending(s->seq)) {
-        const struct result *r;
-        if (atomic_exchange(&m->cancelled, false)) return err_set(e, ERR_CANCELLED, "cancelled with %d tokens still to compute", seq_pending(s->seq));
+    int length = hearth_sequence_length(s);
+    if (atomic_exchange(&m->cancelled, false)) return err_set(e, ERR_CANCELLED, "cancelled with %d tokens still to compute", length > seq_length(s->seq) ? length - seq_length(s->seq) : 0);
+    while (s->known < length && seq_pending(s->seq)) {
         int code = engine_step(m->engine, e);
         if (code) return code;
-        int n = engine_results(m->engine, &r);
-        for (int i = 0; i < n; i++)
-            for (hearth_sequence *q = m->sequences; q; q = q->next)
-                if (q->seq == r[i].seq && r[i].position == seq_length(q->seq) - 1 && seq_pending(q->seq) == 0) {
-                    memcpy(q->logits, r[i].logits, sizeof(float) * m->model->hp.n_vocab);
-                    q->current = true;
-                }
+        hand_out(m);
+        if (s->known < length && atomic_exchange(&m->cancelled, false)) return err_set(e, ERR_CANCELLED, "cancelled with %d tokens still to compute", seq_pending(s->seq));
     }
     return 0;
+}
+
+/* New tokens were fed, the last at length - 1; its logits and those of what is guessed behind it are wanted. */
+static void expect(hearth_sequence *s, int length) {
+    s->first = length - 1;
+    s->known = 0;
+}
+
+/* The sequence holds its text and no guess. */
+static int settle(hearth_sequence *s, struct err *e) {
+    if (!s->guessing) return 0;
+    int length = speculate_length(s->guesses), code = speculate_settle(s->guesses, e);
+    s->guessing = false;
+    if (seq_pending(s->seq)) expect(s, length);
+    return code;
 }
 
 int hearth_sequence_fork(hearth_sequence **out, hearth_sequence *s, struct hearth_error *error) {
     struct err own, *e = as_err(error, &own);
+    int code, length = hearth_sequence_length(s);
     *out = NULL;
-    int code = compute(s, e);
-    if (code || (code = wrap(out, s->model, e))) return code;
-    if ((code = seq_fork(&(*out)->seq, s->seq, e))) {
+    if ((code = settle(s, e)) || (code = compute(s, e)) || (code = wrap(out, s->model, e))) return code;
+    if ((code = seq_fork(&(*out)->seq, s->seq, e)) || (code = wrap_guesses(*out, e))) {
         hearth_sequence_free(*out);
         *out = NULL;
         return code;
     }
-    memcpy((*out)->logits, s->logits, sizeof(float) * s->model->model->hp.n_vocab);
-    (*out)->current = s->current;
+    expect(*out, length);
+    if (s->known < length || length == 0) return 0;
+    memcpy((*out)->logits, row_of(s, length - 1), sizeof(float) * s->model->model->hp.n_vocab);
+    (*out)->known = length;
     return 0;
 }
 
-int hearth_sequence_length(const hearth_sequence *s) { return seq_length(s->seq) + seq_pending(s->seq); }
-
 int hearth_sequence_truncate(hearth_sequence *s, int n) {
     if (n >= hearth_sequence_length(s)) return hearth_sequence_length(s);
-    s->current = s->decoding = false;
+    s->guessing = s->decoding = false;
+    s->known = 0;
     sampler_free(s->sampler); /* made anew from the tokens that stay */
     s->sampler = NULL;
     return seq_truncate(s->seq, n);
 }
 
-static int append(hearth_sequence *s, const int32_t *ids, int count, struct err *e) {
-    int code = seq_feed(s->seq, ids, count, WANT_LAST, e);
-    if (code || count == 0) return code;
-    s->current = false;
-    for (int i = 0; s->sampler && i < count; i++) sampler_accept(s->sampler, ids[i]);
-    return 0;
-}
-
 int hearth_feed(hearth_sequence *s, const int32_t *ids, int count, struct hearth_error *error) {
     struct err own, *e = as_err(error, &own);
-    int code = append(s, ids, count, e);
-    if (code == 0 && count) s->decoding = false;
-    return code;
+    int code = settle(s, e);
+    if (code || (code = seq_feed(s->seq, ids, count, WANT_LAST, e)) || count == 0) return code;
+    expect(s, hearth_sequence_length(s));
+    for (int i = 0; s->sampler && i < count; i++) sampler_accept(s->sampler, ids[i]);
+    s->decoding = false;
+    return 0;
 }
 
 int hearth_logits(hearth_sequence *s, const float **logits, struct hearth_error *error) {
     struct err own, *e = as_err(error, &own);
-    int code = compute(s, e);
+    int code = compute(s, e), length = hearth_sequence_length(s);
     if (code) return code;
-    if (!s->current) return err_set(e, ERR_USAGE, "there are no logits: feed the sequence at least one token first");
-    *logits = s->logits;
+    if (length == 0 || s->known < length) return err_set(e, ERR_USAGE, "there are no logits: feed the sequence at least one token first");
+    *logits = row_of(s, length - 1);
     return 0;
+}
+
+/* A token that was drawn. */
+static int append(hearth_sequence *s, int32_t id, struct err *e) {
+    if (!s->guessing) speculate_begin(s->guesses);
+    s->guessing = true;
+    int length = speculate_length(s->guesses), code = speculate_append(s->guesses, id, GUESS_MAX, s->sampler, e);
+    if (speculate_length(s->guesses) == length) return code;
+    if (speculate_first(s->guesses) == length) expect(s, length + 1);
+    sampler_accept(s->sampler, id);
+    return code;
 }
 
 int hearth_set_sampling(hearth_sequence *s, const struct hearth_sampling *given, struct hearth_error *error) {
@@ -318,7 +387,7 @@ int hearth_sample(hearth_sequence *s, struct hearth_token *token, struct hearth_
     s->decoding = true;
     s->text.len = 0;
     code = token->end ? decoder_end(&s->decoder, &s->text, e) : decoder_add(&s->decoder, id, &s->text, e);
-    if (code == 0 && !token->end) code = append(s, &id, 1, e);
+    if (code == 0 && !token->end) code = append(s, id, e);
     if (code) return code;
     if (s->text.data && s->text.len) token->text = s->text.data;
     token->text_length = s->text.len;

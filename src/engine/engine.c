@@ -153,23 +153,28 @@ static int pack_all(struct engine *en, struct err *e) {
 
 /* ---- what steps cost ---- */
 
-/* Towards a new measurement, but not far at once: steps are disturbed by whatever else the machine does, which only ever makes them longer; of the
- * first few the least counts. */
+#define FORGET 0.0003 /* of what rows were found to cost, with each step of one row: what once was dear is tried again some day */
+
+/* A running mean: what a step takes on the average is what counts, but one that was interrupted for long is not to say much. */
 static void measured(double *estimate, int *seen, double value) {
-    double by = value - *estimate, most = *estimate / 2;
-    if (*seen == 0 || (*seen < 4 && by < 0)) *estimate = value;
-    else if (*seen >= 4) *estimate += (by > most ? most : by) / 4;
-    if (*seen < 4) ++*seen;
+    if (*seen < 8) ++*seen;
+    if (*seen > 1 && value > 4 * *estimate) value = 4 * *estimate;
+    *estimate += (value - *estimate) / *seen;
 }
 
 static void note_cost(struct engine *en, double seconds) {
     struct step_costs *c = &en->costs;
     int rows = en->step.n_rows;
     if (rows > VERIFY_ROWS || en->step.n_logits != rows || en->step.n_spans != 1) return;
-    if (rows > 1 && c->row_s > 0) measured(&c->ratio[rows], &c->seen[rows], seconds / c->row_s);
-    if (rows > 1) return;
-    measured(&c->row_s, &c->seen[1], seconds);
-    for (int r = 2; r <= VERIFY_ROWS; r++) c->ratio[r] -= (c->ratio[r] - 1) * 0.003; /* what once was dear is tried again some day */
+    if (rows == 1) {
+        measured(&c->row_s, &c->seen[1], seconds);
+        for (int r = 2; r <= VERIFY_ROWS; r++) c->ratio[r] -= (c->ratio[r] - 1) * FORGET;
+        return;
+    }
+    if (c->row_s <= 0) return;
+    measured(&c->ratio[rows], &c->seen[rows], seconds / c->row_s);
+    for (int r = 2; r <= VERIFY_ROWS; r++) /* more rows never cost less: what was measured long ago gives way */
+        if (c->seen[r] && (r < rows ? c->ratio[r] > c->ratio[rows] : c->ratio[r] < c->ratio[rows])) c->ratio[r] = c->ratio[rows];
 }
 
 double engine_row_s(const struct engine *en) { return en->costs.row_s; }

@@ -38,10 +38,10 @@ struct speculate {
     struct lookup *lookup;
     float *padded;         /* a draft's logits for a larger vocabulary; NULL: not needed */
     int length;            /* of the text; guesses stand behind it */
+    int first;             /* the position of the last token that had to be fed */
     int open;              /* guesses that were not drawn against yet */
     int made, came;        /* of the step under way: guesses, and those that came true */
     bool by_draft;         /* whose they are */
-    double cost;           /* of that step */
     double credit;         /* steps that may still be lost */
     int agreed;            /* tokens that the draft's sequence is known to share with the text */
     struct odds odds[CLASSES], draft_odds;
@@ -88,6 +88,8 @@ int speculate_new(struct speculate **out, struct seq *s, struct speculate_option
         if (code == 0 && theirs < ours && !(sp->padded = mem_array(NULL, ours, sizeof *sp->padded))) code = err_nomem(e, "a draft's logits", ours * sizeof *sp->padded);
         for (size_t i = theirs; sp->padded && i < ours; i++) sp->padded[i] = -1e30f;
     }
+    if (code == 0) code = seq_hold(s, e); /* reserves its place */
+    if (code == 0 && sp->draft) code = seq_hold(sp->draft, e);
     if (code) speculate_free(sp);
     else *out = sp;
     return code;
@@ -103,11 +105,13 @@ void speculate_free(struct speculate *sp) {
 
 void speculate_begin(struct speculate *sp) {
     sp->length = sp->seq->length + sp->seq->pending;
+    sp->first = sp->length - 1;
     sp->open = sp->made = sp->came = sp->agreed = 0;
     if (sp->lookup) lookup_reset(sp->lookup, sp->seq->tokens, sp->length);
 }
 
 int speculate_length(const struct speculate *sp) { return sp->length; }
+int speculate_first(const struct speculate *sp) { return sp->first; }
 struct speculate_counts speculate_counts(const struct speculate *sp) { return sp->counts; }
 
 /* ---- the draft model ---- */
@@ -155,6 +159,9 @@ static double draft_cost(const struct speculate *sp) {
     return ours > 0 && theirs > 0 ? theirs / ours : DRAFT_COST;
 }
 
+/* Of a step of n guesses. */
+static double cost_of(const struct speculate *sp, int n, bool by_draft) { return engine_rows_cost(sp->engine, n + 1) + (by_draft ? n * draft_cost(sp) : 0); }
+
 /* Up to `most` guesses, fewer where the draft itself is in doubt. */
 static int ask_draft(struct speculate *sp, int most, struct sampler *sampler, int32_t *guess, int *n, struct err *e) {
     int code = 0, room = engine_context(sp->o.draft) - sp->length;
@@ -187,11 +194,11 @@ struct choice {
 
 static void consider(struct speculate *sp, bool by_draft, int most, struct choice *best) {
     int length = sp->lookup ? lookup_match(sp->lookup).length : 0;
-    double reach = 1, tokens = 1, step = by_draft ? draft_cost(sp) : 0;
+    double reach = 1, tokens = 1;
     for (int n = 1; n <= most; n++) {
         reach *= chance(by_draft ? &sp->draft_odds : odds_at(sp, length + n - 1));
         tokens += reach;
-        double cost = engine_rows_cost(sp->engine, n + 1) + n * step, rate = tokens / cost;
+        double cost = cost_of(sp, n, by_draft), rate = tokens / cost;
         if (cost - 1 > sp->credit && !sp->o.always) return;
         if (rate > best->rate || sp->o.always) *best = (struct choice){n, by_draft, rate};
     }
@@ -221,7 +228,6 @@ static int guess(struct speculate *sp, int most, struct sampler *sampler, struct
     sp->open = sp->made = n;
     sp->came = 0;
     sp->by_draft = c.by_draft;
-    sp->cost = engine_rows_cost(sp->engine, n + 1) + (c.by_draft ? n * draft_cost(sp) : 0);
     sp->counts.drafted += n;
     return 0;
 }
@@ -233,9 +239,9 @@ static void earn(struct speculate *sp, double steps) {
     if (sp->credit > CREDIT_MAX) sp->credit = CREDIT_MAX;
 }
 
-/* The step of guesses is over. */
+/* The step of guesses is over, and its time part of what is known about such steps. */
 static void settle_account(struct speculate *sp) {
-    if (sp->made) earn(sp, 1 + sp->came - sp->cost);
+    if (sp->made) earn(sp, 1 + sp->came - cost_of(sp, sp->made, sp->by_draft));
     sp->made = 0;
 }
 
@@ -268,6 +274,7 @@ int speculate_append(struct speculate *sp, int32_t id, int most, struct sampler 
     } else if ((code = drop_guesses(sp, WANT_NONE, e)) || (code = seq_feed(sp->seq, &id, 1, WANT_LAST, e))) {
         return code;
     }
+    if (!foretold) sp->first = sp->length;
     sp->length++;
     if (sp->lookup) lookup_add(sp->lookup, sp->seq->tokens, sp->length);
     return foretold ? 0 : guess(sp, most, sampler, e);

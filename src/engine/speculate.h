@@ -10,8 +10,8 @@
  * How many tokens are guessed is weighed by what steps cost, as measured, and by how often guesses came true lately. Losses are kept
  * to a small part of the time, so that text which cannot be guessed is not slowed down. Timing thus decides how fast, never what.
  *
- * One per sequence, on the engine's thread; the sequence and the engines must outlive it. Nothing is allocated after speculate_new, but for the first
- * copy of a recurrent state, and by the draft's own steps.
+ * One per sequence, on the engine's thread; the sequence and the engines must outlive it. Nothing is allocated after speculate_new,
+ * but for the draft's pages.
  *
  *   speculate_begin after the prompt was fed, then for each token: find the logits of the last position with engine_logits (stepping until they are
  *   there), draw, speculate_append; speculate_settle before anything else is done with the sequence.
@@ -46,6 +46,9 @@ int speculate_follow(struct speculate *sp, int *left, struct err *e);
 
 /* Tokens of the text: those appended, and no guess. Their last one's logits are what to draw from. */
 int speculate_length(const struct speculate *sp);
+
+/* The position whose logits the step under way gives first; those of the guesses that stand behind it follow. */
+int speculate_first(const struct speculate *sp);
 
 /* Appends `id`, drawn by `sampler` from the logits of the last position. Unless it was guessed, it is pending afterwards, with up to `most` new
  * guesses behind it; that is as many tokens as may still be drawn. sampler is needed by a draft model only, else it may be NULL. Errors:

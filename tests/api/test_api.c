@@ -14,7 +14,7 @@
 #include "hearth.h"
 
 enum { CONTEXT = 256, LENGTH = 24 };
-static const struct hearth_options small = {sizeof(struct hearth_options), CONTEXT, 2, 64, "f32", 0, 0};
+static const struct hearth_options small = {.size = sizeof(struct hearth_options), .context = CONTEXT, .threads = 2, .batch = 64, .kv_type = "f32"};
 
 static hearth_model *open_small(void) {
     hearth_model *m;
@@ -190,6 +190,75 @@ static void test_errors(void **state) {
     hearth_close(m);
 }
 
+struct said {
+    int32_t id;
+    float logprob, logit;
+};
+
+static void say(hearth_sequence *s, int n, struct said **to) {
+    struct hearth_error e;
+    struct hearth_token t;
+    const float *logits;
+    for (int k = 0; k < n; k++) {
+        if (k % 3 == 0) assert_int_equal(hearth_logits(s, &logits, &e), 0);
+        if (k % 3 == 0) (*to)->logit = logits[7];
+        int length = hearth_sequence_length(s);
+        next(s, &t);
+        assert_int_equal(hearth_sequence_length(s), length + !t.end);
+        (*to)->id = t.id;
+        (*to)++->logprob = t.logprob;
+    }
+}
+
+/* All that can be done with a sequence, in the middle of a text that repeats itself. Returns how many tokens it said. */
+static int script(const struct hearth_options *o, struct said *said) {
+    struct hearth_error e;
+    hearth_model *m;
+    hearth_sequence *f;
+    struct said *to = said;
+    int32_t ids[CONTEXT];
+    if (hearth_open(&m, NULL, o, &e)) fail_msg("%s", e.message);
+    hearth_sequence *s = begin(m, "The cat sat on the mat. The dog sat on the mat. The cat sat on the mat. The dog sat on the", 3);
+    say(s, 30, &to);
+    assert_int_equal(hearth_sequence_fork(&f, s, &e), 0);
+    for (int k = 0; k < 6; k++) { /* in turn */
+        say(s, 2, &to);
+        say(f, 1, &to);
+    }
+    int n = tokens_of(m, " The cat sat on the", ids);
+    assert_int_equal(hearth_feed(s, ids, n, &e), 0);
+    say(s, 10, &to);
+    n = hearth_sequence_length(s);
+    assert_int_equal(hearth_sequence_truncate(s, n - 5), n - 5);
+    assert_int_equal(hearth_feed(s, ids, 1, &e), 0);
+    say(s, 10, &to);
+    hearth_sequence_free(f);
+    say(s, 10, &to);
+    hearth_close(m);
+    return (int)(to - said);
+}
+
+static void test_guesses_change_nothing(void **state) {
+    (void)state;
+    static struct said none[CONTEXT], some[CONTEXT];
+    struct hearth_options o = small;
+    struct hearth_error e;
+    hearth_model *m;
+    o.lookup = -1;
+    int n = script(&o, none);
+    for (int which = 0; which < 3; which++) {
+        o = small;
+        o.lookup = which == 2 ? 3 : 0;
+        if (which) o.draft = "models/ember/ember.gguf";
+        assert_int_equal(script(&o, some), n);
+        assert_memory_equal(none, some, sizeof *none * (size_t)n);
+    }
+    o.lookup = 16;
+    assert_int_equal(hearth_open(&m, NULL, &o, &e), HEARTH_USAGE);
+    o = small, o.draft = "/no/such/draft.gguf";
+    assert_int_equal(hearth_open(&m, NULL, &o, &e), HEARTH_IO);
+}
+
 static void *chatter(void *out) {
     hearth_model *m = open_small();
     hearth_sequence *s = begin(m, "Good morning", 7);
@@ -216,7 +285,7 @@ static void test_models_on_threads(void **state) {
 
 /* Open, one answer, close; the first failing call is the result. */
 static int session(void) {
-    static const struct hearth_options tiny = {sizeof tiny, 64, 1, 16, "f16", 0, 0};
+    static const struct hearth_options tiny = {.size = sizeof tiny, .context = 64, .threads = 1, .batch = 16, .kv_type = "f16"};
     struct hearth_message message = {"user", "hi"};
     struct hearth_token t;
     hearth_model *m;
@@ -251,7 +320,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_facts_and_tokens), cmocka_unit_test(test_template_keeps_data_text), cmocka_unit_test(test_together_as_alone),
         cmocka_unit_test(test_fork_and_truncate), cmocka_unit_test(test_errors), cmocka_unit_test(test_models_on_threads),
-        cmocka_unit_test(test_every_allocation_fails),
+        cmocka_unit_test(test_guesses_change_nothing), cmocka_unit_test(test_every_allocation_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
