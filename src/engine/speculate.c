@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "base/os.h"
 #include "engine/internal.h"
 #include "engine/lookup.h"
 
@@ -42,6 +43,7 @@ struct speculate {
     int open;              /* guesses that were not drawn against yet */
     int made, came;        /* of the step under way: guesses, and those that came true */
     bool by_draft;         /* whose they are */
+    double copy_s;         /* seconds that a copy of the recurrent state takes */
     double credit;         /* steps that may still be lost */
     int agreed;            /* tokens that the draft's sequence is known to share with the text */
     struct odds odds[CLASSES], draft_odds;
@@ -128,8 +130,9 @@ static bool follow(struct speculate *sp) {
     if (same < have) have = seq_truncate(d, same);
     for (int i = have; i < sp->length; i++)
         if (text[i] >= n_vocab) return false;
+    if (seq_feed(d, text + have, sp->length - have, WANT_LAST, &ignored)) return false;
     sp->agreed = sp->length;
-    return seq_feed(d, text + have, sp->length - have, WANT_LAST, &ignored) == 0;
+    return true;
 }
 
 int speculate_follow(struct speculate *sp, int *left, struct err *e) {
@@ -154,13 +157,11 @@ static int draft_logits(struct speculate *sp, const float **logits, struct err *
     return 0;
 }
 
+/* Beside a step of one row of the model. */
 static double draft_cost(const struct speculate *sp) {
     double ours = engine_row_s(sp->engine), theirs = engine_row_s(sp->o.draft);
     return ours > 0 && theirs > 0 ? theirs / ours : DRAFT_COST;
 }
-
-/* Of a step of n guesses. */
-static double cost_of(const struct speculate *sp, int n, bool by_draft) { return engine_rows_cost(sp->engine, n + 1) + (by_draft ? n * draft_cost(sp) : 0); }
 
 /* Up to `most` guesses, fewer where the draft itself is in doubt. */
 static int ask_draft(struct speculate *sp, int most, struct sampler *sampler, int32_t *guess, int *n, struct err *e) {
@@ -186,6 +187,19 @@ static int ask_draft(struct speculate *sp, int most, struct sampler *sampler, in
 
 /* ---- how much to guess ---- */
 
+/* Of a step of n guesses: its rows, the copy of a recurrent state beforehand, and who makes the guesses. */
+static double cost_of(const struct speculate *sp, int n, bool by_draft) {
+    double row_s = engine_row_s(sp->engine), copy = row_s > 0 ? sp->copy_s / row_s : 0;
+    return engine_rows_cost(sp->engine, n + 1) + copy + (by_draft ? n * draft_cost(sp) : 0);
+}
+
+/* Rows of a step that can be judged: what was measured, and twice as many. */
+static int known_rows(const struct engine *en) {
+    int rows = VERIFY_ROWS;
+    while (rows > 2 && !en->costs.seen[rows]) rows--;
+    return 2 * rows;
+}
+
 struct choice {
     int n;
     bool by_draft;
@@ -195,10 +209,13 @@ struct choice {
 static void consider(struct speculate *sp, bool by_draft, int most, struct choice *best) {
     int length = sp->lookup ? lookup_match(sp->lookup).length : 0;
     double reach = 1, tokens = 1;
+    if (!sp->o.always) most = least(most, known_rows(sp->engine) - 1);
     for (int n = 1; n <= most; n++) {
         reach *= chance(by_draft ? &sp->draft_odds : odds_at(sp, length + n - 1));
         tokens += reach;
-        double cost = cost_of(sp, n, by_draft), rate = tokens / cost;
+        double cost = cost_of(sp, n, by_draft);
+        if (sp->seq->memory.state) cost += (1 - reach) * (engine_rows_cost(sp->engine, n / 2 + 2) - 1); /* a wrong guess means to compute the right ones again */
+        double rate = tokens / cost;
         if (cost - 1 > sp->credit && !sp->o.always) return;
         if (rate > best->rate || sp->o.always) *best = (struct choice){n, by_draft, rate};
     }
@@ -224,7 +241,10 @@ static int guess(struct speculate *sp, int most, struct sampler *sampler, struct
     if (c.n == 0) return 0;
     if (c.by_draft) code = ask_draft(sp, c.n, sampler, ids, &n, e);
     else n = lookup_guess(sp->lookup, sp->seq->tokens, sp->length, ids, c.n);
-    if (code || n == 0 || (code = seq_hold(sp->seq, e)) || (code = seq_feed(sp->seq, ids, n, WANT_ALL, e))) return code;
+    if (code || n == 0) return code;
+    double start = os_now();
+    if ((code = seq_hold(sp->seq, e)) || (code = seq_feed(sp->seq, ids, n, WANT_ALL, e))) return code;
+    if (sp->seq->memory.state) sp->copy_s += (os_now() - start - sp->copy_s) / 4;
     sp->open = sp->made = n;
     sp->came = 0;
     sp->by_draft = c.by_draft;
@@ -250,6 +270,7 @@ static int drop_guesses(struct speculate *sp, enum want want, struct err *e) {
     if (!sp->open) return 0;
     sp->open = 0;
     int reached = seq_truncate(sp->seq, sp->length);
+    if (sp->length - reached > 0) earn(sp, 1 - engine_rows_cost(sp->engine, sp->length - reached + 1));
     return seq_feed(sp->seq, sp->seq->tokens + reached, sp->length - reached, want, e);
 }
 
