@@ -63,6 +63,12 @@ def say(text):
     print(f"bench: {text}", flush=True)
 
 
+def progress(text=""):
+    """A line that is overwritten, where somebody watches."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
 def output(*command):
     try:
         return subprocess.run(command, cwd=TOP, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout.strip()
@@ -168,6 +174,7 @@ def take_turns(start, tests, pairs):
                 for name, starter in start.items():
                     if name not in running:
                         running[name] = starter()
+                    progress(f"{test} {repetition} of {pairs}: {name}")
                     answer = running[name].turn()
                     if (answer["test"], answer["repetition"]) != (test, repetition):
                         raise RuntimeError(f"{name}: {answer} where {test} {repetition} is due")
@@ -175,6 +182,7 @@ def take_turns(start, tests, pairs):
                         tps.setdefault(name, {}).setdefault(test, []).append(answer["tps"])
         return tps, {name: p.end(name != "peer") for name, p in running.items() if name != "peer"}
     finally:
+        progress()
         for p in running.values():
             if p.p.poll() is None:
                 p.p.kill()
