@@ -73,7 +73,7 @@ int seq_mark(struct seq *s, struct err *e);
 int seq_hold(struct seq *s, struct err *e);
 
 /* Every sequence can go back so many tokens even where a window has just passed: a step of guesses. */
-enum { VERIFY_ROWS = 16 };
+enum { VERIFY_ROWS = SMALL_SPAN };
 
 /* One step over all sequences with pending tokens; 0 rows is fine. On error nothing has changed. */
 int engine_step(struct engine *en, struct err *e);

@@ -194,6 +194,10 @@ struct span {
     struct seq_memory *memory;
 };
 
+/* Spans of at most so many rows are generation and verification: a row's logits have the same bits whatever shares the step and
+ * however such spans are cut. They come first in a step. Rows of longer spans, prompts, may be computed in other ways. */
+enum { SMALL_SPAN = 16 };
+
 struct step {
     int n_rows;
     const int32_t *token;     /* [n_rows] */

@@ -157,24 +157,4 @@ struct norm_args { /* struct norm with its vectors resolved */
 void norm_resolve(struct graph *g, struct node *n, struct norm_args *a, const struct norm *norm, int width);
 void norm_row(const struct kernels *k, const struct norm_args *a, const float *x, float *out, int width);
 
-/* y[r][c] = add[r][c] + scale * (w_scale * W[c] . x[r] + bias[c]) for the columns [from, to) of a worker. A row of W is decoded once
- * and multiplied with every row of x. scratch: W's row length. */
-struct product {
-    enum dtype type;
-    const char *w;            /* the matrix: rows of row_bytes */
-    size_t row_bytes, n_in;
-    const float *bias;        /* NULL: none */
-    const float *const *x;    /* [rows] pointers to n_in floats, or NULL: x0 + r * ldx */
-    const float *x0;
-    size_t ldx;
-    float *const *y;          /* [rows] pointers, or NULL: y0 + r * ldy */
-    float *y0;
-    size_t ldy;
-    const float *add;         /* NULL: none; add + r * ldadd */
-    size_t ldadd;
-    float w_scale, scale;
-    int rows;
-};
-void product_run(const struct kernels *k, const struct product *p, int from, int to, float *scratch);
-
 #endif

@@ -14,7 +14,6 @@
 #include "graph/internal.h"
 
 enum {
-    SMALL_SPAN = 16,           /* rows */
     BLOCK = 128,               /* queries, at most */
     BLOCK_BYTES = 512 * 1024,  /* of scratch, which should stay in a core's own cache */
     SMALL_BLOCK = 8,           /* queries that are worth reading a small span's pages once more */

@@ -1,45 +1,10 @@
 /* op_linear.c: matrix products, with the norm before them and the addition after them fused. */
-#include <string.h>
-
-#include "graph/internal.h"
+#include "graph/product.h"
 
 enum {
-    TILE = 8,    /* rows of W decoded at a time, so that an activation is loaded once for all of them */
-    NORM_ROWS = 4 /* up to this many rows every worker normalises for itself rather than meeting at a barrier */
+    NORM_ROWS = 4, /* up to this many rows every worker prepares for itself rather than meeting at a barrier */
+    PIECE = 4,     /* tiles that a worker takes at a time */
 };
-
-/* One row of W, decoded unless it already is what the kernels take. */
-static const float *weight_row(const struct kernels *k, const struct product *p, int c, float *scratch) {
-    const char *w = p->w + (size_t)c * p->row_bytes;
-    if (p->type == DT_F32 && (uintptr_t)w % _Alignof(float) == 0) return (const float *)(const void *)w;
-    k->decode[p->type](w, scratch, p->n_in);
-    return scratch;
-}
-
-static void put(const struct product *p, int r, int c, float v) {
-    v *= p->w_scale;
-    if (p->bias) v += p->bias[c];
-    v *= p->scale;
-    if (p->add) v += p->add[(size_t)r * p->ldadd + (size_t)c];
-    (p->y ? p->y[r] : p->y0 + (size_t)r * p->ldy)[c] = v;
-}
-
-void product_run(const struct kernels *k, const struct product *p, int from, int to, float *scratch) {
-    for (int c0 = from; c0 < to; c0 += TILE) {
-        const float *w[TILE];
-        int n = to - c0 < TILE ? to - c0 : TILE;
-        for (int i = 0; i < n; i++) w[i] = weight_row(k, p, c0 + i, scratch + (size_t)i * p->n_in);
-        int r = 0;
-        for (; !p->x && r + KERNEL_LANES <= p->rows; r += KERNEL_LANES)
-            for (int i = 0; i < n; i++) {
-                float out[KERNEL_LANES];
-                k->dot_lanes(w[i], p->x0 + (size_t)r * p->ldx, p->ldx, p->n_in, out);
-                for (int l = 0; l < KERNEL_LANES; l++) put(p, r + l, c0 + i, out[l]);
-            }
-        for (; r < p->rows; r++)
-            for (int i = 0; i < n; i++) put(p, r, c0 + i, k->dot(w[i], p->x ? p->x[r] : p->x0 + (size_t)r * p->ldx, p->n_in));
-    }
-}
 
 struct linear_args {
     bool normed;
@@ -52,56 +17,79 @@ struct linear_args {
     bool add; /* in[1] is added */
 };
 
-static bool norm_apart(const struct run *r, const struct node *n) {
-    const struct linear_args *a = n->args;
-    return a->normed && run_rows(r, n->in[0]) > NORM_ROWS;
+/* The forms that the matrices of a node want. */
+static unsigned linear_forms(const struct graph *g, const struct linear_args *a) {
+    unsigned forms = 0;
+    for (int i = 0; i < a->count; i++) forms |= product_form(g->plan.kernels, a->w[i]->type);
+    return forms;
 }
 
-static int linear_phases(const struct run *r, const struct node *n) { return norm_apart(r, n) ? 2 : 1; }
-
-static void linear_norm(const struct run *r, const struct node *n, const struct linear_args *a, float *to, int from_row, int to_row) {
-    int width = graph_width(r->g, n->in[0]);
-    for (int i = from_row; i < to_row; i++) norm_row(r->k, &a->norm, value_row(r, n->in[0], i), to + (size_t)i * (size_t)width, width);
+/* Floats of a prepared row: normalised, then in the other forms. */
+static size_t row_floats(const struct graph *g, const struct linear_args *a, int width) {
+    return (a->normed ? ((size_t)width + 15) & ~(size_t)15 : 0) + operand_floats(linear_forms(g, a), (size_t)width);
 }
 
-static void linear_run(const struct run *r, const struct node *n, int phase, int worker) {
+static bool prepared_apart(const struct run *r, const struct node *n) {
+    return row_floats(r->g, n->args, graph_width(r->g, n->in[0])) && run_rows(r, n->in[0]) > NORM_ROWS;
+}
+
+static int linear_phases(const struct run *r, const struct node *n) { return prepared_apart(r, n) ? 2 : 1; }
+
+/* Normalises the rows [from, to) and puts them into the other forms at `at`. */
+static struct operand prepare(const struct run *r, const struct node *n, float *at, int from, int to) {
     const struct linear_args *a = n->args;
-    int rows = run_rows(r, n->in[0]), width = graph_width(r->g, n->in[0]), from, to;
-    float *scratch = worker_scratch(r, worker);
-    struct product p = {.n_in = (size_t)width, .x0 = value_row(r, n->in[0], 0), .ldx = value_stride(r->g, n->in[0]), .scale = a->scale, .rows = rows};
-    if (norm_apart(r, n)) {
-        if (phase == 0) {
-            share(rows, 1, worker, r->workers, &from, &to);
-            linear_norm(r, n, a, r->g->shared, from, to);
-            return;
-        }
-        p.x0 = r->g->shared;
-        p.ldx = (size_t)width;
-    } else if (a->normed) {
-        linear_norm(r, n, a, scratch, 0, rows);
-        p.x0 = scratch;
-        p.ldx = (size_t)width;
-        scratch += (size_t)NORM_ROWS * (size_t)width;
+    int width = graph_width(r->g, n->in[0]), small = small_rows(r, rows_of(r->g, n->in[0]));
+    size_t floats = row_floats(r->g, a, width), normed = a->normed ? ((size_t)width + 15) & ~(size_t)15 : 0;
+    struct operand o = {.forms = linear_forms(r->g, a), .f = value_row(r, n->in[0], 0), .ldf = value_stride(r->g, n->in[0]), .ldp = floats, .width = (size_t)width};
+    if (a->normed) o.f = at, o.ldf = floats;
+    if (floats > normed) o.prepared = at + normed;
+    for (int i = from; i < to; i++) {
+        float *row = at + (size_t)i * floats;
+        if (a->normed) norm_row(r->k, &a->norm, value_row(r, n->in[0], i), row, width);
+        operand_prepare(r->k, &o, i, o.f + (size_t)i * o.ldf, i < small);
     }
-    int total = 0;
-    for (int i = 0; i < a->count; i++) total += (int)a->w[i]->ne[1];
-    share(total, TILE, worker, r->workers, &from, &to);
-    for (int i = 0, first = 0; i < a->count; first += (int)a->w[i++]->ne[1]) {
-        int columns = (int)a->w[i]->ne[1], c0 = from > first ? from - first : 0, c1 = to - first < columns ? to - first : columns;
-        if (c0 >= c1) continue;
+    return o;
+}
+
+/* Columns [from, to) of all matrices, one after the other, counted in tiles. */
+static void multiply(const struct run *r, const struct node *n, const struct operand *x, int from, int to, float *scratch) {
+    const struct linear_args *a = n->args;
+    struct product p = {.n_in = x->width, .x = x, .scale = a->scale, .rows = run_rows(r, n->in[0]), .small = small_rows(r, rows_of(r->g, n->in[0]))};
+    for (int i = 0, first = 0; i < a->count; i++) {
+        int columns = (int)a->w[i]->ne[1], tiles = (columns + PRODUCT_GRAIN - 1) / PRODUCT_GRAIN, t0 = from > first ? from - first : 0, t1 = to - first < tiles ? to - first : tiles;
+        first += tiles;
+        if (t0 >= t1) continue;
         p.type = a->w[i]->type;
         p.w = a->w[i]->data;
         p.row_bytes = tensor_row_bytes(a->w[i]);
         p.bias = a->b[i];
         p.w_scale = a->s[i];
-        p.y0 = value_row(r, n->out[i], 0);
+        p.y = value_row(r, n->out[i], 0);
         p.ldy = value_stride(r->g, n->out[i]);
         if (a->add) {
             p.add = value_row(r, n->in[1], 0);
             p.ldadd = value_stride(r->g, n->in[1]);
         }
-        product_run(r->k, &p, c0, c1, scratch);
+        product_run(r->k, &p, t0 * PRODUCT_GRAIN, t1 * PRODUCT_GRAIN < columns ? t1 * PRODUCT_GRAIN : columns, scratch);
     }
+}
+
+static void linear_run(const struct run *r, const struct node *n, int phase, int worker) {
+    const struct linear_args *a = n->args;
+    int rows = run_rows(r, n->in[0]), tiles = 0, from, to;
+    float *scratch = worker_scratch(r, worker);
+    struct operand x;
+    if (!prepared_apart(r, n)) {
+        x = prepare(r, n, scratch, 0, rows);
+        scratch += NORM_ROWS * row_floats(r->g, a, (int)x.width);
+    } else if (phase == 0) {
+        while (take_part(r, n, 0, rows, 4, &from, &to)) (void)prepare(r, n, r->g->shared, from, to);
+        return;
+    } else {
+        x = prepare(r, n, r->g->shared, 0, 0);
+    }
+    for (int i = 0; i < a->count; i++) tiles += (int)((a->w[i]->ne[1] + PRODUCT_GRAIN - 1) / PRODUCT_GRAIN);
+    while (take_part(r, n, 1, tiles, PIECE, &from, &to)) multiply(r, n, &x, from, to, scratch);
 }
 
 static void linear_cost(const struct graph *g, const struct node *n, int rows, int depth, struct cost *c) {
@@ -115,9 +103,14 @@ static void linear_cost(const struct graph *g, const struct node *n, int rows, i
 
 static void linear_scratch(const struct graph *g, const struct node *n, size_t *per_row, size_t *per_worker) {
     const struct linear_args *a = n->args;
-    size_t width = (size_t)graph_width(g, n->in[0]);
-    *per_row = a->normed ? width : 0;
-    *per_worker = width * (size_t)(TILE + (a->normed ? NORM_ROWS : 0));
+    int width = graph_width(g, n->in[0]);
+    *per_row = row_floats(g, a, width);
+    *per_worker = 0;
+    for (int i = 0; i < a->count; i++) {
+        size_t need = product_scratch(g->plan.kernels, a->w[i]->type, (size_t)width);
+        if (need > *per_worker) *per_worker = need;
+    }
+    *per_worker += NORM_ROWS * *per_row;
 }
 
 static const struct op linear = {.name = "linear", .phases = linear_phases, .run = linear_run, .cost = linear_cost, .scratch = linear_scratch};
@@ -164,21 +157,35 @@ val op_linear_add(struct graph *g, val x, struct linear w, float scale, val add)
 
 /* ---- one small matrix per head ---- */
 
+/* The matrices of all heads want the same forms; a head's columns begin at a multiple of its length. In any form but fp32 that must
+ * be a multiple of 32, as it is for quantised types; F16 matrices of other lengths stay in fp32. */
+static unsigned heads_forms(const struct graph *g, const struct node *n) {
+    unsigned forms = product_form(g->plan.kernels, n->weights[0]->type);
+    return n->weights[0]->ne[0] % ACT_BLOCK ? FORM_FLOAT : forms;
+}
+
+static int heads_phases(const struct run *r, const struct node *n) { return heads_forms(r->g, n) == FORM_FLOAT ? 1 : 2; }
+
 static void heads_run(const struct run *r, const struct node *n, int phase, int worker) {
     const struct tensor *w = n->weights[0];
-    (void)phase;
-    int columns = (int)w->ne[1], from, to;
-    share(columns * (int)w->ne[2], 1, worker, r->workers, &from, &to);
-    struct product p = {.type = w->type, .row_bytes = tensor_row_bytes(w), .n_in = (size_t)w->ne[0], .w_scale = 1, .scale = 1, .rows = run_rows(r, n->in[0])};
-    p.ldx = value_stride(r->g, n->in[0]);
+    int columns = (int)w->ne[1], tiles = (columns + PRODUCT_GRAIN - 1) / PRODUCT_GRAIN, rows = run_rows(r, n->in[0]), from, to;
+    int small = small_rows(r, rows_of(r->g, n->in[0]));
+    struct operand x = {.forms = heads_forms(r->g, n), .f = value_row(r, n->in[0], 0), .ldf = value_stride(r->g, n->in[0]), .width = (size_t)graph_width(r->g, n->in[0])};
+    x.prepared = r->g->shared;
+    x.ldp = operand_floats(x.forms, x.width);
+    if (phase + 1 < heads_phases(r, n)) {
+        while (take_part(r, n, 0, rows, 4, &from, &to))
+            for (int i = from; i < to; i++) operand_prepare(r->k, &x, i, x.f + (size_t)i * x.ldf, i < small);
+        return;
+    }
+    struct product p = {.type = w->type, .row_bytes = tensor_row_bytes(w), .n_in = (size_t)w->ne[0], .x = &x, .w_scale = 1, .scale = 1, .rows = rows, .small = small};
     p.ldy = value_stride(r->g, n->out[0]);
-    while (from < to) {
-        int head = from / columns, c0 = from % columns, c1 = to - head * columns < columns ? to - head * columns : columns;
+    while (take_part(r, n, 1, tiles * (int)w->ne[2], 1, &from, &to)) {
+        int head = from / tiles, c0 = from % tiles * PRODUCT_GRAIN, c1 = c0 + PRODUCT_GRAIN < columns ? c0 + PRODUCT_GRAIN : columns;
         p.w = (const char *)w->data + (size_t)head * (size_t)columns * p.row_bytes;
-        p.x0 = value_row(r, n->in[0], 0) + (size_t)head * p.n_in;
-        p.y0 = value_row(r, n->out[0], 0) + (size_t)head * (size_t)columns;
+        p.first = (size_t)head * p.n_in;
+        p.y = value_row(r, n->out[0], 0) + (size_t)head * (size_t)columns;
         product_run(r->k, &p, c0, c1, worker_scratch(r, worker));
-        from = (head + 1) * columns;
     }
 }
 
@@ -190,12 +197,11 @@ static void heads_cost(const struct graph *g, const struct node *n, int rows, in
 }
 
 static void heads_scratch(const struct graph *g, const struct node *n, size_t *per_row, size_t *per_worker) {
-    (void)g;
-    *per_row = 0;
-    *per_worker = (size_t)n->weights[0]->ne[0] * TILE;
+    *per_row = operand_floats(heads_forms(g, n), (size_t)graph_width(g, n->in[0]));
+    *per_worker = product_scratch(g->plan.kernels, n->weights[0]->type, (size_t)n->weights[0]->ne[0]);
 }
 
-static const struct op linear_heads = {.name = "linear_heads", .run = heads_run, .cost = heads_cost, .scratch = heads_scratch};
+static const struct op linear_heads = {.name = "linear_heads", .phases = heads_phases, .run = heads_run, .cost = heads_cost, .scratch = heads_scratch};
 
 val op_linear_heads(struct graph *g, val x, const struct tensor *w) {
     struct node *n = node_new(g, &linear_heads, 0);

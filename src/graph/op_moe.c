@@ -1,13 +1,15 @@
-/* op_moe.c: mixture of experts (Shazeer et al. 2017) in four parts: choose, up, down, sum.
+/* op_moe.c: mixture of experts (Shazeer et al. 2017) in six parts: choose, gather, up, activate, down, sum.
  *
- * Rows that chose the same expert are gathered, so that an expert's weights are read once a step whatever the number of
- * rows. Shared scratch per row, in floats: for each of the n_used places the chosen expert (as an integer), its weight, the
- * hidden activations (n_ff) and the result (n_out). Results are added in order of place, so a row's sum does not depend on
- * its neighbours. */
+ * Each row has n_used places, one for each expert that it chose. Places of the same expert are gathered, so that an expert's
+ * weights are read once a step whatever the number of rows. Results are added in order of place, so a row's sum does not
+ * depend on its neighbours.
+ *
+ * Shared scratch: first every row's input in the forms that the matrices want; then every row's list of places in order of
+ * expert (all rows' lists together are one list); then the places. Where an expert's places begin is in worker 0's scratch. */
 #include <math.h>
 #include <string.h>
 
-#include "graph/internal.h"
+#include "graph/product.h"
 
 struct moe_args {
     struct moe m;
@@ -16,17 +18,48 @@ struct moe_args {
     bool halves; /* gate holds gate and up */
 };
 
-static size_t place_floats(const struct moe_args *a) { return 2 + (size_t)a->n_ff * 2 + (size_t)a->n_out; }
+/* ---- scratch ---- */
 
-/* The scratch of place j of a row: expert, weight, hidden (gate's and up's halves), result. */
+static size_t round16(size_t n) { return (n + 15) & ~(size_t)15; }
+static unsigned form_of(const struct graph *g, const struct tensor *t) { return t ? product_form(g->plan.kernels, t->type) : 0; }
+static unsigned input_forms(const struct graph *g, const struct moe_args *a) { return form_of(g, a->m.gate) | form_of(g, a->m.up); }
+
+/* A place, in floats: the expert (as an integer) and its weight; gate's and up's results side by side; the result; the hidden
+ * activations in the forms that `down` wants. */
+enum { PLACE_GATE = 16 };
+static size_t place_out(const struct moe_args *a) { return PLACE_GATE + round16(2 * (size_t)a->n_ff); }
+static size_t place_hidden(const struct moe_args *a) { return place_out(a) + round16((size_t)a->n_out); }
+static size_t place_floats(const struct graph *g, const struct moe_args *a) { return place_hidden(a) + operand_floats(form_of(g, a->m.down), (size_t)a->n_ff); }
+static size_t input_floats(const struct graph *g, const struct moe_args *a) { return operand_floats(input_forms(g, a), (size_t)a->n_in); }
+static size_t list_floats(const struct moe_args *a) { return round16((size_t)a->m.n_used); }
+
+static size_t most_rows(const struct graph *g) { return (size_t)(g->plan.max_tokens > g->plan.max_logits ? g->plan.max_tokens : g->plan.max_logits); }
+static int32_t *gathered(const struct run *r, const struct moe_args *a) { return (int32_t *)(void *)(r->g->shared + most_rows(r->g) * input_floats(r->g, a)); }
+static float *places(const struct run *r, const struct moe_args *a) { return r->g->shared + most_rows(r->g) * (input_floats(r->g, a) + list_floats(a)); }
+
+/* Place j of a row. */
 struct place {
     int32_t *expert;
     float *weight, *gate, *up, *out;
 };
 static struct place place_of(const struct run *r, const struct moe_args *a, int row, int j) {
-    float *p = r->g->shared + ((size_t)row * (size_t)a->m.n_used + (size_t)j) * place_floats(a);
-    return (struct place){(int32_t *)(void *)p, p + 1, p + 2, p + 2 + a->n_ff, p + 2 + 2 * (size_t)a->n_ff};
+    float *p = places(r, a) + ((size_t)row * (size_t)a->m.n_used + (size_t)j) * place_floats(r->g, a);
+    return (struct place){(int32_t *)(void *)p, p + 1, p + PLACE_GATE, p + PLACE_GATE + a->n_ff, p + place_out(a)};
 }
+
+static struct operand input(const struct run *r, const struct node *n) {
+    const struct moe_args *a = n->args;
+    return (struct operand){.forms = input_forms(r->g, a), .f = value_row(r, n->in[0], 0), .ldf = value_stride(r->g, n->in[0]),
+                            .prepared = r->g->shared, .ldp = input_floats(r->g, a), .width = (size_t)a->n_in};
+}
+
+static struct operand hidden(const struct run *r, const struct moe_args *a) {
+    float *p = places(r, a);
+    size_t each = place_floats(r->g, a);
+    return (struct operand){.forms = form_of(r->g, a->m.down), .f = p + PLACE_GATE, .ldf = each, .prepared = p + place_hidden(a), .ldp = each, .width = (size_t)a->n_ff};
+}
+
+/* ---- choosing ---- */
 
 static int best(const float *score, const bool *taken, int n) {
     int b = -1;
@@ -85,55 +118,77 @@ static void choose(const struct run *r, const struct moe_args *a, const float *l
     for (int j = 0; j < a->m.n_used; j++) *place_of(r, a, row, j).weight = (a->m.normalise ? (float)((double)chosen[j] / sum) : chosen[j]) * a->m.scale;
 }
 
-/* Multiplies the rows that chose expert e by its matrix in t, columns [from, to); x and y are chosen per place. */
-static void expert_product(const struct run *r, const struct node *n, const struct moe_args *a, const struct tensor *t, const float *bias, const float *scale, int e, int part,
-                           int from, int to, float *scratch) {
-    int rows = run_rows(r, n->in[0]);
-    const float *x[64];
-    float *y[64];
-    struct product p = {.type = t->type, .row_bytes = tensor_row_bytes(t), .n_in = (size_t)t->ne[0], .w_scale = scale ? scale[e] : 1, .scale = 1, .x = x, .y = y};
-    p.w = (const char *)t->data + (size_t)e * (size_t)t->ne[1] * p.row_bytes;
-    if (bias) p.bias = bias + (size_t)e * (size_t)t->ne[1];
-    for (int row = 0; row <= rows; row++) {
-        for (int j = 0; row < rows && j < a->m.n_used; j++) {
-            struct place place = place_of(r, a, row, j);
-            if (*place.expert != e) continue;
-            x[p.rows] = part == 2 ? place.gate : value_row(r, n->in[0], row);
-            y[p.rows++] = part == 0 ? place.gate : part == 1 ? place.up : place.out;
+/* ---- products ---- */
+
+/* [n_expert + 1] where each expert's places begin in the list; in scratch that only `gather` writes, behind the products'. */
+static int32_t *begins(const struct run *r, const struct moe_args *a) {
+    size_t products = 0;
+    const struct tensor *t[] = {a->m.gate, a->m.up, a->m.down};
+    for (int i = 0; i < 3; i++) {
+        size_t need = t[i] ? product_scratch(r->k, t[i]->type, (size_t)t[i]->ne[0]) : 0;
+        products = need > products ? need : products;
+    }
+    return (int32_t *)(void *)(worker_scratch(r, 0) + products);
+}
+
+/* Sorts the places by expert, in order of place within one. */
+static void gather(const struct run *r, const struct moe_args *a, int rows) {
+    int32_t *begin = begins(r, a), *list = gathered(r, a), at = 0;
+    int n = a->m.n_expert, used = a->m.n_used;
+    memset(begin, 0, sizeof *begin * (size_t)(n + 1));
+    for (int i = 0; i < rows * used; i++) begin[*place_of(r, a, i / used, i % used).expert]++;
+    for (int e = 0; e <= n; e++) {
+        int32_t count = begin[e];
+        begin[e] = at;
+        at += count;
+    }
+    for (int i = 0; i < rows * used; i++) list[begin[*place_of(r, a, i / used, i % used).expert]++] = i;
+    for (int e = n; e > 0; e--) begin[e] = begin[e - 1];
+    begin[0] = 0;
+}
+
+/* Tile number `tile` of matrix t of expert e, by the places of that expert. part: 0 gate, 1 up, 2 down. */
+static void expert_tile(const struct run *r, const struct node *n, const struct operand *x, const struct tensor *t, int part, int e, int tile, float *scratch) {
+    enum { SOME = 64 };
+    const struct moe_args *a = n->args;
+    const int32_t *begin = begins(r, a), *list = gathered(r, a);
+    const float *bias = part == 0 ? a->gate_b : part == 1 ? a->up_b : a->down_b, *scale = part == 0 ? a->gate_s : part == 1 ? a->up_s : a->down_s;
+    int columns = (int)t->ne[1], from = tile * PRODUCT_GRAIN, to = from + PRODUCT_GRAIN < columns ? from + PRODUCT_GRAIN : columns, small = small_rows(r, rows_of(r->g, n->in[0]));
+    struct product p = {.type = t->type, .row_bytes = tensor_row_bytes(t), .n_in = (size_t)t->ne[0], .x = x, .w_scale = scale ? scale[e] : 1, .scale = 1};
+    p.w = (const char *)t->data + (size_t)e * (size_t)columns * p.row_bytes;
+    if (bias) p.bias = bias + (size_t)e * (size_t)columns;
+    p.ldy = place_floats(r->g, a);
+    p.y = places(r, a) + (part == 2 ? place_out(a) : part == 1 && a->m.gate ? (size_t)PLACE_GATE + (size_t)a->n_ff : (size_t)PLACE_GATE);
+    for (int32_t i = begin[e]; i < begin[e + 1]; i += SOME) {
+        int32_t row[SOME];
+        p.rows = begin[e + 1] - i < SOME ? begin[e + 1] - i : SOME;
+        p.small = 0;
+        for (int j = 0; j < p.rows; j++) {
+            row[j] = list[i + j] / a->m.n_used;
+            p.small += row[j] < small;
         }
-        if (p.rows && (row == rows || p.rows == 64)) {
-            product_run(r->k, &p, from, to, scratch);
-            p.rows = 0;
-        }
+        p.pick_y = list + i;
+        p.pick_x = part == 2 ? list + i : row;
+        product_run(r->k, &p, from, to, scratch);
     }
 }
 
-static bool expert_used(const struct run *r, const struct moe_args *a, int rows, int e) {
-    for (int row = 0; row < rows; row++)
-        for (int j = 0; j < a->m.n_used; j++)
-            if (*place_of(r, a, row, j).expert == e) return true;
-    return false;
-}
+static int tiles_of(const struct tensor *t) { return t ? ((int)t->ne[1] + PRODUCT_GRAIN - 1) / PRODUCT_GRAIN : 0; }
 
-static void feed_forward(const struct run *r, const struct node *n, const struct moe_args *a, int phase, int worker) {
-    int rows = run_rows(r, n->in[0]), from, to;
-    float *scratch = worker_scratch(r, worker);
-    for (int e = 0; e < a->m.n_expert; e++) {
-        if (!expert_used(r, a, rows, e)) continue;
-        if (phase == 2) {
-            share(a->n_out, 8, worker, r->workers, &from, &to);
-            expert_product(r, n, a, a->m.down, a->down_b, a->down_s, e, 2, from, to, scratch);
-            continue;
+static void feed_forward(const struct run *r, const struct node *n, int phase, int worker) {
+    enum { PIECE = 4 };
+    const struct moe_args *a = n->args;
+    const int32_t *begin = begins(r, a);
+    struct operand x = phase == 4 ? hidden(r, a) : input(r, n);
+    int first = phase == 4 ? tiles_of(a->m.down) : tiles_of(a->m.gate), all = phase == 4 ? first : first + tiles_of(a->m.up), from, to;
+    while (take_part(r, n, phase, all * a->m.n_expert, PIECE, &from, &to))
+        for (int i = from; i < to; i++) {
+            int e = i / all, tile = i % all;
+            if (begin[e] == begin[e + 1]) continue;
+            if (phase == 4) expert_tile(r, n, &x, a->m.down, 2, e, tile, worker_scratch(r, worker));
+            else if (tile < first) expert_tile(r, n, &x, a->m.gate, 0, e, tile, worker_scratch(r, worker));
+            else expert_tile(r, n, &x, a->m.up, 1, e, tile - first, worker_scratch(r, worker));
         }
-        if (a->m.gate) { /* with halves, gate's columns run on into up's: y of place.gate is 2 * n_ff wide */
-            share((int)a->m.gate->ne[1], 8, worker, r->workers, &from, &to);
-            expert_product(r, n, a, a->m.gate, a->gate_b, a->gate_s, e, 0, from, to, scratch);
-        }
-        if (!a->halves) {
-            share(a->n_ff, 8, worker, r->workers, &from, &to);
-            expert_product(r, n, a, a->m.up, a->up_b, a->up_s, e, a->m.gate ? 1 : 0, from, to, scratch);
-        }
-    }
 }
 
 static void activate(const struct run *r, const struct moe_args *a, int row) {
@@ -155,21 +210,34 @@ static void combine(const struct run *r, const struct moe_args *a, int row, floa
 
 static int moe_phases(const struct run *r, const struct node *n) {
     (void)r, (void)n;
-    return 5;
+    return 6;
+}
+
+static void moe_row(const struct run *r, const struct node *n, int phase, int row) {
+    const struct moe_args *a = n->args;
+    bool small = row < small_rows(r, rows_of(r->g, n->in[0]));
+    if (phase == 0) {
+        struct operand x = input(r, n);
+        choose(r, a, value_row(r, n->in[1], row), row);
+        operand_prepare(r->k, &x, row, value_row(r, n->in[0], row), small);
+    } else if (phase == 3) {
+        struct operand h = hidden(r, a);
+        activate(r, a, row);
+        for (int j = 0; j < a->m.n_used; j++) operand_prepare(r->k, &h, row * a->m.n_used + j, place_of(r, a, row, j).gate, small);
+    } else {
+        combine(r, a, row, value_row(r, n->out[0], row));
+    }
 }
 
 static void moe_run(const struct run *r, const struct node *n, int phase, int worker) {
     const struct moe_args *a = n->args;
-    int from, to;
-    if (phase == 1 || phase == 3) {
-        feed_forward(r, n, a, phase - 1, worker);
-        return;
-    }
-    share(run_rows(r, n->in[0]), 1, worker, r->workers, &from, &to);
-    for (int row = from; row < to; row++) {
-        if (phase == 0) choose(r, a, value_row(r, n->in[1], row), row);
-        else if (phase == 2) activate(r, a, row);
-        else combine(r, a, row, value_row(r, n->out[0], row));
+    int from, to, rows = run_rows(r, n->in[0]);
+    if (phase == 2 || phase == 4) {
+        feed_forward(r, n, phase, worker);
+    } else if (phase == 1) {
+        if (worker == 0) gather(r, a, rows);
+    } else {
+        while (take_part(r, n, phase, rows, 1, &from, &to)) moe_row(r, n, phase, from);
     }
 }
 
@@ -187,9 +255,14 @@ static void moe_cost(const struct graph *g, const struct node *n, int rows, int 
 
 static void moe_scratch(const struct graph *g, const struct node *n, size_t *per_row, size_t *per_worker) {
     const struct moe_args *a = n->args;
-    (void)g;
-    *per_row = place_floats(a) * (size_t)a->m.n_used;
-    *per_worker = 8 * (size_t)(a->n_in > a->n_ff ? a->n_in : a->n_ff);
+    const struct tensor *t[] = {a->m.gate, a->m.up, a->m.down};
+    *per_row = input_floats(g, a) + list_floats(a) + place_floats(g, a) * (size_t)a->m.n_used;
+    *per_worker = 0;
+    for (int i = 0; i < 3; i++) {
+        size_t need = t[i] ? product_scratch(g->plan.kernels, t[i]->type, (size_t)t[i]->ne[0]) : 0;
+        *per_worker = need > *per_worker ? need : *per_worker;
+    }
+    *per_worker += (size_t)a->m.n_expert + 1;
 }
 
 static const struct op moe_op = {.name = "moe", .phases = moe_phases, .run = moe_run, .cost = moe_cost, .scratch = moe_scratch, .by_rows = 1 << 0 | 1 << 2 | 1 << 4};

@@ -5,12 +5,16 @@
  * pure. A function's result depends on its arguments only, never on how many rows share a call: that is what makes a
  * step batch-invariant. Between instruction sets results differ by rounding.
  *
- * Matrix products here are the streaming regime (DESIGN.md): weights are read once a call, a decoded row is used for all rows.
+ * Matrix products come in three kinds. Quantised weights: activations are rounded to eight bits in blocks of 32, weights are
+ * unpacked as they are (every quantised type is integers and scales) into a tile of 32 outputs, and one integer product per
+ * instruction set multiplies a tile by any number of rows; a row's result has the same bits for one row and for many. F16 and
+ * BF16 weights: prompts take the same way through a tile of bfloat16, and everything else, like F32 weights, is computed in fp32.
  */
 #ifndef HEARTH_KERNEL_H
 #define HEARTH_KERNEL_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/err.h"
 #include "kernel/attention.h"
@@ -28,6 +32,29 @@ enum { ACT_LIMIT = ACT_SWIGLU_OAI + 1 };
 #define ACT_OAI_ALPHA 1.702f
 #define ACT_OAI_LIMIT 7.0f
 
+/* ---- integer products ---- */
+
+enum {
+    ACT_BLOCK = 32,  /* activations that share a scale */
+    TILE_OUTS = 32,  /* outputs of a tile */
+    HALF_BLOCK = 32, /* weights of a row of bfloat16 are padded to a multiple */
+};
+
+/* A block of activations: x[i] is about q[i] * d. What weights need besides is kept with it: d times the sum of the block's
+ * codes, and of its halves, for the minimums; -128 times the sums, which undoes the +128 that makes signed codes of weights
+ * unsigned where an instruction wants them so. */
+struct act_scale {
+    float d, sum, half_sum[2];
+    int32_t shift, half_shift[2];
+    int32_t unused;
+};
+_Static_assert(sizeof(struct act_scale) == 32, "a block of activations has a scale of 32 bytes, as many as its codes");
+
+struct act_row { /* a row of n activations */
+    const int8_t *q;            /* [n] */
+    const struct act_scale *s;  /* [n / ACT_BLOCK] */
+};
+
 struct kernels {
     const char *name; /* "ref", "avx2", "avx512", ... */
 
@@ -42,6 +69,23 @@ struct kernels {
 
     /* a row of weights to float: dtype_info()->decode, or faster with the same bits */
     void (*decode[DT_LIMIT])(const void *src, float *dst, size_t n);
+
+    /* Rounds n activations (a multiple of ACT_BLOCK): d is the largest magnitude of a block over 127. The same bits from every table. */
+    void (*act_quantize)(const float *x, size_t n, int8_t *q, struct act_scale *s);
+
+    /* Unpacks `outs` (1 to TILE_OUTS) rows of n weights of a quantised type (dtype_info()->group), row_bytes apart, into a tile:
+     * memory of tile_bytes(type, n), aligned to 64, in a layout of the table's own. What is missing of TILE_OUTS counts as zeros. */
+    void (*tile_unpack)(enum dtype type, const void *w, size_t row_bytes, int outs, size_t n, void *tile);
+
+    /* out[r * TILE_OUTS + o] = row o of the tile times row r of x: sums within a group are exact, those over groups in float in the order of
+     * groups, so the bits depend on neither `rows` nor a row's place. */
+    void (*tile_product)(enum dtype type, const void *tile, size_t n, const struct act_row *x, int rows, float *out);
+
+    /* The same in bfloat16, for weights of F16 and BF16; NULL where the processor has no such product. n is a multiple of
+     * HALF_BLOCK; rows of activations are what half_round makes; `have` of the n weights are in a row, the others count as zeros. */
+    void (*half_round)(const float *x, size_t n, uint16_t *h);
+    void (*half_unpack)(enum dtype type, const void *w, size_t row_bytes, int outs, size_t have, size_t n, void *tile);
+    void (*half_product)(const void *tile, size_t n, const uint16_t *const *x, int rows, float *out);
 
     /* ---- rows of activations. out may be an input. An element's result does not depend on where it stands in the row. ---- */
     void (*add)(const float *a, const float *b, float *out, size_t n);
@@ -79,10 +123,15 @@ int kernels_get(const struct kernels **k, const char *name, struct err *e);
 /* Every table this processor can run, the reference first. For tests. Returns how many, at most max. */
 int kernels_all(const struct kernels **k, int max);
 
+/* Bytes that a tile of n weights of this type takes in any table: codes, scales and minimums. And one of bfloat16. */
+size_t tile_bytes(enum dtype type, size_t n);
+size_t half_tile_bytes(size_t n);
+
 /* Filled in by one instruction set each; `k` comes with the previous set's rows. */
 void kernels_ref(struct kernels *k);
 void kernels_ref_rows(struct kernels *k);    /* called by it, as the others with a suffix by theirs */
 void kernels_ref_peak(struct kernels *k);
+void kernels_ref_int8(struct kernels *k); /* its integer products */
 void kernels_avx2(struct kernels *k);
 void kernels_avx2_decode(struct kernels *k); /* its decoders of quantised rows */
 void kernels_avx2_rows(struct kernels *k);
@@ -90,5 +139,7 @@ void kernels_avx2_peak(struct kernels *k);
 void kernels_avx512(struct kernels *k);
 void kernels_avx512_rows(struct kernels *k);
 void kernels_avx512_peak(struct kernels *k);
+void kernels_avx512_int8(struct kernels *k);
+void kernels_avx512_half(struct kernels *k); /* its products in bfloat16 */
 
 #endif

@@ -133,6 +133,23 @@ static inline const float *lab_run(struct lab *l, val v, int chunk, int threads)
     return l->out;
 }
 
+/* The activations of a product with weights of this type as it takes them: of quantised types rounded to eight bits by the reference. n: a
+ * multiple of ACT_BLOCK. With F16 and BF16 weights prompts may be computed in bfloat16. */
+static inline void lab_round(struct lab *l, enum dtype type, double *x, int n) {
+    const struct kernels *k;
+    if (type == DT_F16 || type == DT_BF16) l->large_error = 1e-2;
+    if (!dtype_info((uint32_t)type)->group) return;
+    assert_int_equal(kernels_all(&k, 1), 1);
+    for (int i = 0; i < n; i += ACT_BLOCK) {
+        float block[ACT_BLOCK];
+        int8_t q[ACT_BLOCK];
+        struct act_scale s;
+        for (int j = 0; j < ACT_BLOCK; j++) block[j] = (float)x[i + j];
+        k->act_quantize(block, ACT_BLOCK, q, &s);
+        for (int j = 0; j < ACT_BLOCK; j++) x[i + j] = (double)q[j] * (double)s.d;
+    }
+}
+
 /* What a test records: inputs, the operation, and in *want what it should give, [LAB_ROWS][width of the returned value]. */
 typedef val (*lab_case)(struct lab *l, const void *ctx, double *want);
 

@@ -45,6 +45,7 @@ static val plain(struct lab *l, const void *ctx, double *want) {
     for (int r = 0; r < LAB_ROWS; r++) {
         double row[WIDTH];
         widen(x + (size_t)r * WIDTH, row, WIDTH);
+        lab_round(l, w->type, row, WIDTH);
         for (int c = 0; c < OUT; c++) want[r * OUT + c] = product(w, c, row);
     }
     return op_linear(l->g, v, NULL, (struct linear){.w = w});
@@ -58,12 +59,14 @@ static val behind_a_norm(struct lab *l, const void *ctx, double *want) {
     const struct tensor *w[3] = {matrix(l, type, WIDTH, OUT, 1), matrix(l, DT_F32, WIDTH, OUT, 1), matrix(l, type, WIDTH, OUT, 1)};
     const struct tensor *bias = lab_tensor(l, OUT, 1, 1), *factor = lab_tensor_of(l, DT_F32, 1, 1, 1, 2, 0.5f), *gain = lab_tensor_of(l, DT_F32, WIDTH, 1, 1, 1, 0.5f);
     for (int r = 0; r < LAB_ROWS; r++) {
-        double row[WIDTH], sum = 0;
+        double row[WIDTH], exact[WIDTH], sum = 0;
         widen(x + (size_t)r * WIDTH, row, WIDTH);
         for (int i = 0; i < WIDTH; i++) sum += row[i] * row[i];
         for (int i = 0; i < WIDTH; i++) row[i] *= (double)numbers(gain)[i] / sqrt(sum / WIDTH + 1e-6);
+        memcpy(exact, row, sizeof exact);
+        lab_round(l, type, row, WIDTH);
         for (int c = 0; c < OUT; c++)
-            want[r * OUT + c] = (double)*numbers(factor) * product(w[0], c, row) + (double)numbers(bias)[c] + product(w[1], c, row) + product(w[2], c, row);
+            want[r * OUT + c] = (double)*numbers(factor) * product(w[0], c, row) + (double)numbers(bias)[c] + product(w[1], c, exact) + product(w[2], c, row);
     }
     op_linears(l->g, v, &(struct norm){.kind = NORM_RMS, .eps = 1e-6f, .weight = gain},
                (struct linear[]){{.w = w[0], .b = bias, .s = factor}, {.w = w[1]}, {.w = w[2]}}, 3, out);
@@ -77,6 +80,7 @@ static val way_back(struct lab *l, const void *ctx, double *want) {
     for (int r = 0; r < LAB_ROWS; r++) {
         double row[WIDTH];
         widen(x + (size_t)r * WIDTH, row, WIDTH);
+        lab_round(l, w->type, row, WIDTH);
         for (int c = 0; c < OUT; c++) want[r * OUT + c] = (double)stream[r * OUT + c] + 0.5 * (product(w, c, row) + (double)numbers(bias)[c]);
     }
     return op_linear_add(l->g, v, (struct linear){.w = w, .b = bias}, 0.5f, s);
@@ -91,6 +95,7 @@ static val per_head(struct lab *l, const void *ctx, double *want) {
         for (int h = 0; h < HEADS; h++) {
             double row[IN];
             widen(x + ((size_t)r * HEADS + (size_t)h) * IN, row, IN);
+            lab_round(l, w->type, row, IN);
             for (int c = 0; c < OUT; c++) want[(r * HEADS + h) * OUT + c] = product(w, h * OUT + c, row);
         }
     return op_linear_heads(l->g, v, w);
@@ -98,8 +103,9 @@ static val per_head(struct lab *l, const void *ctx, double *want) {
 
 static void every_type(void **state) {
     (void)state;
-    static const struct { const char *name; lab_case record; } cases[] = {
-        {"alone", plain}, {"behind a norm", behind_a_norm}, {"way back", way_back}, {"per head", per_head}};
+    /* Behind a norm the last bit of a float decides now and then to which side an activation is rounded. */
+    static const struct { const char *name; lab_case record; double rounded; } cases[] = {
+        {"alone", plain, 2e-6}, {"behind a norm", behind_a_norm, 1e-3}, {"way back", way_back, 2e-6}, {"per head", per_head, 2e-6}};
     int types = 0;
     for (uint32_t t = 0; t < DT_LIMIT; t++) {
         if (!dtype_info(t) || !dtype_info(t)->decode) continue;
@@ -108,7 +114,8 @@ static void every_type(void **state) {
         for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
             char name[64];
             (void)snprintf(name, sizeof name, "%s, %s", dtype_info(t)->name, cases[i].name);
-            lab_check(name, cases[i].record, &type, 1e-6);
+            double error = dtype_info(t)->group ? cases[i].rounded : 1e-6;
+            lab_check(name, cases[i].record, &type, error);
         }
     }
     assert_true(types >= 31);

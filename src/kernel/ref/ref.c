@@ -22,6 +22,7 @@ void kernels_ref(struct kernels *k) {
     *k = (struct kernels){.name = "ref", .dot = dot, .dot_lanes = dot_lanes, .axpy = axpy};
     kernels_ref_rows(k);
     kernels_ref_peak(k);
+    kernels_ref_int8(k);
     for (uint32_t t = 0; t < DT_LIMIT; t++) k->decode[t] = dtype_info(t) ? dtype_info(t)->decode : NULL;
     attn_ref(&k->attn);
 }

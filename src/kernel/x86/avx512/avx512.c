@@ -58,5 +58,7 @@ void kernels_avx512(struct kernels *k) {
     kernels_avx512_rows(k);
     kernels_avx512_peak(k);
     attn_avx512(&k->attn);
+    kernels_avx512_int8(k);
+    kernels_avx512_half(k);
     k->dot = dot, k->dot_lanes = dot_lanes, k->axpy = axpy;
 }

@@ -1,0 +1,154 @@
+/* product.c: a matrix by rows of activations, in one of three ways; see product.h and kernel/kernel.h.
+ *
+ * Quantised matrices: a tile of 32 outputs is unpacked and multiplied by all rows as integers. F16 and BF16 matrices:
+ * the same in bfloat16 for the rows of prompts. All else, and the small rows of those: decoded and multiplied in fp32. */
+#include "graph/product.h"
+
+#include <string.h>
+
+enum {
+    FLOAT_OUTS = 8, /* outputs decoded at a time, so that an activation is loaded once for all of them */
+    CHUNK = 48,     /* rows multiplied by a tile at a time: their results fit the nearest cache */
+};
+
+static size_t up(size_t n, size_t to) { return (n + to - 1) / to * to; }
+
+unsigned product_form(const struct kernels *k, enum dtype type) {
+    const struct dtype_info *info = dtype_info(type);
+    if (info->group) return FORM_INT8;
+    return k->half_product && (type == DT_F16 || type == DT_BF16) ? FORM_FLOAT | FORM_HALF : FORM_FLOAT;
+}
+
+/* A prepared row: codes, their scales, bfloats. */
+static size_t codes_floats(unsigned forms, size_t width) { return forms & FORM_INT8 ? up(width, 64) / sizeof(float) : 0; }
+static size_t scales_floats(unsigned forms, size_t width) { return forms & FORM_INT8 ? up(width / ACT_BLOCK * sizeof(struct act_scale), 64) / sizeof(float) : 0; }
+static size_t half_floats(unsigned forms, size_t width) { return forms & FORM_HALF ? up(width, HALF_BLOCK) / 2 : 0; }
+size_t operand_floats(unsigned forms, size_t width) { return codes_floats(forms, width) + scales_floats(forms, width) + half_floats(forms, width); }
+
+static int8_t *codes_of(const struct operand *o, int r) { return (int8_t *)(void *)(o->prepared + (size_t)r * o->ldp); }
+static struct act_scale *scales_of(const struct operand *o, int r) {
+    return (struct act_scale *)(void *)(o->prepared + (size_t)r * o->ldp + codes_floats(o->forms, o->width));
+}
+static uint16_t *halves_of(const struct operand *o, int r) {
+    return (uint16_t *)(void *)(o->prepared + (size_t)r * o->ldp + codes_floats(o->forms, o->width) + scales_floats(o->forms, o->width));
+}
+
+void operand_prepare(const struct kernels *k, const struct operand *o, int r, const float *x, bool small) {
+    if (o->forms & FORM_INT8) k->act_quantize(x, o->width, codes_of(o, r), scales_of(o, r));
+    if (o->forms & FORM_HALF && !small) k->half_round(x, o->width, halves_of(o, r));
+}
+
+static int row_x(const struct product *p, int r) { return p->pick_x ? p->pick_x[r] : r; }
+static int row_y(const struct product *p, int r) { return p->pick_y ? p->pick_y[r] : r; }
+
+/* n results of row r, from column c on, into place. */
+static void put(const struct product *p, int r, int c, const float *from, int n) {
+    float *y = p->y + (size_t)row_y(p, r) * p->ldy + (size_t)c;
+    const float *bias = p->bias ? p->bias + c : NULL, *add = p->add ? p->add + (size_t)row_y(p, r) * p->ldadd + (size_t)c : NULL;
+    if (!bias && !(p->w_scale * p->scale < 1) && !(p->w_scale * p->scale > 1)) {
+        if (!add) memcpy(y, from, (size_t)n * sizeof *y);
+        else
+            for (int i = 0; i < n; i++) y[i] = add[i] + from[i];
+        return;
+    }
+    for (int i = 0; i < n; i++) {
+        float v = from[i] * p->w_scale;
+        if (bias) v += bias[i];
+        v *= p->scale;
+        y[i] = add ? add[i] + v : v;
+    }
+}
+
+/* ---- in fp32 ---- */
+
+/* One row of W, decoded unless it already is what the kernels take. */
+static const float *weight_row(const struct kernels *k, const struct product *p, int c, float *scratch) {
+    const char *w = p->w + (size_t)c * p->row_bytes;
+    if (p->type == DT_F32 && (uintptr_t)w % _Alignof(float) == 0) return (const float *)(const void *)w;
+    k->decode[p->type](w, scratch, p->n_in);
+    return scratch;
+}
+
+static const float *float_row(const struct product *p, int r) { return p->x->f + (size_t)row_x(p, r) * p->x->ldf + p->first; }
+
+static void float_product(const struct kernels *k, const struct product *p, int rows, int from, int to, float *scratch) {
+    for (int c = from; c < to; c += FLOAT_OUTS) {
+        const float *w[FLOAT_OUTS];
+        int n = to - c < FLOAT_OUTS ? to - c : FLOAT_OUTS, r = 0;
+        for (int i = 0; i < n; i++) w[i] = weight_row(k, p, c + i, scratch + (size_t)i * p->n_in);
+        for (; !p->pick_x && r + KERNEL_LANES <= rows; r += KERNEL_LANES) {
+            float out[FLOAT_OUTS][KERNEL_LANES], turned[FLOAT_OUTS];
+            for (int i = 0; i < n; i++) k->dot_lanes(w[i], float_row(p, r), p->x->ldf, p->n_in, out[i]);
+            for (int l = 0; l < KERNEL_LANES; l++) {
+                for (int i = 0; i < n; i++) turned[i] = out[i][l];
+                put(p, r + l, c, turned, n);
+            }
+        }
+        for (; r < rows; r++) {
+            float out[FLOAT_OUTS];
+            for (int i = 0; i < n; i++) out[i] = k->dot(w[i], float_row(p, r), p->n_in);
+            put(p, r, c, out, n);
+        }
+    }
+}
+
+/* ---- through tiles ---- */
+
+static void int8_product(const struct kernels *k, const struct product *p, int from, int to, float *scratch) {
+    float *out = scratch, *tile = scratch + CHUNK * TILE_OUTS;
+    for (int c = from; c < to; c += TILE_OUTS) {
+        int n = to - c < TILE_OUTS ? to - c : TILE_OUTS;
+        k->tile_unpack(p->type, p->w + (size_t)c * p->row_bytes, p->row_bytes, n, p->n_in, tile);
+        for (int r0 = 0; r0 < p->rows; r0 += CHUNK) {
+            struct act_row x[CHUNK];
+            int rows = p->rows - r0 < CHUNK ? p->rows - r0 : CHUNK;
+            for (int r = 0; r < rows; r++)
+                x[r] = (struct act_row){codes_of(p->x, row_x(p, r0 + r)) + p->first, scales_of(p->x, row_x(p, r0 + r)) + p->first / ACT_BLOCK};
+            k->tile_product(p->type, tile, p->n_in, x, rows, out);
+            for (int r = 0; r < rows; r++) put(p, r0 + r, c, out + (size_t)r * TILE_OUTS, n);
+        }
+    }
+}
+
+static void half_product(const struct kernels *k, const struct product *p, int first, int from, int to, float *scratch) {
+    float *out = scratch, *tile = scratch + CHUNK * TILE_OUTS;
+    size_t n_in = up(p->n_in, HALF_BLOCK);
+    for (int c = from; c < to; c += TILE_OUTS) {
+        int n = to - c < TILE_OUTS ? to - c : TILE_OUTS;
+        k->half_unpack(p->type, p->w + (size_t)c * p->row_bytes, p->row_bytes, n, p->n_in, n_in, tile);
+        for (int r0 = first; r0 < p->rows; r0 += CHUNK) {
+            const uint16_t *x[CHUNK];
+            int rows = p->rows - r0 < CHUNK ? p->rows - r0 : CHUNK;
+            for (int r = 0; r < rows; r++) x[r] = halves_of(p->x, row_x(p, r0 + r)) + p->first;
+            k->half_product(tile, n_in, x, rows, out);
+            for (int r = 0; r < rows; r++) put(p, r0 + r, c, out + (size_t)r * TILE_OUTS, n);
+        }
+    }
+}
+
+size_t product_scratch(const struct kernels *k, enum dtype type, size_t n_in) {
+    unsigned form = product_form(k, type);
+    size_t most = form & FORM_FLOAT ? FLOAT_OUTS * n_in : 0, tile = form & FORM_INT8 ? tile_bytes(type, n_in) : form & FORM_HALF ? half_tile_bytes(n_in) : 0;
+    tile = tile ? up(tile, 64) / sizeof(float) + CHUNK * TILE_OUTS : 0;
+    return up(most > tile ? most : tile, 16);
+}
+
+void product_run(const struct kernels *k, const struct product *p, int from, int to, float *scratch) {
+    unsigned form = product_form(k, p->type);
+    if (form & FORM_INT8) {
+        int8_product(k, p, from, to, scratch);
+        return;
+    }
+    /* Columns that begin within a block of 32, or rows that were not rounded, stay in fp32. */
+    int floats = form & FORM_HALF && p->x->forms & FORM_HALF ? p->small : p->rows;
+    if (floats) float_product(k, p, floats, from, to, scratch);
+    if (floats < p->rows) half_product(k, p, floats, from, to, scratch);
+}
+
+int small_rows(const struct run *r, enum rows kind) {
+    int tokens = 0, logits = 0;
+    for (int s = 0; s < r->step->n_spans && r->step->spans[s].count <= SMALL_SPAN; s++) tokens = r->step->spans[s].row + r->step->spans[s].count;
+    if (kind == ROWS_TOKENS) return tokens;
+    while (logits < r->step->n_logits && r->step->logit_row[logits] < tokens) logits++;
+    return logits;
+}

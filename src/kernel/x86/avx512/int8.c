@@ -1,0 +1,176 @@
+/* int8.c: integer products in AVX-512 with VNNI.
+ *
+ * A tile is two panels of sixteen outputs, one after the other. A panel is its blocks of 32 elements in order; a block is
+ *
+ *   8 vectors of codes: vector j holds, for each of the sixteen outputs (lanes), its four codes 4 j .. 4 j + 3 as bytes;
+ *   1 vector of scales, or 2 for types with groups of sixteen (the first and the second half of the block);
+ *   as many vectors of minimums, for types that have them.
+ *
+ * vpdpbusd multiplies unsigned by signed bytes. The weights are the unsigned side: codes of types with minimums are never
+ * negative; the others are stored plus 128, and the sums begin at -128 times the sum of the activations. */
+#include <math.h>
+#include <string.h>
+
+#include "kernel/x86/avx512/tile.h"
+#include "kernel/x86/avx512/transpose.h"
+
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 16")
+
+enum { ROWS = 6, PANELS = TILE_OUTS / PANEL }; /* of x and of the tile in registers: 12 sums as integers, 12 as floats */
+
+static void act_quantize(const float *x, size_t n, int8_t *q, struct act_scale *s) {
+    for (; n; n -= ACT_BLOCK, x += ACT_BLOCK, q += ACT_BLOCK, s++) {
+        const __m512 a = _mm512_loadu_ps(x), b = _mm512_loadu_ps(x + 16);
+        const float most = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(a), _mm512_abs_ps(b)));
+        float d = most / 127, inverse = most > 0 ? 127 / most : 0;
+        if (!isfinite(inverse)) inverse = 0, d = 0;
+        const __m512i i = _mm512_cvtps_epi32(_mm512_mul_ps(a, _mm512_set1_ps(inverse))), j = _mm512_cvtps_epi32(_mm512_mul_ps(b, _mm512_set1_ps(inverse)));
+        _mm_storeu_si128((void *)q, _mm512_cvtepi32_epi8(i));
+        _mm_storeu_si128((void *)(q + 16), _mm512_cvtepi32_epi8(j));
+        const int32_t first = _mm512_reduce_add_epi32(i), second = _mm512_reduce_add_epi32(j);
+        *s = (struct act_scale){d, d * (float)(first + second), {d * (float)first, d * (float)second}, -128 * (first + second), {-128 * first, -128 * second}, 0};
+    }
+}
+
+/* What R rows gain from half a block of vectors (group 16) or a whole one (group 32): c[r][p] += codes times activations. */
+INLINE void dot_codes(__m512i c[ROWS][PANELS], const uint8_t *t, size_t panel, const int8_t *const *q, int R, int vectors) {
+    UNROLL
+    for (int j = 0; j < vectors; j++) {
+        const __m512i w0 = _mm512_load_si512(t + j * 64), w1 = _mm512_load_si512(t + panel + j * 64);
+        UNROLL
+        for (int r = 0; r < R; r++) {
+            int32_t four;
+            memcpy(&four, q[r] + 4 * j, 4);
+            const __m512i x = _mm512_set1_epi32(four);
+            c[r][0] = _mm512_dpbusd_epi32(c[r][0], w0, x);
+            c[r][1] = _mm512_dpbusd_epi32(c[r][1], w1, x);
+        }
+    }
+}
+
+INLINE __m512 load_floats(const uint8_t *t) { return _mm512_load_ps((const void *)t); }
+
+/* R rows by a tile. Everything but the pointers is a constant where it is called. */
+INLINE void rows_product(const uint8_t *t, size_t blocks, const struct act_row *x, float *out, int R, int group, bool min) {
+    const size_t scales = 64 * (32 / (size_t)group), block = 512 + scales * (min ? 2 : 1), panel = blocks * block;
+    const int8_t *q[ROWS];
+    const struct act_scale *s[ROWS];
+    __m512 f[ROWS][PANELS];
+    UNROLL
+    for (int r = 0; r < R; r++) q[r] = x[r].q, s[r] = x[r].s, f[r][0] = f[r][1] = _mm512_setzero_ps();
+    for (size_t b = 0; b < blocks; b++, t += block) {
+        __m512 sum[ROWS][PANELS];
+        UNROLL
+        for (int g = 0; g < 32 / group; g++) {
+            __m512i c[ROWS][PANELS];
+            UNROLL
+            for (int r = 0; r < R; r++)
+                c[r][0] = c[r][1] = min ? _mm512_setzero_si512() : _mm512_set1_epi32(group == 32 ? s[r]->shift : s[r]->half_shift[g]);
+            dot_codes(c, t + g * 256, panel, q, R, group / 4);
+            UNROLL
+            for (int p = 0; p < PANELS; p++) {
+                const __m512 scale = load_floats(t + (size_t)p * panel + 512 + g * 64);
+                UNROLL
+                for (int r = 0; r < R; r++) sum[r][p] = g ? _mm512_fmadd_ps(_mm512_cvtepi32_ps(c[r][p]), scale, sum[r][p]) : _mm512_mul_ps(_mm512_cvtepi32_ps(c[r][p]), scale);
+            }
+            UNROLL
+            for (int r = 0; r < R; r++) q[r] += group;
+        }
+        UNROLL
+        for (int p = 0; p < PANELS; p++) {
+            UNROLL
+            for (int r = 0; r < R; r++) f[r][p] = _mm512_fmadd_ps(sum[r][p], _mm512_set1_ps(s[r]->d), f[r][p]);
+            if (!min) continue;
+            UNROLL
+            for (int g = 0; g < 32 / group; g++) {
+                const __m512 least = load_floats(t + (size_t)p * panel + 512 + scales + g * 64);
+                UNROLL
+                for (int r = 0; r < R; r++) f[r][p] = _mm512_fnmadd_ps(least, _mm512_set1_ps(group == 32 ? s[r]->sum : s[r]->half_sum[g]), f[r][p]);
+            }
+        }
+        UNROLL
+        for (int r = 0; r < R; r++) s[r]++;
+    }
+    UNROLL
+    for (int r = 0; r < R; r++) _mm512_storeu_ps(out + r * TILE_OUTS, f[r][0]), _mm512_storeu_ps(out + r * TILE_OUTS + PANEL, f[r][1]);
+}
+
+#define FOR_ROWS(NAME, GROUP, MIN)                                                                                             \
+    static void NAME(const uint8_t *t, size_t blocks, const struct act_row *x, int rows, float *out) {                          \
+        for (; rows >= ROWS; rows -= ROWS, x += ROWS, out += ROWS * TILE_OUTS) rows_product(t, blocks, x, out, ROWS, GROUP, MIN); \
+        switch (rows) {                                                                                                         \
+        case 5: rows_product(t, blocks, x, out, 5, GROUP, MIN); break;                                                          \
+        case 4: rows_product(t, blocks, x, out, 4, GROUP, MIN); break;                                                          \
+        case 3: rows_product(t, blocks, x, out, 3, GROUP, MIN); break;                                                          \
+        case 2: rows_product(t, blocks, x, out, 2, GROUP, MIN); break;                                                          \
+        case 1: rows_product(t, blocks, x, out, 1, GROUP, MIN); break;                                                          \
+        default: break;                                                                                                         \
+        }                                                                                                                       \
+    }
+FOR_ROWS(group32, 32, false)
+FOR_ROWS(group32_min, 32, true)
+FOR_ROWS(group16, 16, false)
+FOR_ROWS(group16_min, 16, true)
+
+static void tile_product(enum dtype type, const void *tile, size_t n, const struct act_row *x, int rows, float *out) {
+    const struct dtype_info *info = dtype_info(type);
+    const size_t blocks = n / 32;
+    if (info->group == 32) (info->min ? group32_min : group32)(tile, blocks, x, rows, out);
+    else (info->min ? group16_min : group16)(tile, blocks, x, rows, out);
+}
+
+/* ---- unpacking ---- */
+
+/* Any type: the codes of sixteen rows, a stretch at a time, turned. */
+enum { STRETCH = 256 }; /* whole blocks of every type */
+
+static void turn_codes(const int8_t q[PANEL][STRETCH], size_t n, uint8_t flip, uint8_t *t, size_t block) {
+    const __m512i f = _mm512_set1_epi8((char)flip);
+    for (size_t i = 0; i < n; i += 64) {
+        __m512i v[PANEL];
+        UNROLL
+        for (int r = 0; r < PANEL; r++) v[r] = _mm512_loadu_si512(q[r] + i);
+        transpose16(v);
+        UNROLL
+        for (size_t j = 0; j < 16; j++)
+            if (i + j * 4 < n) _mm512_store_si512(t + (i / 32 + j / 8) * block + j % 8 * 64, _mm512_xor_si512(v[j], f));
+    }
+}
+
+static void panel_unpack(const struct dtype_info *info, const char *w, size_t row_bytes, int outs, size_t n, uint8_t *t) {
+    const size_t groups = 32 / info->group, block = tile_block_bytes(info);
+    int8_t q[PANEL][STRETCH];
+    float scale[PANEL][STRETCH / 16], min[PANEL][STRETCH / 16];
+    memset(q, 0, sizeof q);
+    memset(scale, 0, sizeof scale);
+    memset(min, 0, sizeof min);
+    for (size_t at = 0; at < n; at += STRETCH, t += STRETCH / 32 * block) {
+        const size_t some = n - at < STRETCH ? n - at : STRETCH;
+        for (int r = 0; r < outs; r++) info->codes(w + (size_t)r * row_bytes + at / info->block * info->bytes, some, q[r], scale[r], min[r]);
+        turn_codes((const int8_t(*)[STRETCH])q, some, info->min ? 0 : 0x80, t, block);
+        for (size_t g = 0; g < some / info->group; g++) {
+            float *to = (float *)(void *)(t + g / groups * block + 512) + g % groups * PANEL;
+            for (int r = 0; r < PANEL; r++) to[r] = scale[r][g];
+            for (int r = 0; info->min && r < PANEL; r++) to[groups * PANEL + (size_t)r] = min[r][g];
+        }
+    }
+}
+
+static void tile_unpack(enum dtype type, const void *w, size_t row_bytes, int outs, size_t n, void *tile) {
+    const struct dtype_info *info = dtype_info(type);
+    for (int p = 0; p < PANELS; p++) {
+        int here = outs - p * PANEL < 0 ? 0 : outs - p * PANEL < PANEL ? outs - p * PANEL : PANEL;
+        const char *from = (const char *)w + (size_t)(here ? p : 0) * PANEL * row_bytes;
+        uint8_t *to = (uint8_t *)tile + (size_t)p * (n / 32) * tile_block_bytes(info);
+        panel_unpacker fast = here == PANEL ? tile_unpacker(type) : NULL;
+        if (fast) fast(from, row_bytes, n, to);
+        else panel_unpack(info, from, row_bytes, here, n, to);
+    }
+}
+
+void kernels_avx512_int8(struct kernels *k) {
+    k->act_quantize = act_quantize;
+    k->tile_unpack = tile_unpack;
+    k->tile_product = tile_product;
+}

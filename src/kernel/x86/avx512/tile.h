@@ -1,0 +1,20 @@
+/* tile.h: what the integer product and the unpackers of AVX-512 share. The layout of a tile is at the top of int8.c. */
+#ifndef HEARTH_KERNEL_AVX512_TILE_H
+#define HEARTH_KERNEL_AVX512_TILE_H
+
+#include <immintrin.h>
+#include <stdbool.h>
+
+#include "kernel/kernel.h"
+
+enum { PANEL = 16 }; /* outputs of a panel: the lanes of a vector */
+
+static inline size_t tile_block_bytes(const struct dtype_info *info) { return 512 + 64 * (32 / (size_t)info->group) * (info->min ? 2 : 1); }
+
+/* Unpacks the n weights of sixteen whole rows, row_bytes apart, into a panel. */
+typedef void (*panel_unpacker)(const char *w, size_t row_bytes, size_t n, uint8_t *panel);
+
+/* The direct unpacker of a type; NULL: none, and its codes are taken from dtype_info. */
+panel_unpacker tile_unpacker(enum dtype type);
+
+#endif
