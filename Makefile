@@ -189,7 +189,7 @@ $(BUILD)/tools/tables: $(BUILD)/obj/tools/tables.o $(INTERNAL)
 
 # ---- measuring
 
-bench: all $(BUILD)/bench/mkmodel ## measure beside the public peer and write bench/RESULTS.md (about an hour; QUICK=1: minutes; see bench/run.py)
+bench: all $(BUILD)/bench/mkmodel $(BUILD)/bench/speculate ## measure beside the public peer and write bench/RESULTS.md (about an hour; QUICK=1: minutes; see bench/run.py)
 	@HEARTH_BUILD=$(BUILD) QUICK=$(QUICK) python3 bench/run.py $(BENCH)
 
 bench-kernels: $(BUILD)/bench/kernels ## measure every kernel of every instruction set; ONLY=word: those with it in their name

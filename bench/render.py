@@ -9,6 +9,7 @@ ASKED_BANDWIDTH = {"Q8_0": 0.92, "F16": 0.92, "Q4_K_M": 0.85, "Q6_K": 0.85}
 ASKED_ARITHMETIC = {**{f: 0.45 for f in QUANTISED}, "F16": 0.72, "BF16": 0.72}
 ASKED_DEPTH, ASKED_DEPTH_BANDWIDTH, ASKED_BATCH, ASKED_BATCH_PEER, ASKED_OUTSIDE = 3.5, 0.75, 5, 3, 0.03
 ASKED_FIRST_S, ASKED_MORE_MB = 0.15, 150
+ASKED_REPEATING, ASKED_ELSEWHERE = 2, 0.97
 
 
 # ---- figures ----
@@ -46,6 +47,8 @@ def against(record, test, other="peer"):
 
 def one_line(record):
     """For the person who waits."""
+    if "texts" in record:
+        return ", ".join(f"{name}: {t['ratio']:.2f} × without guesses" for name, t in record["texts"].items())
     if "seconds" in record:
         return ", ".join(f"{name} {median(s):.3f} s" for name, s in record["seconds"].items())
     tests = record["tps"]["hearth"]
@@ -124,6 +127,15 @@ def small(records):
             "sums, the engine.\n", table(["format", "outside products", "asked"], rows)]
 
 
+def speculation(records):
+    asked = {"edit": f"≥ {ASKED_REPEATING:g} ×"}
+    what = {"edit": "a source file, edited", "code": "another source file", "prose": "prose, going on"}
+    rows = [[r["key"]["format"], what.get(name, name), f"{t['guessed_tps']:.1f}", f"{t['plain_tps']:.1f}", f"{t['ratio']:.2f} ({t['ratio_min']:.2f}–{t['ratio_max']:.2f})",
+             asked.get(name, f"≥ {ASKED_ELSEWHERE:g} ×")] for r in records for name, t in r["texts"].items()]
+    return ["## Speculation: guesses from the text itself\n", f"A fixed output is replayed behind a prompt of a few thousand tokens, with and without guesses in turns; shape "
+            f"{records[0]['key']['shape']}.\n", table(["format", "output", "with guesses, tokens/s", "without", "ratio (least–most)", "asked"], rows)]
+
+
 def head(records):
     run, dates = records[-1]["run"], sorted(r["when"] for r in records)
     m = run["machine"]
@@ -136,16 +148,16 @@ def head(records):
             "neighbouring repetitions, and the median of these ratios stands with the least and the most.\n"]
 
 
-def write(records, folder, speculation=None):
+def write(records, folder):
     latest = list({str(r["key"]): r for r in records}.values())
-    of = {name: [r for r in latest if r["key"]["part"] == name] for name in ("speed", "depth", "batch", "start")}
+    of = {name: [r for r in latest if r["key"]["part"] == name] for name in ("speed", "depth", "batch", "start", "speculation")}
     first = [r for r in of["speed"] if r["key"]["shape"] == of["speed"][0]["key"]["shape"]]
     measured = [r for r in latest if "report" in r]
     out = head(latest)
-    for rows, section in ((measured, limits), (of["speed"], speed), (of["depth"], depth), (of["batch"], batch), (of["start"], start), (first, small)):
+    for rows, section in ((measured, limits), (of["speed"], speed), (of["depth"], depth), (of["batch"], batch), (of["start"], start), (first, small),
+                          (of["speculation"], speculation)):
         if rows:
             out += section(rows)
-    out += ["## Speculation\n", speculation or "Not measured in this run.\n"]
     os.makedirs(folder, exist_ok=True)
     if of["speed"]:
         with open(os.path.join(folder, "roofline.svg"), "w", encoding="utf-8") as f:

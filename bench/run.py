@@ -12,7 +12,7 @@ goes on where it was. Settings come from the environment:
     SHAPES, FORMATS         comma-separated (qwen3-0.6b,llama3.2-1b; Q8_0,Q4_K_M,...)
     PAIRS                   repetitions of each measurement (5; for depth and batch 3)
     THREADS                 (2)
-    PARTS                   speed,depth,batch,start
+    PARTS                   speed,depth,batch,start,speculation
     DEPTH                   tokens before the measurement of depth (8192)
     QUICK=1                 one shape, two formats, two pairs, depth 1024
     HEARTH_BENCH_MODELS     where the models are or will be made (build/bench/models)
@@ -52,7 +52,7 @@ PAIRS = int(setting("PAIRS", 2, 5))
 FEWER = min(PAIRS, 3)
 THREADS = int(setting("THREADS", 2, 2))
 DEPTH = int(setting("DEPTH", 1024, 8192))
-PARTS = setting("PARTS", "speed,depth,batch,start", "speed,depth,batch,start").split(",")
+PARTS = setting("PARTS", *["speed,depth,batch,start,speculation"] * 2).split(",")
 MODELS = os.path.abspath(os.environ.get("HEARTH_BENCH_MODELS") or os.path.join(WORK, "models"))
 PEER_DIR = os.environ.get("HEARTH_BENCH_PEER") or os.path.join(WORK, "peer")
 OUT = os.path.abspath(os.environ.get("HEARTH_BENCH_OUT") or HERE)
@@ -246,6 +246,14 @@ def measure_start(peer, key):
     return {"seconds": seconds, "peak": peak, "file": os.path.getsize(path), "kv": memory["keys_values_state"]}
 
 
+def measure_speculation(_, key):
+    """Guesses from the text itself, with and without in turns; the peer has no part in it."""
+    path = model(key["shape"], key["format"])
+    warm(path)
+    done = subprocess.run([os.path.join(BUILD, "bench", "speculate"), path, "-t", str(THREADS), "-r", str(FEWER)], cwd=TOP, check=True, stdout=subprocess.PIPE)
+    return {"texts": {name: r for name, r in json.loads(done.stdout).items() if isinstance(r, dict)}}
+
+
 def plan():
     """All that is to be measured: (function, key)."""
     jobs = []
@@ -257,6 +265,8 @@ def plan():
             jobs.append((measure_speed, {"part": "depth", "shape": shape, "format": FORMATS[0], "depth": DEPTH, "kv": kv}))
         for fmt in FORMATS[:2] if "batch" in PARTS else ():
             jobs.append((measure_batch, {"part": "batch", "shape": shape, "format": fmt}))
+        for fmt in FORMATS[:2] if "speculation" in PARTS else ():
+            jobs.append((measure_speculation, {"part": "speculation", "shape": shape, "format": fmt}))
         if "start" in PARTS:
             jobs.append((measure_start, {"part": "start", "shape": shape, "format": "Q4_K_M" if "Q4_K_M" in FORMATS else FORMATS[0]}))
     return jobs
@@ -312,8 +322,7 @@ def main():
     records = load()
     if not records:
         sys.exit("bench: nothing has been measured")
-    speculation = os.path.join(WORK, "speculation.md")
-    render.write(records, OUT, open(speculation, encoding="utf-8").read() if os.path.exists(speculation) else None)
+    render.write(records, OUT)
     say(f"wrote {os.path.relpath(OUT, TOP)}/RESULTS.md and roofline.svg")
 
 

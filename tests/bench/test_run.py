@@ -64,15 +64,19 @@ def record(fmt, hearth, peer, intensity=2.0, of_bandwidth=0.5):
             "run": {"commit": "abc", "machine": machine}, "pairs": 3}
 
 
+GUESSED = {"plain_tps": 20.0, "guessed_tps": 50.0, "ratio": 2.5, "ratio_min": 2.0, "ratio_max": 3.0}
+
+
 def pages():
     records = [record("Q8_0", [1, 1, 1], [1, 1, 1]), record("Q8_0", [30, 44, 20], [10, 20, 10], of_bandwidth=1.0), record("F16", [7, 8, 9], None, 1.0)]
     with tempfile.TemporaryDirectory() as folder:
-        render.write(records, folder, "Some lines about guesses.\n")
+        render.write(records + [{**records[0], "key": {"part": "speculation", "shape": "a-shape", "format": "Q8_0"}, "texts": {"edit": GUESSED}}], folder)
         text = open(os.path.join(folder, "RESULTS.md"), encoding="utf-8").read()
         svg = ET.parse(os.path.join(folder, "roofline.svg"))
     check("| Q8_0 | 30.0 | 10.0 | 2.20 (2.00–3.00) | ≥ 2.5 × | 40 % (asked 45 %) |" in text, "the last record, and the median of neighbours' ratios", text)
     check("| F16 | 8.0 | – | – | ≥ 1.2 × | 50 % (asked 92 %) |" in text, "without a peer", text)
-    check("Some lines about guesses." in text and "abc" in text and "a processor" in text, "the head, and what others measured", text)
+    check("| Q8_0 | a source file, edited | 50.0 | 20.0 | 2.50 (2.00–3.00) | ≥ 2 × |" in text, "what guessing gains", text)
+    check("abc" in text and "a processor" in text, "the head", text)
     ns = "{http://www.w3.org/2000/svg}"
     marks = {m.find(f"{ns}title").text: m for m in svg.iter() if m.tag in (f"{ns}circle", f"{ns}rect") and m.find(f"{ns}title") is not None}
     check(len(marks) == 6 and len([m for m in marks if "peer" in m]) == 2, "a point for each prompt and generation", list(marks))
