@@ -53,6 +53,8 @@ static void find_cores(int threads, struct cpus *c) {
     c->n = 0;
     os_thread_cpus(&may);
     if (may.n < 2 || hwloc_topology_init(&t) != 0) return;
+    /* What the system says of itself is enough; asking each processor with its own instruction means running on all in turn. */
+    (void)hwloc_topology_set_components(t, HWLOC_TOPOLOGY_COMPONENTS_FLAG_BLACKLIST, "x86");
     (void)hwloc_topology_set_all_types_filter(t, HWLOC_TYPE_FILTER_KEEP_NONE);
     (void)hwloc_topology_set_type_filter(t, HWLOC_OBJ_CORE, HWLOC_TYPE_FILTER_KEEP_ALL);
     (void)hwloc_topology_set_flags(t, HWLOC_TOPOLOGY_FLAG_NO_DISTANCES | HWLOC_TOPOLOGY_FLAG_NO_MEMATTRS);
