@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/os.h"
+
 static atomic_llong fail_in; /* allocations until the injected failure; 0: off; negative: failing */
 static atomic_llong live;
 
@@ -49,6 +51,12 @@ void *mem_aligned(size_t align, size_t n) {
     if (injected() || __builtin_add_overflow(n, align - 1, &rounded)) return NULL;
     rounded &= ~(align - 1);
     return counted(aligned_alloc(align, rounded ? rounded : align));
+}
+
+void *mem_large(size_t n) {
+    void *p = mem_aligned(OS_LARGE_PAGE, n);
+    if (p) os_large_pages(p, n);
+    return p;
 }
 
 char *mem_strndup(const char *s, size_t n) {

@@ -17,6 +17,7 @@ void *mem_calloc(size_t count, size_t size);                    /* zeroed; NULL 
 void *mem_realloc(void *p, size_t n);                           /* on failure p stays as it was */
 void *mem_array(void *p, size_t count, size_t size);            /* mem_realloc with an overflow check */
 void *mem_aligned(size_t align, size_t n);                      /* align a power of two; free with mem_free */
+void *mem_large(size_t n);                                      /* uninitialised, in large pages where the system has them; for megabytes that are read often */
 char *mem_strndup(const char *s, size_t n);                     /* n bytes of s and a NUL */
 void mem_free(void *p);                                         /* NULL is fine */
 

@@ -21,6 +21,9 @@ int os_map_open(struct os_map *m, const char *path, struct err *e); /* ERR_IO: m
 void os_map_close(struct os_map *m);
 void os_map_willneed(const struct os_map *m);                       /* asks for the pages to be read ahead */
 
+enum { OS_LARGE_PAGE = 2 << 20 };                                   /* their size where processors have them, as a rule */
+void os_large_pages(void *p, size_t n);                             /* asks for memory at p, not written yet, to be in large pages */
+
 /* Async-signal-safe. True when address lies in a mapping; *path then stays valid while it is mapped. */
 bool os_map_find(const void *address, const char **path, size_t *offset);
 

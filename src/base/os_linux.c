@@ -81,6 +81,8 @@ void os_map_close(struct os_map *m) {
     *m = (struct os_map){.slot = -1};
 }
 
+void os_large_pages(void *p, size_t n) { (void)madvise(p, n, MADV_HUGEPAGE); }
+
 void os_map_willneed(const struct os_map *m) {
     if (m->data) (void)madvise((void *)(uintptr_t)m->data, m->size, MADV_WILLNEED);
 }

@@ -31,6 +31,21 @@ static void allocations_are_counted(void **state) {
 /* Numbers that a compiler may not see through, so that it does not warn of what is meant. */
 static volatile size_t huge = SIZE_MAX;
 
+static void large_blocks(void **state) {
+    (void)state;
+    int64_t before = mem_live();
+    for (size_t n = 1; n < 9u << 20; n = n * 3 + 1) {
+        char *p = mem_large(n);
+        assert_non_null(p);
+        memset(p, 'x', n);
+        mem_free(p);
+    }
+    mem_fail_after(1);
+    assert_null(mem_large(100));
+    mem_fail_after(0);
+    assert_int_equal(mem_live(), before);
+}
+
 static void overflows_are_refused(void **state) {
     (void)state;
     int64_t before = mem_live();
@@ -39,6 +54,7 @@ static void overflows_are_refused(void **state) {
     assert_null(mem_array(NULL, third, 4));
     assert_null(mem_strndup("x", huge));
     assert_null(mem_aligned(64, huge - 10));
+    assert_null(mem_large(huge - 10));
     struct arena a = {0};
     assert_null(arena_alloc(&a, huge));
     assert_null(arena_alloc(&a, huge - 40));
@@ -231,6 +247,7 @@ static void slices(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(allocations_are_counted),
+        cmocka_unit_test(large_blocks),
         cmocka_unit_test(overflows_are_refused),
         cmocka_unit_test(aligned_blocks),
         cmocka_unit_test(the_nth_allocation_fails),
