@@ -41,14 +41,14 @@ static void open_ember(struct gguf **g) {
     OK(gguf_open_memory(g, hearth_embedded_model, embedded_model_size(), "ember", &e));
 }
 
-/* Logits of the first `rows` ids, fed `piece` at a time: [rows][*n_vocab], freed by the caller. */
-static float *logits_of(const char *path, int rows, int piece, size_t *n_vocab) {
+/* Logits of the first `rows` ids, fed `piece` at a time, keys and values kept as kv: [rows][*n_vocab], freed by the caller. */
+static float *logits_of(const char *path, enum dtype kv, int rows, int piece, size_t *n_vocab) {
     struct err e = {0};
     struct model *m;
     struct engine *en;
     struct seq *s;
     OK(model_open(&m, path, &e));
-    OK(engine_new(&en, m, pool, (struct engine_options){.n_ctx = TOKENS, .max_rows = TOKENS, .max_logits = TOKENS, .kv_type = DT_F32}, &e));
+    OK(engine_new(&en, m, pool, (struct engine_options){.n_ctx = TOKENS, .max_rows = TOKENS, .max_logits = TOKENS, .kv_type = kv}, &e));
     OK(seq_new(&s, en, &e));
     *n_vocab = m->hp.n_vocab;
     float *out = calloc((size_t)rows * *n_vocab, sizeof *out);
@@ -106,11 +106,11 @@ static void check_file(const char *what, double limit) {
     OK(gguf_open(&g, quantised, &e));
     quantise(g, decoded, "F32", false);
     gguf_close(g);
-    float *exact = logits_of(decoded, TOKENS, TOKENS, &n), *whole = logits_of(quantised, TOKENS, TOKENS, &n);
+    float *exact = logits_of(decoded, DT_F32, TOKENS, TOKENS, &n), *whole = logits_of(quantised, DT_F32, TOKENS, TOKENS, &n);
     double kld = divergence(exact, whole, TOKENS, n);
     if (!(fabs(kld) <= limit)) fail_msg("%s: mean divergence %.2e from the decoded weights, more than %.0e", what, kld, limit);
     for (int i = 0; i < 2; i++) {
-        float *fast = logits_of(quantised, ways[i].rows, ways[i].piece, &n);
+        float *fast = logits_of(quantised, DT_F32, ways[i].rows, ways[i].piece, &n);
         double same = divergence(exact, whole, ways[i].rows, n);
         kld = divergence(exact, fast, ways[i].rows, n);
         if (!(fabs(kld) <= 1.5 * same + 1e-6)) fail_msg("%s, fed %d at a time: mean divergence %.2e from the decoded weights, of the whole %.2e", what, ways[i].piece, kld, same);
@@ -132,6 +132,29 @@ static void every_target(void **state) {
         check_file(name, half ? LIMIT_HALF : LIMIT);
     }
     gguf_close(ember);
+}
+
+/* The same, of how keys and values are kept and computed with: prompts may round them to bfloat16. */
+static void every_type_of_keys(void **state) {
+    (void)state;
+    const struct {
+        enum dtype type;
+        double small, prompt; /* limits in nats */
+    } types[] = {{DT_F16, 1e-6, LIMIT_HALF}, {DT_BF16, LIMIT_HALF, LIMIT_HALF}, {DT_Q8_0, LIMIT, LIMIT}};
+    struct gguf *ember;
+    size_t n;
+    open_ember(&ember);
+    quantise(ember, decoded, "F32", false);
+    gguf_close(ember);
+    float *exact = logits_of(decoded, DT_F32, TOKENS, TOKENS, &n);
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        for (int piece = 8; piece <= TOKENS; piece += TOKENS - 8) {
+            float *kept = logits_of(decoded, types[i].type, TOKENS, piece, &n);
+            double kld = divergence(exact, kept, TOKENS, n), limit = piece == 8 ? types[i].small : types[i].prompt;
+            if (!(fabs(kld) <= limit)) fail_msg("keys as %s, fed %d at a time: mean divergence %.2e from F32, more than %.0e", dtype_info((uint32_t)types[i].type)->name, piece, kld, limit);
+            free(kept);
+        }
+    free(exact);
 }
 
 /* Random blocks of `type`, each with a quarter of the root mean square that t has there. */
@@ -191,10 +214,10 @@ static void fewer_bits_are_further_away(void **state) {
     double last = 0;
     open_ember(&ember);
     quantise(ember, decoded, "F32", false);
-    float *original = logits_of(decoded, TOKENS, TOKENS, &n);
+    float *original = logits_of(decoded, DT_F32, TOKENS, TOKENS, &n);
     for (size_t i = 0; i < sizeof falling / sizeof *falling; i++) {
         quantise(ember, quantised, falling[i], false);
-        float *other = logits_of(quantised, TOKENS, TOKENS, &n);
+        float *other = logits_of(quantised, DT_F32, TOKENS, TOKENS, &n);
         double kld = divergence(original, other, TOKENS, n);
         if (i > 1 && !(kld > last)) fail_msg("%s: mean divergence %.2e from the original, not more than %.2e of %s", falling[i], kld, last, falling[i - 1]);
         last = kld;
@@ -241,6 +264,7 @@ static int tear_down(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_target),
+        cmocka_unit_test(every_type_of_keys),
         cmocka_unit_test(every_type_that_is_only_read),
         cmocka_unit_test(fewer_bits_are_further_away),
     };
