@@ -15,7 +15,7 @@
 #include "base/rng.h"
 #include "kernel/kernel.h"
 
-enum { N = 2048 /* of a row */, HEAD = 128, GROUP = 2 /* queries of a KV head */, STREAM = 96 << 20 /* bytes: more than the caches hold */, PASSES = 5, MAX_SETS = 8 };
+enum { N = 2048 /* of a row */, HEAD = 128, GROUP = 2 /* queries of a KV head */, ROWS = 64 /* of a prompt */, STREAM = 96 << 20 /* bytes: more than the caches hold */, PASSES = 5, MAX_SETS = 8 };
 static const double PASS_S = 0.01;
 
 struct lab {
@@ -23,6 +23,12 @@ struct lab {
     float *x, *y, *w, *out; /* [N * KERNEL_LANES] */
     uint8_t *stream;        /* [STREAM] rows of the type under way, one after the other */
     size_t at, row_bytes;   /* the next row to be read, and what a row takes */
+    void *tile;             /* of the type under way */
+    int8_t *codes;          /* [ROWS][N] activations, and their scales; the same as bfloat16 */
+    struct act_scale *scales;
+    uint16_t *halves;
+    struct act_row row[ROWS];
+    const uint16_t *half_row[ROWS];
 };
 
 /* ---- the kernels: each returns the bytes it read or the operations it did ---- */
@@ -55,6 +61,47 @@ static double run_decode(struct lab *l, int type) {
     l->k->decode[type](next_row(l), l->out, N);
     return (double)l->row_bytes;
 }
+
+/* ---- products: a tile is unpacked from the stream; it and the rows of activations then lie in cache ---- */
+
+static const uint8_t *next_tile(struct lab *l) {
+    if (l->at + TILE_OUTS * l->row_bytes > STREAM) l->at = 0;
+    l->at += TILE_OUTS * l->row_bytes;
+    return l->stream + l->at - TILE_OUTS * l->row_bytes;
+}
+static double run_act_quantize(struct lab *l, int v) {
+    (void)v;
+    l->k->act_quantize(l->x, N, l->codes, l->scales);
+    return floats(1);
+}
+static double run_tile_unpack(struct lab *l, int type) {
+    l->k->tile_unpack((enum dtype)type, next_tile(l), l->row_bytes, TILE_OUTS, N, l->tile);
+    return (double)(TILE_OUTS * l->row_bytes);
+}
+static double run_tile_product(struct lab *l, int type) {
+    l->k->tile_product((enum dtype)type, l->tile, N, l->row, ROWS, l->out);
+    return 2.0 * TILE_OUTS * ROWS * N;
+}
+static double run_tile_one_row(struct lab *l, int type) { /* what generation does */
+    double bytes = run_tile_unpack(l, type);
+    l->k->tile_product((enum dtype)type, l->tile, N, l->row, 1, l->out);
+    return bytes;
+}
+static double run_half_round(struct lab *l, int v) {
+    (void)v;
+    l->k->half_round(l->x, N, l->halves);
+    return floats(1);
+}
+static double run_half_unpack(struct lab *l, int type) {
+    l->k->half_unpack((enum dtype)type, next_tile(l), l->row_bytes, TILE_OUTS, N, N, l->tile);
+    return (double)(TILE_OUTS * l->row_bytes);
+}
+static double run_half_product(struct lab *l, int v) {
+    (void)v;
+    l->k->half_product(l->tile, N, l->half_row, ROWS, l->out);
+    return 2.0 * TILE_OUTS * ROWS * N;
+}
+_Static_assert(TILE_OUTS * ROWS <= N * KERNEL_LANES, "a tile's results fit the lab's arrays");
 
 /* The next page of keys or values, for which rows of the stream are taken together. */
 static struct attn_page next_page(struct lab *l, int type) {
@@ -176,7 +223,8 @@ static double run_rope_neighbours(struct lab *l, int v) {
 }
 
 enum unit { INT8 = ARITH_INT8, BF16 = ARITH_BF16, FP32 = ARITH_FP32, BYTES };
-enum variants { ONE, TYPES, ACTS }; /* a single kernel, or one for each element type, or each activation */
+/* A single kernel; one for each element type, or each activation; a single one that is told the type, quantised or half. */
+enum variants { ONE, TYPES, ACTS, QUANTISED, HALVES };
 
 static const struct row {
     const char *name;
@@ -190,6 +238,13 @@ static const struct row {
     ROW(dot_lanes, ONE, FP32),
     ROW(axpy, ONE, FP32),
     ROW(decode, TYPES, BYTES),
+    ROW(act_quantize, ONE, BYTES),
+    ROW(tile_unpack, QUANTISED, BYTES),
+    {"tile_unpack and one row", offsetof(struct kernels, tile_product), QUANTISED, BYTES, run_tile_one_row},
+    ROW(tile_product, QUANTISED, INT8),
+    ROW(half_round, ONE, BYTES),
+    ROW(half_unpack, HALVES, BYTES),
+    ROW(half_product, ONE, BF16),
 #define ATTN(name, member, variants, unit) {"attention " #name, offsetof(struct kernels, attn.member), variants, unit, run_##name}
     ATTN(scores, scores, TYPES, BYTES),
     ATTN(weigh, weigh, ONE, BYTES),
@@ -255,7 +310,9 @@ static const char *variant_name(const struct row *r, int v) {
 /* The pointer's bytes; NULL when there is none. */
 static const char *pointer(const struct row *r, const struct kernels *k, int v) {
     static const char none[sizeof k->dot];
-    const char *p = (const char *)k + r->offset + (size_t)v * sizeof k->dot;
+    const struct dtype_info *info = r->variants == ACTS ? NULL : dtype_info((uint32_t)v);
+    if ((r->variants == QUANTISED && !(info && info->group)) || (r->variants == HALVES && v != DT_F16 && v != DT_BF16)) return NULL;
+    const char *p = (const char *)k + r->offset + (r->variants == TYPES || r->variants == ACTS ? (size_t)v * sizeof k->dot : 0);
     return memcmp(p, none, sizeof none) ? p : NULL;
 }
 
@@ -266,9 +323,10 @@ static void measure(const struct row *r, struct lab *l, const struct kernels *be
         char name[64];
         (void)snprintf(name, sizeof name, "%s %s %s", l->k->name, r->name, variant_name(r, v));
         if (!p || (inherited && memcmp(p, inherited, sizeof l->k->dot) == 0) || (word && !strstr(name, word))) continue;
-        if (r->variants == TYPES) fill_stream(l, v);
+        if (r->variants != ONE && r->variants != ACTS) fill_stream(l, v);
+        if (r->variants == QUANTISED) (void)run_tile_unpack(l, v);
         double per_second = speed(r, l, v) / 1e9, most = r->unit == BYTES ? peak->read_gbps : peak->gops[r->unit];
-        (void)printf("%-36s %9.2f %s", name, per_second, r->unit == BYTES ? "GB/s " : "GOP/s");
+        (void)printf("%-40s %9.2f %s", name, per_second, r->unit == BYTES ? "GB/s " : "GOP/s");
         if (most > 0) (void)printf(" %6.1f %%", 100 * per_second / most);
         (void)printf("\n");
         (void)fflush(stdout);
@@ -281,31 +339,51 @@ static float *random_floats(struct rng *r, size_t n) {
     return x;
 }
 
+/* Activations are the same in every table. */
+static int lab_open(struct lab *l, const struct kernels *ref, struct err *e) {
+    struct rng r = rng_new(1, 1);
+    float **const arrays[] = {&l->x, &l->y, &l->w, &l->out};
+    bool ok = true;
+    for (size_t i = 0; i < 4; i++) ok = (*arrays[i] = random_floats(&r, N * KERNEL_LANES)) && ok;
+    l->stream = mem_aligned(64, STREAM);
+    l->tile = mem_aligned(64, half_tile_bytes(N));
+    l->codes = mem_aligned(64, ROWS * N);
+    l->scales = mem_aligned(64, ROWS * N / ACT_BLOCK * sizeof *l->scales);
+    l->halves = mem_aligned(64, ROWS * N * sizeof *l->halves);
+    if (!ok || !l->stream || !l->tile || !l->codes || !l->scales || !l->halves) return err_nomem(e, "rows of weights", STREAM);
+    memset(l->tile, 0, half_tile_bytes(N));
+    for (size_t i = 0; i < ROWS; i++) {
+        l->row[i] = (struct act_row){l->codes + i * N, l->scales + i * N / ACT_BLOCK};
+        l->half_row[i] = l->halves + i * N;
+        ref->act_quantize(l->x, N, l->codes + i * N, l->scales + i * N / ACT_BLOCK);
+        for (size_t j = 0; j < N; j++) l->halves[i * N + j] = f32_to_bf16(l->x[j]);
+    }
+    return 0;
+}
+
+static void lab_close(struct lab *l) {
+    void *const all[] = {l->x, l->y, l->w, l->out, l->stream, l->tile, l->codes, l->scales, l->halves};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) mem_free(all[i]);
+}
+
 int main(int argc, char **argv) {
     const struct kernels *k[MAX_SETS];
-    struct rng r = rng_new(1, 1);
-    struct lab l = {.stream = mem_aligned(64, STREAM)};
+    struct lab l = {0};
     struct pool *pool = NULL;
-    struct peak peak;
+    struct peak peak = {0};
     struct err e = {0};
-    float **const arrays[] = {&l.x, &l.y, &l.w, &l.out};
-    int sets = kernels_all(k, MAX_SETS), code = pool_new(&pool, 1, &e);
-    for (size_t i = 0; i < 4; i++)
-        if (!(*arrays[i] = random_floats(&r, N * KERNEL_LANES)) && code == 0) code = err_nomem(&e, "a row", N);
-    if (!l.stream && code == 0) code = err_nomem(&e, "rows of weights", STREAM);
+    int sets = kernels_all(k, MAX_SETS), code = lab_open(&l, k[0], &e);
+    if (code == 0) code = pool_new(&pool, 1, &e);
     if (code == 0) code = peak_measure(&peak, pool, k[sets - 1], &e);
-    if (code == 0) {
-        (void)printf("one thread: %.1f GB/s read; in GOP/s %.0f of int8, %.0f of bf16, %.0f of fp32\n\n", peak.read_gbps, peak.gops[ARITH_INT8], peak.gops[ARITH_BF16],
-                     peak.gops[ARITH_FP32]);
-        for (int s = 0; s < sets; s++) {
-            l.k = k[s];
-            for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) measure(&rows[i], &l, s ? k[s - 1] : NULL, &peak, argc > 1 ? argv[1] : NULL);
-        }
-    } else {
-        (void)fprintf(stderr, "kernels: %s\n", e.msg);
+    if (code) (void)fprintf(stderr, "kernels: %s\n", e.msg);
+    else
+        (void)printf("one thread: %.1f GB/s read; in GOP/s %.0f of int8, %.0f of bf16, %.0f of fp32\n\n", peak.read_gbps, peak.gops[ARITH_INT8],
+                     peak.gops[ARITH_BF16], peak.gops[ARITH_FP32]);
+    for (int s = 0; code == 0 && s < sets; s++) {
+        l.k = k[s];
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) measure(&rows[i], &l, s ? k[s - 1] : NULL, &peak, argc > 1 ? argv[1] : NULL);
     }
-    for (size_t i = 0; i < 4; i++) mem_free(*arrays[i]);
-    mem_free(l.stream);
+    lab_close(&l);
     pool_free(pool);
     return code;
 }
