@@ -200,7 +200,7 @@ $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/obj/src/app/peak.o $(INTERNAL)
 	$(call Q,LD   $@)$(CC) $(HLDFLAGS) $^ -o $@ $(LIB_LIBS)
 
 bench-speculate: $(BUILD)/bench/speculate ## what guessing gains and costs: make bench-speculate MODEL=file.gguf
-	$(BUILD)/bench/speculate $(or $(MODEL),models/ember/ember.gguf)
+	@$(BUILD)/bench/speculate $(or $(MODEL),models/ember/ember.gguf) $(if $(THREADS),-t $(THREADS))
 
 $(BUILD)/bench/speculate: $(BUILD)/obj/bench/speculate.o $(filter-out %/main.o,$(call obj,$(APP_SRC))) $(INTERNAL)
 	@mkdir -p $(@D)

@@ -113,8 +113,11 @@ static int pack(struct engine *en, struct seq *s, struct err *e) {
     int n = s->pending, room = en->o.max_rows - st->n_rows, logits = en->o.max_logits - st->n_logits;
     if (n > room) n = room;
     n = seq_snapshot_due(s, n);
-    for (int i = 0; i < n; i++)
-        if (s->wants[s->length + i] && --logits < 0) n = i;
+    for (int i = 0; i < n; i++) {
+        int wants = s->wants[s->length + i];
+        if ((wants & WANTED) && --logits < 0) n = i;
+        else if (wants & ENDS) n = i + 1;
+    }
     if (n == 0) return 0;
     int code = seq_reserve(s, n, e);
     if (code) return code;
@@ -124,7 +127,7 @@ static int pack(struct engine *en, struct seq *s, struct err *e) {
         int row = st->n_rows++, at = s->length + i;
         en->token[row] = s->tokens[at];
         en->pos[row] = at;
-        if (!s->wants[at]) continue;
+        if (!(s->wants[at] & WANTED)) continue;
         en->logit_row[st->n_logits] = row;
         en->results[st->n_logits++] = (struct result){.seq = s, .position = at};
     }

@@ -22,13 +22,15 @@ struct step_costs {
     int seen[VERIFY_ROWS + 1];
 };
 
+enum { WANTED = 1, ENDS = 2 };
+
 struct seq {
     struct engine *engine;
     struct seq *next;       /* in the engine's list */
     struct seq_memory memory;
     int n_pages;            /* entries of each page table */
     int32_t *tokens;        /* [length + pending], room for n_ctx */
-    uint8_t *wants;         /* [n_ctx] whether the logits after a token are wanted */
+    uint8_t *wants;         /* [n_ctx] of each token: WANTED, its logits are; ENDS, a step takes none behind it */
     int length, pending;
     struct snapshot snapshot[SNAPSHOTS];
     int n_snapshots;

@@ -78,7 +78,7 @@ int seq_feed(struct seq *s, const int32_t *ids, int n, enum want want, struct er
             return err_set(e, ERR_TEXT, "token %d of %d is %d, but the vocabulary has %u", i, n, ids[i], s->engine->model->hp.n_vocab);
     for (int i = 0; i < n; i++) {
         s->tokens[have + i] = ids[i];
-        s->wants[have + i] = want == WANT_ALL || (want == WANT_LAST && i == n - 1);
+        s->wants[have + i] = want == WANT_ALL || (want == WANT_LAST && i == n - 1) ? WANTED : 0;
     }
     s->pending += n;
     return 0;

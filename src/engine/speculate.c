@@ -274,7 +274,12 @@ static int drop_guesses(struct speculate *sp, enum want want, struct err *e) {
     return seq_feed(sp->seq, sp->seq->tokens + reached, sp->length - reached, want, e);
 }
 
-int speculate_settle(struct speculate *sp, struct err *e) { return drop_guesses(sp, WANT_LAST, e); }
+int speculate_settle(struct speculate *sp, struct err *e) {
+    int code = drop_guesses(sp, WANT_LAST, e);
+    struct seq *s = sp->seq;
+    if (s->pending) s->wants[s->length + s->pending - 1] |= ENDS; /* guesses may have had these computed already, but never in a step with what is fed next */
+    return code;
+}
 
 /* What the next token says about the odds, whether or not it had been guessed. */
 static void learn(struct speculate *sp, int32_t id) {

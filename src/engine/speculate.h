@@ -55,7 +55,8 @@ int speculate_first(const struct speculate *sp);
  * ERR_CONTEXT (nothing was appended); those of the draft's steps (the token was appended without guesses). */
 int speculate_append(struct speculate *sp, int32_t id, int most, struct sampler *sampler, struct err *e);
 
-/* Takes all guesses out of the sequence. Where they were part of a recurrent state, tokens of the text may be pending afterwards. */
+/* Takes all guesses out of the sequence. Tokens of the text may be pending afterwards; they will not share a step with what is fed next, which
+ * is therefore computed in the same pieces as if nothing had been guessed. */
 int speculate_settle(struct speculate *sp, struct err *e);
 
 struct speculate_counts {
