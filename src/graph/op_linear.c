@@ -3,7 +3,8 @@
 
 enum {
     NORM_ROWS = 4, /* up to this many rows every worker prepares for itself rather than meeting at a barrier */
-    PIECE = 4,     /* tiles that a worker takes at a time */
+    PIECES = 4,    /* that a worker takes on the whole: long ones are read from memory without a pause, short ones end together */
+    PIECE = 64,    /* tiles, at most */
 };
 
 struct linear_args {
@@ -89,7 +90,8 @@ static void linear_run(const struct run *r, const struct node *n, int phase, int
         x = prepare(r, n, r->g->shared, 0, 0);
     }
     for (int i = 0; i < a->count; i++) tiles += (int)((a->w[i]->ne[1] + PRODUCT_GRAIN - 1) / PRODUCT_GRAIN);
-    while (take_part(r, n, 1, tiles, PIECE, &from, &to)) multiply(r, n, &x, from, to, scratch);
+    int piece = (tiles + PIECES * r->workers - 1) / (PIECES * r->workers);
+    while (take_part(r, n, 1, tiles, piece < PIECE ? piece : PIECE, &from, &to)) multiply(r, n, &x, from, to, scratch);
 }
 
 static void linear_cost(const struct graph *g, const struct node *n, int rows, int depth, struct cost *c) {

@@ -71,7 +71,22 @@ static const float *weight_row(const struct kernels *k, const struct product *p,
 
 static const float *float_row(const struct product *p, int r) { return p->x->f + (size_t)row_x(p, r) * p->x->ldf + p->first; }
 
+/* One row of activations, straight from the weights. */
+static void float_row_product(const struct kernels *k, const struct product *p, int from, int to) {
+    float (*dot)(const void *, const float *, size_t) = k->dot_weights[p->type];
+    for (int c = from; c < to; c += TILE_OUTS) {
+        float out[TILE_OUTS];
+        int n = to - c < TILE_OUTS ? to - c : TILE_OUTS;
+        for (int i = 0; i < n; i++) out[i] = dot(p->w + (size_t)(c + i) * p->row_bytes, float_row(p, 0), p->n_in);
+        put(p, 0, c, out, n);
+    }
+}
+
 static void float_product(const struct kernels *k, const struct product *p, int rows, int from, int to, float *scratch) {
+    if (rows == 1 && k->dot_weights[p->type]) {
+        float_row_product(k, p, from, to);
+        return;
+    }
     for (int c = from; c < to; c += FLOAT_OUTS) {
         const float *w[FLOAT_OUTS];
         int n = to - c < FLOAT_OUTS ? to - c : FLOAT_OUTS, r = 0;

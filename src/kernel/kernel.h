@@ -37,6 +37,7 @@ enum { ACT_LIMIT = ACT_SWIGLU_OAI + 1 };
 enum {
     ACT_BLOCK = 32,  /* activations that share a scale */
     TILE_OUTS = 32,  /* outputs of a tile */
+    TILE_NOTE = 64,  /* bytes behind a tile for what a table wants to remember of it */
     HALF_BLOCK = 32, /* weights of a row of bfloat16 are padded to a multiple */
 };
 
@@ -63,6 +64,9 @@ struct kernels {
 
     /* out[l] = dot(a, b + l * stride) for KERNEL_LANES rows, each with the bits that dot gives */
     void (*dot_lanes)(const float *a, const float *b, size_t stride, size_t n, float *out);
+
+    /* dot(decoded w, x) with the bits that dot gives, for types whose rows are worth reading once only; NULL for the others */
+    float (*dot_weights[DT_LIMIT])(const void *w, const float *x, size_t n);
 
     /* y[i] += a * x[i] */
     void (*axpy)(float a, const float *x, float *y, size_t n);
@@ -123,7 +127,7 @@ int kernels_get(const struct kernels **k, const char *name, struct err *e);
 /* Every table this processor can run, the reference first. For tests. Returns how many, at most max. */
 int kernels_all(const struct kernels **k, int max);
 
-/* Bytes that a tile of n weights of this type takes in any table: codes, scales and minimums. And one of bfloat16. */
+/* Bytes that a tile of n weights of this type takes in any table: codes, scales, minimums and a note. And one of bfloat16. */
 size_t tile_bytes(enum dtype type, size_t n);
 size_t half_tile_bytes(size_t n);
 

@@ -79,6 +79,27 @@ static void lanes_are_dots(void **state) {
             }
 }
 
+/* The same bits as decoding first. */
+static void weights_are_dots(void **state) {
+    (void)state;
+    struct rng g = rng_new(7, 1);
+    for (int t = 0; t < n_tables; t++)
+        for (uint32_t type = 0; type < DT_LIMIT; type++)
+            for (size_t s = 0; tables[t]->dot_weights[type] && s < SIZES; s++) {
+                size_t n = sizes[s], bytes = n * dtype_info(type)->bytes;
+                float *own_x, *own_w, *x = floats(&g, n, s % 4, &own_x), *w = floats(&g, n, 0, &own_w);
+                char *own = malloc(bytes + 2), *row = own + 2;
+                assert_non_null(own);
+                dtype_info(type)->encode(w, row, n, NULL);
+                dtype_info(type)->decode(row, w, n);
+                float want = tables[t]->dot(w, x, n), got = tables[t]->dot_weights[type](row, x, n);
+                if (memcmp(&want, &got, sizeof got) != 0) fail_msg("%s: %s: %zu weights: %a, not %a", tables[t]->name, dtype_info(type)->name, n, (double)got, (double)want);
+                free(own);
+                free(own_x);
+                free(own_w);
+            }
+}
+
 /* y + a x, element by element: within a rounding of the sum and some of the product: two when x is a scale times a code. */
 static void check_axpy(const char *name, const char *what, int products, float a, const float *x, const float *before, const float *y, size_t n) {
     for (size_t i = 0; i < n; i++) {
@@ -195,7 +216,7 @@ static void choosing(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(dots), cmocka_unit_test(lanes_are_dots), cmocka_unit_test(axpys), cmocka_unit_test(decoders), cmocka_unit_test(every_half),
+        cmocka_unit_test(dots), cmocka_unit_test(lanes_are_dots), cmocka_unit_test(weights_are_dots), cmocka_unit_test(axpys), cmocka_unit_test(decoders), cmocka_unit_test(every_half),
         cmocka_unit_test(choosing),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);

@@ -21,6 +21,34 @@ static float dot(const float *a, const float *b, size_t n) {
     return _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(s0, s1), _mm512_add_ps(s2, s3)));
 }
 
+/* Sixteen weights from element i on, or `left` of them. */
+static inline __m512 f16_at(const uint16_t *w, size_t i) { return _mm512_cvtph_ps(_mm256_loadu_si256((const void *)(w + i))); }
+static inline __m512 bf16_at(const uint16_t *w, size_t i) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)(w + i))), 16));
+}
+static inline __m512 f16_some(const uint16_t *w, size_t i, size_t left) { return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(tail(left), w + i)); }
+static inline __m512 bf16_some(const uint16_t *w, size_t i, size_t left) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(tail(left), w + i)), 16));
+}
+
+/* dot's order, with weights that are widened as they come. */
+#define DOT_WEIGHTS(TYPE)                                                                                                      \
+    static float dot_##TYPE(const void *w, const float *x, size_t n) {                                                         \
+        __m512 s0 = _mm512_setzero_ps(), s1 = s0, s2 = s0, s3 = s0;                                                            \
+        size_t i = 0;                                                                                                          \
+        for (; i + 64 <= n; i += 64) {                                                                                         \
+            s0 = _mm512_fmadd_ps(TYPE##_at(w, i), _mm512_loadu_ps(x + i), s0);                                                 \
+            s1 = _mm512_fmadd_ps(TYPE##_at(w, i + 16), _mm512_loadu_ps(x + i + 16), s1);                                       \
+            s2 = _mm512_fmadd_ps(TYPE##_at(w, i + 32), _mm512_loadu_ps(x + i + 32), s2);                                       \
+            s3 = _mm512_fmadd_ps(TYPE##_at(w, i + 48), _mm512_loadu_ps(x + i + 48), s3);                                       \
+        }                                                                                                                      \
+        for (; i + 16 <= n; i += 16) s0 = _mm512_fmadd_ps(TYPE##_at(w, i), _mm512_loadu_ps(x + i), s0);                        \
+        if (i < n) s1 = _mm512_fmadd_ps(TYPE##_some(w, i, n - i), _mm512_maskz_loadu_ps(tail(n - i), x + i), s1);              \
+        return _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(s0, s1), _mm512_add_ps(s2, s3)));                              \
+    }
+DOT_WEIGHTS(f16)
+DOT_WEIGHTS(bf16)
+
 /* The four rows keep dot's order: per row four accumulators, advanced together so that a is loaded once. */
 static void dot_lanes(const float *a, const float *b, size_t stride, size_t n, float *out) {
     __m512 s[KERNEL_LANES][4];
@@ -60,5 +88,6 @@ void kernels_avx512(struct kernels *k) {
     attn_avx512(&k->attn);
     kernels_avx512_int8(k);
     kernels_avx512_half(k);
+    k->dot_weights[DT_F16] = dot_f16, k->dot_weights[DT_BF16] = dot_bf16;
     k->dot = dot, k->dot_lanes = dot_lanes, k->axpy = axpy;
 }

@@ -6,6 +6,9 @@
  *   1 vector of scales, or 2 for types with groups of sixteen (the first and the second half of the block);
  *   as many vectors of minimums, for types that have them.
  *
+ * Behind the panels lies a note of where the next weights are in memory, which a product of several rows asks for ahead of time:
+ * memory then works while it computes.
+ *
  * vpdpbusd multiplies unsigned by signed bytes. The weights are the unsigned side: codes of types with minimums are never
  * negative; the others are stored plus 128, and the sums begin at -128 times the sum of the activations. */
 #include <math.h>
@@ -51,8 +54,13 @@ INLINE void dot_codes(__m512i c[ROWS][PANELS], const uint8_t *t, size_t panel, c
 
 INLINE __m512 load_floats(const uint8_t *t) { return _mm512_load_ps((const void *)t); }
 
-/* R rows by a tile. Everything but the pointers is a constant where it is called. */
-INLINE void rows_product(const uint8_t *t, size_t blocks, const struct act_row *x, float *out, int R, int group, bool min) {
+struct note {
+    const char *next; /* what follows the rows of this tile */
+    size_t lines;     /* of 64 bytes, for each block of this tile */
+};
+
+/* R rows by a tile. Everything but pointers and counts is a constant where it is called. */
+INLINE void rows_product(const uint8_t *t, size_t blocks, struct note ahead, const struct act_row *x, float *out, int R, int group, bool min) {
     const size_t scales = 64 * (32 / (size_t)group), block = 512 + scales * (min ? 2 : 1), panel = blocks * block;
     const int8_t *q[ROWS];
     const struct act_scale *s[ROWS];
@@ -61,6 +69,7 @@ INLINE void rows_product(const uint8_t *t, size_t blocks, const struct act_row *
     for (int r = 0; r < R; r++) q[r] = x[r].q, s[r] = x[r].s, f[r][0] = f[r][1] = _mm512_setzero_ps();
     for (size_t b = 0; b < blocks; b++, t += block) {
         __m512 sum[ROWS][PANELS];
+        for (size_t l = 0; l < ahead.lines; l++, ahead.next += 64) _mm_prefetch(ahead.next, _MM_HINT_T1);
         UNROLL
         for (int g = 0; g < 32 / group; g++) {
             __m512i c[ROWS][PANELS];
@@ -96,28 +105,36 @@ INLINE void rows_product(const uint8_t *t, size_t blocks, const struct act_row *
     for (int r = 0; r < R; r++) _mm512_storeu_ps(out + r * TILE_OUTS, f[r][0]), _mm512_storeu_ps(out + r * TILE_OUTS + PANEL, f[r][1]);
 }
 
-#define FOR_ROWS(NAME, GROUP, MIN)                                                                                             \
-    static void NAME(const uint8_t *t, size_t blocks, const struct act_row *x, int rows, float *out) {                          \
-        for (; rows >= ROWS; rows -= ROWS, x += ROWS, out += ROWS * TILE_OUTS) rows_product(t, blocks, x, out, ROWS, GROUP, MIN); \
-        switch (rows) {                                                                                                         \
-        case 5: rows_product(t, blocks, x, out, 5, GROUP, MIN); break;                                                          \
-        case 4: rows_product(t, blocks, x, out, 4, GROUP, MIN); break;                                                          \
-        case 3: rows_product(t, blocks, x, out, 3, GROUP, MIN); break;                                                          \
-        case 2: rows_product(t, blocks, x, out, 2, GROUP, MIN); break;                                                          \
-        case 1: rows_product(t, blocks, x, out, 1, GROUP, MIN); break;                                                          \
-        default: break;                                                                                                         \
-        }                                                                                                                       \
+enum { ASK_ROWS = 3 }; /* fewer are done before memory has answered; their unpacking asks */
+
+#define FOR_ROWS(NAME, GROUP, MIN)                                                                                  \
+    static void NAME(const uint8_t *t, size_t blocks, struct note ahead, const struct act_row *x, int rows, float *out) { \
+        if (rows < ASK_ROWS) ahead.lines = 0;                                                                       \
+        for (; rows >= ROWS; rows -= ROWS, x += ROWS, out += ROWS * TILE_OUTS, ahead.lines = 0)                     \
+            rows_product(t, blocks, ahead, x, out, ROWS, GROUP, MIN);                                               \
+        switch (rows) {                                                                                             \
+        case 5: rows_product(t, blocks, ahead, x, out, 5, GROUP, MIN); break;                                       \
+        case 4: rows_product(t, blocks, ahead, x, out, 4, GROUP, MIN); break;                                       \
+        case 3: rows_product(t, blocks, ahead, x, out, 3, GROUP, MIN); break;                                       \
+        case 2: rows_product(t, blocks, ahead, x, out, 2, GROUP, MIN); break;                                       \
+        case 1: rows_product(t, blocks, ahead, x, out, 1, GROUP, MIN); break;                                       \
+        default: break;                                                                                             \
+        }                                                                                                           \
     }
 FOR_ROWS(group32, 32, false)
 FOR_ROWS(group32_min, 32, true)
 FOR_ROWS(group16, 16, false)
 FOR_ROWS(group16_min, 16, true)
 
+static size_t panels_bytes(const struct dtype_info *info, size_t n) { return PANELS * (n / 32) * tile_block_bytes(info); }
+
 static void tile_product(enum dtype type, const void *tile, size_t n, const struct act_row *x, int rows, float *out) {
     const struct dtype_info *info = dtype_info(type);
     const size_t blocks = n / 32;
-    if (info->group == 32) (info->min ? group32_min : group32)(tile, blocks, x, rows, out);
-    else (info->min ? group16_min : group16)(tile, blocks, x, rows, out);
+    struct note ahead;
+    memcpy(&ahead, (const char *)tile + panels_bytes(info, n), sizeof ahead);
+    if (info->group == 32) (info->min ? group32_min : group32)(tile, blocks, ahead, x, rows, out);
+    else (info->min ? group16_min : group16)(tile, blocks, ahead, x, rows, out);
 }
 
 /* ---- unpacking ---- */
@@ -167,6 +184,8 @@ static void tile_unpack(enum dtype type, const void *w, size_t row_bytes, int ou
         if (fast) fast(from, row_bytes, n, to);
         else panel_unpack(info, from, row_bytes, here, n, to);
     }
+    const struct note ahead = {(const char *)w + TILE_OUTS * row_bytes, n ? (TILE_OUTS * row_bytes / (n / 32) + 63) / 64 : 0};
+    memcpy((char *)tile + panels_bytes(info, n), &ahead, sizeof ahead);
 }
 
 void kernels_avx512_int8(struct kernels *k) {
