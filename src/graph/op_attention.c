@@ -131,13 +131,20 @@ static void weigh(struct block *b, int i, int page, int from, int to) {
     b->keep[i] = b->r->k->attn.weigh(&rule, from, to, b->s + i * ATTN_PAGE, &b->m[i]);
 }
 
-/* Queries [i, i + n), which see the same positions of a page. While keys are read the values are fetched, and then the next page's keys. */
+/* A page's keys and values. While keys are read the values are fetched, and then the next page's keys. */
+static void parts_of(const struct block *b, int page, int last, int from, int to, struct attn_page *keys, struct attn_page *values) {
+    *keys = keys_of(b, page, from, to);
+    *values = values_of(b, page, from, to);
+    if (!b->a->a.v_in_k) keys->ahead = values->data, keys->ahead_bytes = values->row * KV_PAGE;
+    if (page < last) values->ahead = keys_of(b, page + 1, 0, KV_PAGE).data, values->ahead_bytes = keys->row * KV_PAGE;
+}
+
+/* Queries [i, i + n), which see the same positions of a page. */
 static void small_step(struct block *b, int i, int n, int page, int last, int from, int to) {
     const struct attn_kernels *k = &b->r->k->attn;
     const enum dtype type = b->r->g->plan.kv_type;
-    struct attn_page keys = keys_of(b, page, from, to), values = values_of(b, page, from, to);
-    if (!b->a->a.v_in_k) keys.ahead = values.data, keys.ahead_bytes = values.row * KV_PAGE;
-    if (page < last) values.ahead = keys_of(b, page + 1, 0, KV_PAGE).data, values.ahead_bytes = keys.row * KV_PAGE;
+    struct attn_page keys, values;
+    parts_of(b, page, last, from, to, &keys, &values);
     k->scores[type](&keys, (size_t)b->a->a.head_k, b->q + (size_t)i * b->k_size, n, b->s + i * ATTN_PAGE);
     for (int j = i; j < i + n; j++) weigh(b, j, page, from, to);
     k->values[type](&values, (size_t)b->a->a.head_v, b->s + i * ATTN_PAGE, b->keep + i, n, b->out + (size_t)i * b->v_size);
@@ -160,7 +167,7 @@ static void small_page(struct block *b, int page, int last) {
     }
 }
 
-static void large_page(struct block *b, int page) {
+static void large_page(struct block *b, int page, int last_page) {
     const struct attn_kernels *k = &b->r->k->attn;
     const enum dtype type = b->r->g->plan.kv_type;
     int begin = b->count, end = 0, first = KV_PAGE, last = 0; /* the queries that see anything, and what they see */
@@ -176,7 +183,8 @@ static void large_page(struct block *b, int page) {
     begin = begin / ATTN_ROWS * ATTN_ROWS;
     const int n = rounded(end - begin);
     float *s = b->s + begin * ATTN_PAGE;
-    const struct attn_page keys = keys_of(b, page, first, last), values = values_of(b, page, first, last);
+    struct attn_page keys, values;
+    parts_of(b, page, last_page, first, last, &keys, &values);
     k->pack_keys[type](&keys, (size_t)b->a->a.head_k, b->packed_kv);
     k->product[b->pair - 1]((float *)b->packed_q + (size_t)begin * b->k_size / (size_t)b->pair, n, b->packed_kv, ATTN_PAGE, (int)b->k_size / b->pair, NULL, s);
     for (int i = begin; i < begin + n; i++) {
@@ -221,7 +229,7 @@ static void attend(struct block *b, const struct node *n) {
         for (int page = first / KV_PAGE; page <= last; page++) small_page(b, page, last);
     } else {
         if (b->pair > 1) b->r->k->attn.narrow(b->q, b->packed_q, (size_t)rounded(b->count) * b->k_size);
-        for (int page = first / KV_PAGE; page <= last; page++) large_page(b, page);
+        for (int page = first / KV_PAGE; page <= last; page++) large_page(b, page, last);
     }
     finish(b, n);
 }

@@ -193,6 +193,7 @@ INLINE vf numbers(enum dtype type, const uint8_t *row, size_t size, size_t d) {
 
 INLINE void pack_keys(enum dtype type, const struct attn_page *k, size_t size, void *dst) {
     float *out = dst;
+    fetch_ahead(k, 0, ATTN_PAGE);
     for (int j = 0; j < ATTN_PAGE; j += VF_LANES)
         for (size_t d = 0; d < attn_pad(size); d += VF_LANES) {
             vf x[VF_LANES];
@@ -206,6 +207,7 @@ INLINE void pack_keys(enum dtype type, const struct attn_page *k, size_t size, v
 
 INLINE void pack_values(enum dtype type, const struct attn_page *v, size_t size, void *dst) {
     float *out = dst;
+    fetch_ahead(v, 0, ATTN_PAGE);
     for (int j = 0; j < ATTN_PAGE; j++)
         for (size_t d = 0; d < attn_pad(size); d += VF_LANES, out += VF_LANES)
             vf_store(out, j >= v->from && j < v->to ? numbers(type, (const uint8_t *)v->data + (size_t)j * v->row, size, d) : vf_set(0));
