@@ -8,7 +8,7 @@
 
 enum {
     FLOAT_OUTS = 8, /* outputs decoded at a time, so that an activation is loaded once for all of them */
-    CHUNK = 48,     /* rows multiplied by a tile at a time: their results fit the nearest cache */
+    CHUNK = 60,     /* rows multiplied by a tile at a time: their results fit the nearest cache; a multiple of what products hold in registers (6, 10) */
 };
 
 static size_t up(size_t n, size_t to) { return (n + to - 1) / to * to; }
