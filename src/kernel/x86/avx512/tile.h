@@ -7,6 +7,13 @@
 
 #include "kernel/kernel.h"
 
+/* Before a loop over an array of vectors: unrolled whole, so that the array is registers. */
+#ifdef __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
 enum { PANEL = 16 }; /* outputs of a panel: the lanes of a vector */
 
 static inline size_t tile_block_bytes(const struct dtype_info *info) { return 512 + 64 * (32 / (size_t)info->group) * (info->min ? 2 : 1); }

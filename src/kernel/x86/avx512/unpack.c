@@ -5,8 +5,6 @@
 #include "kernel/x86/avx512/transpose.h"
 #include "tensor/block.h"
 
-#define UNROLL _Pragma("GCC unroll 16")
-
 /* Sixteen rows are read side by side, which the processor does not foresee. The sixteen after them follow in memory: they are asked
  * for line by line, as much as is read here, into the cache of the second level. Twice as fast as without. */
 static inline const char *prefetch(const char *next, int lines) {
