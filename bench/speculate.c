@@ -3,7 +3,7 @@
  *   build/bench/speculate MODEL [-t THREADS] [-n TOKENS] [-r PAIRS] [-c CONTEXT]
  *
  * Three texts, out of this repository (run it at the top):
- *   edit    the prompt is a source file, the output the same file with a few edits
+ *   edit    the prompt is a source file, the output the same file with a frequent name changed everywhere and a line added to every eleven
  *   code    the prompt is a source file, the output another one of the same hand: much alike, little repeated
  *   prose   prompt and output are the two halves of an essay's worth of prose
  * At each place the token of the fixed output counts as drawn, whatever the model would say; greedy sampling is done all the same, as its time
@@ -43,7 +43,7 @@ struct replay {
 
 static int read_text(const char *path, struct buf *b, struct err *e) { return os_read_file(path, TEXT_MAX, b, e); }
 
-/* A copy of the text in which one name is another, and a line is added before every fortieth. */
+/* A copy of the text in which one name is another, and a line is added before every twelfth. */
 static bool edit_text(struct slice text, const char *name, const char *other, struct buf *out) {
     bool ok = true;
     int line = 0;
@@ -54,7 +54,7 @@ static bool edit_text(struct slice text, const char *name, const char *other, st
             continue;
         }
         ok = buf_char(out, text.p[at]);
-        if (text.p[at++] == '\n' && ++line % 40 == 0) ok = ok && buf_printf(out, "/* See the note on page %d of the manual. */\n", line / 4);
+        if (text.p[at++] == '\n' && ++line % 12 == 0) ok = ok && buf_printf(out, "/* See the note on page %d of the manual. */\n", line);
     }
     return ok;
 }
@@ -70,7 +70,7 @@ static int texts_of(const struct bench *b, int which, struct replay *r, struct e
     struct buf first = {0}, second = {0};
     size_t output = (size_t)b->tokens, prompt = (size_t)b->n_ctx - output - 1;
     int code = read_text(from[which], &first, e);
-    if (code == 0 && which == 0 && !edit_text((struct slice){first.data, first.len}, "penalises", "has_penalties", &second)) code = err_nomem(e, "a text", first.len);
+    if (code == 0 && which == 0 && !edit_text((struct slice){first.data, first.len}, "sampler", "chooser", &second)) code = err_nomem(e, "a text", first.len);
     if (code == 0 && which == 1) code = read_text("src/engine/seq.c", &second, e);
     if (code == 0 && which == 2 && !buf_add(&second, first.data + first.len / 2, first.len - first.len / 2)) code = err_nomem(e, "a text", first.len);
     if (which == 2) first.len /= 2;
