@@ -52,7 +52,8 @@ HLDFLAGS = $(SANFLAGS) -Wl,--as-needed $(LDFLAGS)
 # Instruction sets: folders of src/kernel, with the flags of each. BASE_ISA is what every file may use.
 ifeq ($(ARCH),x86_64)
 BASE_ISA     := -march=x86-64-v2
-ISA_DIRS     := x86/avx2 x86/avx512
+ISA_DIRS     := x86/sse42 x86/avx2 x86/avx512
+FLAGS_sse42  := $(BASE_ISA)
 FLAGS_avx2   := -march=x86-64-v3
 FLAGS_avx512 := -march=x86-64-v4 -mavx512vnni -mavx512bf16
 else ifeq ($(ARCH),aarch64)

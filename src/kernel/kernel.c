@@ -18,6 +18,7 @@ static bool has_f16c(void) {
     unsigned a, b, c, d;
     return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
 }
+static bool has_sse42(void) { return __builtin_cpu_supports("sse4.2"); }
 static bool has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c(); }
 static bool has_avx512(void) {
     return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
@@ -33,6 +34,7 @@ static const struct {
 } sets[] = {
     {"ref", always, kernels_ref},
 #if defined(__x86_64__)
+    {"sse42", has_sse42, kernels_sse42},
     {"avx2", has_avx2, kernels_avx2},
     {"avx512", has_avx512, kernels_avx512},
 #endif

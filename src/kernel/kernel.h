@@ -57,7 +57,7 @@ struct act_row { /* a row of n activations */
 };
 
 struct kernels {
-    const char *name; /* "ref", "avx2", "avx512", ... */
+    const char *name; /* "ref", "sse42", "avx2", "avx512", ... */
 
     /* sum of a[i] * b[i] */
     float (*dot)(const float *a, const float *b, size_t n);
@@ -136,10 +136,15 @@ void kernels_ref(struct kernels *k);
 void kernels_ref_rows(struct kernels *k);    /* called by it, as the others with a suffix by theirs */
 void kernels_ref_peak(struct kernels *k);
 void kernels_ref_int8(struct kernels *k); /* its integer products */
+void kernels_sse42(struct kernels *k);
+void kernels_sse42_rows(struct kernels *k);
+void kernels_sse42_peak(struct kernels *k);
+void kernels_sse42_int8(struct kernels *k);
 void kernels_avx2(struct kernels *k);
 void kernels_avx2_decode(struct kernels *k); /* its decoders of quantised rows */
 void kernels_avx2_rows(struct kernels *k);
 void kernels_avx2_peak(struct kernels *k);
+void kernels_avx2_int8(struct kernels *k);
 void kernels_avx512(struct kernels *k);
 void kernels_avx512_rows(struct kernels *k);
 void kernels_avx512_peak(struct kernels *k);

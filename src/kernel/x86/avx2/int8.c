@@ -1,0 +1,40 @@
+/* int8.c: integer products in AVX2. */
+#include <immintrin.h>
+#include <stdint.h>
+
+#include "kernel/x86/avx2/math.h"
+
+typedef __m256i vi;
+
+static inline vi vi_load(const void *p) { return _mm256_load_si256(p); }
+static inline void vi_store(void *p, vi x) { _mm256_store_si256(p, x); }
+static inline vi vi_set8(int8_t x) { return _mm256_set1_epi8(x); }
+static inline vi vi_set16(int16_t x) { return _mm256_set1_epi16(x); }
+static inline vi vi_set32(int32_t x) { return _mm256_set1_epi32(x); }
+static inline vi vi_add8(vi a, vi b) { return _mm256_add_epi8(a, b); }
+static inline vi vi_add16(vi a, vi b) { return _mm256_add_epi16(a, b); }
+static inline vi vi_add32(vi a, vi b) { return _mm256_add_epi32(a, b); }
+static inline vi vi_abs8(vi x) { return _mm256_abs_epi8(x); }
+static inline vi vi_sign8(vi x, vi w) { return _mm256_sign_epi8(x, w); }
+static inline vi vi_maddubs(vi w, vi x) { return _mm256_maddubs_epi16(w, x); }
+static inline vi vi_madd(vi a, vi b) { return _mm256_madd_epi16(a, b); }
+static inline vf vi_float(vi x) { return _mm256_cvtepi32_ps(x); }
+static inline vi vi_round(vf x) { return _mm256_cvtps_epi32(x); }
+
+static inline __attribute__((always_inline)) void turn(vi v[8]) {
+    vi a[8], b[8];
+#pragma GCC unroll 4
+    for (int i = 0; i < 8; i += 2) a[i] = _mm256_unpacklo_epi32(v[i], v[i + 1]), a[i + 1] = _mm256_unpackhi_epi32(v[i], v[i + 1]);
+    /* b[4 g + j], half p: number 4 p + j of rows 4 g .. 4 g + 3 */
+#pragma GCC unroll 2
+    for (int g = 0; g < 8; g += 4) {
+        b[g] = _mm256_unpacklo_epi64(a[g], a[g + 2]), b[g + 1] = _mm256_unpackhi_epi64(a[g], a[g + 2]);
+        b[g + 2] = _mm256_unpacklo_epi64(a[g + 1], a[g + 3]), b[g + 3] = _mm256_unpackhi_epi64(a[g + 1], a[g + 3]);
+    }
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; j++) v[j] = _mm256_permute2x128_si256(b[j], b[4 + j], 0x20), v[4 + j] = _mm256_permute2x128_si256(b[j], b[4 + j], 0x31);
+}
+
+#include "kernel/x86/vector_int8.h"
+
+void kernels_avx2_int8(struct kernels *k) { vector_int8(k); }

@@ -1,0 +1,31 @@
+/* int8.c: integer products in SSE4.2. */
+#include <nmmintrin.h>
+#include <stdint.h>
+
+#include "kernel/x86/sse42/math.h"
+
+typedef __m128i vi;
+
+static inline vi vi_load(const void *p) { return _mm_load_si128(p); }
+static inline void vi_store(void *p, vi x) { _mm_store_si128(p, x); }
+static inline vi vi_set8(int8_t x) { return _mm_set1_epi8(x); }
+static inline vi vi_set16(int16_t x) { return _mm_set1_epi16(x); }
+static inline vi vi_set32(int32_t x) { return _mm_set1_epi32(x); }
+static inline vi vi_add8(vi a, vi b) { return _mm_add_epi8(a, b); }
+static inline vi vi_add16(vi a, vi b) { return _mm_add_epi16(a, b); }
+static inline vi vi_add32(vi a, vi b) { return _mm_add_epi32(a, b); }
+static inline vi vi_abs8(vi x) { return _mm_abs_epi8(x); }
+static inline vi vi_sign8(vi x, vi w) { return _mm_sign_epi8(x, w); }
+static inline vi vi_maddubs(vi w, vi x) { return _mm_maddubs_epi16(w, x); }
+static inline vi vi_madd(vi a, vi b) { return _mm_madd_epi16(a, b); }
+static inline vf vi_float(vi x) { return _mm_cvtepi32_ps(x); }
+static inline vi vi_round(vf x) { return _mm_cvtps_epi32(x); }
+
+static inline __attribute__((always_inline)) void turn(vi v[4]) {
+    const vi a = _mm_unpacklo_epi32(v[0], v[1]), b = _mm_unpackhi_epi32(v[0], v[1]), c = _mm_unpacklo_epi32(v[2], v[3]), d = _mm_unpackhi_epi32(v[2], v[3]);
+    v[0] = _mm_unpacklo_epi64(a, c), v[1] = _mm_unpackhi_epi64(a, c), v[2] = _mm_unpacklo_epi64(b, d), v[3] = _mm_unpackhi_epi64(b, d);
+}
+
+#include "kernel/x86/vector_int8.h"
+
+void kernels_sse42_int8(struct kernels *k) { vector_int8(k); }
