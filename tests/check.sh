@@ -112,6 +112,7 @@ full)
     step "the same under clang" clang_sanitizers
     step "thread sanitizer" threads
     step "reference kernels" isa_test ref
+    has_cpu sse4_2 && step "SSE4.2 kernels" isa_test sse42
     has_cpu avx2 && step "AVX2 kernels" isa_test avx2
     has_cpu avx512_vnni && step "AVX-512 kernels" isa_test avx512
     if foreign_debian; then
