@@ -5,7 +5,6 @@
 #include "kernel/x86/avx512/tile.h"
 #include "kernel/x86/avx512/transpose.h"
 
-#define INLINE static inline __attribute__((always_inline))
 
 enum { ROWS = 10 }; /* of x in registers, by two panels: 20 sums. Twelve would fit, but their addresses would not: 0.91 of the peak, not 0.98 */
 

@@ -17,7 +17,6 @@
 #include "kernel/x86/avx512/tile.h"
 #include "kernel/x86/avx512/transpose.h"
 
-#define INLINE static inline __attribute__((always_inline))
 
 enum { ROWS = 6, PANELS = TILE_OUTS / PANEL }; /* of x and of the tile in registers: 12 sums as integers, 12 as floats */
 

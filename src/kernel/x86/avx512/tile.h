@@ -14,6 +14,8 @@
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
 
+#define INLINE static inline __attribute__((always_inline))
+
 enum { PANEL = 16 }; /* outputs of a panel: the lanes of a vector */
 
 static inline size_t tile_block_bytes(const struct dtype_info *info) { return 512 + 64 * (32 / (size_t)info->group) * (info->min ? 2 : 1); }
