@@ -75,23 +75,36 @@ static void multiply(const struct run *r, const struct node *n, const struct ope
     }
 }
 
+/* Asks memory for the beginning of tile number `tile`, while the activations are being prepared. */
+static void ask_for(const struct linear_args *a, int tile) {
+    enum { LINE = 64, MOST = 48 * 1024 };
+    int i = 0;
+    for (int tiles; i < a->count && tile >= (tiles = (int)((a->w[i]->ne[1] + PRODUCT_GRAIN - 1) / PRODUCT_GRAIN)); i++) tile -= tiles;
+    size_t at = (size_t)tile * PRODUCT_GRAIN * tensor_row_bytes(a->w[i]), end = at + PRODUCT_GRAIN * tensor_row_bytes(a->w[i]);
+    for (end = end - at > MOST ? at + MOST : end; at < end && at < a->w[i]->size; at += LINE) __builtin_prefetch((const char *)a->w[i]->data + at, 0, 2);
+}
+
 static void linear_run(const struct run *r, const struct node *n, int phase, int worker) {
     const struct linear_args *a = n->args;
     int rows = run_rows(r, n->in[0]), tiles = 0, from, to;
     float *scratch = worker_scratch(r, worker);
     struct operand x;
-    if (!prepared_apart(r, n)) {
-        x = prepare(r, n, scratch, 0, rows);
-        scratch += NORM_ROWS * row_floats(r->g, a, (int)x.width);
-    } else if (phase == 0) {
+    if (prepared_apart(r, n) && phase == 0) {
         while (take_part(r, n, 0, rows, 4, &from, &to)) (void)prepare(r, n, r->g->shared, from, to);
         return;
-    } else {
-        x = prepare(r, n, r->g->shared, 0, 0);
     }
     for (int i = 0; i < a->count; i++) tiles += (int)((a->w[i]->ne[1] + PRODUCT_GRAIN - 1) / PRODUCT_GRAIN);
     int piece = (tiles + PIECES * r->workers - 1) / (PIECES * r->workers);
-    while (take_part(r, n, 1, tiles, piece < PIECE ? piece : PIECE, &from, &to)) multiply(r, n, &x, from, to, scratch);
+    piece = piece < PIECE ? piece : PIECE;
+    bool some = take_part(r, n, 1, tiles, piece, &from, &to);
+    if (prepared_apart(r, n)) {
+        x = prepare(r, n, r->g->shared, 0, 0);
+    } else {
+        if (some) ask_for(a, from);
+        x = prepare(r, n, scratch, 0, rows);
+        scratch += NORM_ROWS * row_floats(r->g, a, (int)x.width);
+    }
+    for (; some; some = take_part(r, n, 1, tiles, piece, &from, &to)) multiply(r, n, &x, from, to, scratch);
 }
 
 static void linear_cost(const struct graph *g, const struct node *n, int rows, int depth, struct cost *c) {

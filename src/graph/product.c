@@ -7,6 +7,8 @@
 #include <string.h>
 
 enum {
+    GROUP_BYTES = 384 * 1024, /* of tiles that a prompt's rows are taken through together: with some of the rows they fit a core's own cache */
+    GROUP = 8,
     FLOAT_OUTS = 8, /* outputs decoded at a time, so that an activation is loaded once for all of them */
     CHUNK = 60,     /* rows multiplied by a tile at a time: their results fit the nearest cache; a multiple of what products hold in registers (6, 10) */
 };
@@ -109,19 +111,34 @@ static void float_product(const struct kernels *k, const struct product *p, int 
 
 /* ---- through tiles ---- */
 
+/* Tiles of `bytes` that many rows are taken through together. */
+static int group_of(size_t bytes) {
+    size_t n = GROUP_BYTES / bytes;
+    return n < 1 ? 1 : n > GROUP ? GROUP : (int)n;
+}
+
+/* `rows` rows from r0 on by the tile of the columns [c, c + n). */
+static void int8_rows(const struct kernels *k, const struct product *p, const void *tile, int r0, int rows, int c, int n, float *out) {
+    struct act_row x[CHUNK];
+    int r = 0;
+    do x[r] = (struct act_row){codes_of(p->x, row_x(p, r0 + r)) + p->first, scales_of(p->x, row_x(p, r0 + r)) + p->first / ACT_BLOCK};
+    while (++r < rows);
+    k->tile_product(p->type, tile, p->n_in, x, rows, out);
+    for (r = 0; r < rows; r++) put(p, r0 + r, c, out + (size_t)r * TILE_OUTS, n);
+}
+
 static void int8_product(const struct kernels *k, const struct product *p, int from, int to, float *scratch) {
-    float *out = scratch, *tile = scratch + CHUNK * TILE_OUTS;
-    for (int c = from; c < to; c += TILE_OUTS) {
-        int n = to - c < TILE_OUTS ? to - c : TILE_OUTS;
-        k->tile_unpack(p->type, p->w + (size_t)c * p->row_bytes, p->row_bytes, n, p->n_in, tile);
-        for (int r0 = 0; r0 < p->rows; r0 += CHUNK) {
-            struct act_row x[CHUNK];
-            int rows = p->rows - r0 < CHUNK ? p->rows - r0 : CHUNK;
-            for (int r = 0; r < rows; r++)
-                x[r] = (struct act_row){codes_of(p->x, row_x(p, r0 + r)) + p->first, scales_of(p->x, row_x(p, r0 + r)) + p->first / ACT_BLOCK};
-            k->tile_product(p->type, tile, p->n_in, x, rows, out);
-            for (int r = 0; r < rows; r++) put(p, r0 + r, c, out + (size_t)r * TILE_OUTS, n);
-        }
+    size_t bytes = up(tile_bytes(p->type, p->n_in), 64);
+    int group = p->rows > CHUNK ? group_of(bytes) : 1;
+    float *out = scratch;
+    char *tiles = (char *)(scratch + CHUNK * TILE_OUTS);
+    for (int c0 = from; c0 < to; c0 += group * TILE_OUTS) {
+        int end = to - c0 < group * TILE_OUTS ? to : c0 + group * TILE_OUTS;
+        for (int c = c0; c < end; c += TILE_OUTS)
+            k->tile_unpack(p->type, p->w + (size_t)c * p->row_bytes, p->row_bytes, end - c < TILE_OUTS ? end - c : TILE_OUTS, p->n_in, tiles + (size_t)(c - c0) / TILE_OUTS * bytes);
+        for (int r = 0; r < p->rows; r += CHUNK)
+            for (int c = c0; c < end; c += TILE_OUTS)
+                int8_rows(k, p, tiles + (size_t)(c - c0) / TILE_OUTS * bytes, r, p->rows - r < CHUNK ? p->rows - r : CHUNK, c, end - c < TILE_OUTS ? end - c : TILE_OUTS, out);
     }
 }
 
@@ -143,7 +160,8 @@ static void half_product(const struct kernels *k, const struct product *p, int f
 
 size_t product_scratch(const struct kernels *k, enum dtype type, size_t n_in) {
     unsigned form = product_form(k, type);
-    size_t most = form & FORM_FLOAT ? FLOAT_OUTS * n_in : 0, tile = form & FORM_INT8 ? tile_bytes(type, n_in) : form & FORM_HALF ? half_tile_bytes(n_in) : 0;
+    size_t most = form & FORM_FLOAT ? FLOAT_OUTS * n_in : 0, tile = form & FORM_INT8 ? up(tile_bytes(type, n_in), 64) : form & FORM_HALF ? half_tile_bytes(n_in) : 0;
+    if (form & FORM_INT8) tile *= (size_t)group_of(tile);
     tile = tile ? up(tile, 64) / sizeof(float) + CHUNK * TILE_OUTS : 0;
     return up(most > tile ? most : tile, 16);
 }
