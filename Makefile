@@ -58,8 +58,8 @@ FLAGS_avx2   := -march=x86-64-v3
 FLAGS_avx512 := -march=x86-64-v4 -mavx512vnni -mavx512bf16
 else ifeq ($(ARCH),aarch64)
 ISA_DIRS      := arm/neon arm/dotprod arm/i8mm
-FLAGS_dotprod := -march=armv8.2-a+dotprod+fp16
-FLAGS_i8mm    := -march=armv8.2-a+dotprod+fp16+i8mm+bf16
+FLAGS_dotprod := -march=armv8.2-a+dotprod
+FLAGS_i8mm    := -march=armv8.2-a+dotprod+i8mm+bf16
 endif
 isa_flags = $(if $(filter $(addprefix src/kernel/,$(addsuffix /%,$(ISA_DIRS))),$(1)),$(FLAGS_$(notdir $(patsubst %/,%,$(dir $(1))))))
 

@@ -56,6 +56,10 @@ struct cpus {
 void os_thread_cpus(struct cpus *c);             /* those of the calling thread, rising */
 bool os_thread_bind(const int *id, int n);       /* the calling thread runs on these from now on; false: it may not */
 
+/* What an Arm processor can do beyond the base line, as only the system can tell; 0 on others. */
+enum { ARM_DOTPROD = 1, ARM_I8MM = 2, ARM_BF16 = 4 };
+unsigned os_cpu_arm(void);
+
 uint64_t os_memory_total(void);     /* bytes this process may use: physical memory or the cgroup's limit, the lesser; 0: unknown */
 uint64_t os_memory_available(void); /* bytes that can be had without swapping; 0: unknown */
 uint64_t os_memory_peak(void);      /* most bytes this process has held resident */

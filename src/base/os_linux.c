@@ -9,6 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(__aarch64__)
+#include <sys/auxv.h>
+#endif
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -303,6 +306,15 @@ uint64_t os_memory_available(void) {
     if (max && max > held && max - held < available) available = max - held;
     return available;
 }
+
+#if defined(__aarch64__)
+unsigned os_cpu_arm(void) {
+    const unsigned long one = getauxval(AT_HWCAP), two = getauxval(AT_HWCAP2);
+    return (one & HWCAP_ASIMDDP ? ARM_DOTPROD : 0u) | (two & HWCAP2_I8MM ? ARM_I8MM : 0u) | (two & HWCAP2_BF16 ? ARM_BF16 : 0u);
+}
+#else
+unsigned os_cpu_arm(void) { return 0; }
+#endif
 
 uint64_t os_memory_peak(void) { return number_in("/proc/self/status", "VmHWM:") * 1024; }
 bool os_is_terminal(int fd) { return isatty(fd) == 1; }

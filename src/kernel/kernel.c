@@ -10,6 +10,8 @@
 #include <cpuid.h>
 #endif
 
+#include "base/os.h"
+
 static bool always(void) { return true; }
 
 #if defined(__x86_64__)
@@ -26,6 +28,11 @@ static bool has_avx512(void) {
 }
 #endif
 
+#if defined(__aarch64__)
+static bool has_dotprod(void) { return os_cpu_arm() & ARM_DOTPROD; }
+static bool has_i8mm(void) { return has_dotprod() && (os_cpu_arm() & ARM_I8MM) && (os_cpu_arm() & ARM_BF16); }
+#endif
+
 /* In order: each set builds on the rows of those before it that the processor has. */
 static const struct {
     const char *name;
@@ -37,6 +44,10 @@ static const struct {
     {"sse42", has_sse42, kernels_sse42},
     {"avx2", has_avx2, kernels_avx2},
     {"avx512", has_avx512, kernels_avx512},
+#elif defined(__aarch64__)
+    {"neon", always, kernels_neon},
+    {"dotprod", has_dotprod, kernels_dotprod},
+    {"i8mm", has_i8mm, kernels_i8mm},
 #endif
 };
 

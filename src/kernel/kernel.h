@@ -57,7 +57,7 @@ struct act_row { /* a row of n activations */
 };
 
 struct kernels {
-    const char *name; /* "ref", "sse42", "avx2", "avx512", ... */
+    const char *name; /* "ref", "avx2", "neon", ... */
 
     /* sum of a[i] * b[i] */
     float (*dot)(const float *a, const float *b, size_t n);
@@ -150,5 +150,13 @@ void kernels_avx512_rows(struct kernels *k);
 void kernels_avx512_peak(struct kernels *k);
 void kernels_avx512_int8(struct kernels *k);
 void kernels_avx512_half(struct kernels *k); /* its products in bfloat16 */
+void kernels_neon(struct kernels *k);
+void kernels_neon_rows(struct kernels *k);
+void kernels_neon_peak(struct kernels *k);
+void kernels_neon_int8(struct kernels *k);
+void kernels_dotprod(struct kernels *k);
+void kernels_i8mm(struct kernels *k);
+void kernels_i8mm_int8(struct kernels *k);
+void kernels_i8mm_half(struct kernels *k);
 
 #endif

@@ -1,0 +1,93 @@
+/* neon.c: the kernels in NEON, four floats at a time: what every aarch64 processor can do. */
+#include <math.h>
+
+#include "kernel/arm/neon/math.h"
+#include "kernel/kernel.h"
+
+enum { CHAINS = 4 }; /* sums that hide the latency of the multiply-add; their order is the same for every caller */
+
+static inline __attribute__((always_inline)) void dots(int L, const float *a, const float *b, size_t stride, size_t n, float *out) {
+    vf s[KERNEL_LANES][CHAINS];
+    size_t i = 0;
+    for (int l = 0; l < L; l++)
+        for (int j = 0; j < CHAINS; j++) s[l][j] = vf_set(0);
+    for (; i + CHAINS * VF_LANES <= n; i += CHAINS * VF_LANES)
+#pragma GCC unroll 4
+        for (size_t j = 0; j < CHAINS; j++) {
+            const vf v = vf_load(a + i + j * VF_LANES);
+#pragma GCC unroll 4
+            for (size_t l = 0; l < (size_t)L; l++) s[l][j] = vf_fma(v, vf_load(b + l * stride + i + j * VF_LANES), s[l][j]);
+        }
+    for (; i + VF_LANES <= n; i += VF_LANES)
+        for (size_t l = 0; l < (size_t)L; l++) s[l][0] = vf_fma(vf_load(a + i), vf_load(b + l * stride + i), s[l][0]);
+    for (size_t l = 0; l < (size_t)L; l++) {
+        out[l] = vf_sum((s[l][0] + s[l][1]) + (s[l][2] + s[l][3]));
+        for (size_t j = i; j < n; j++) out[l] = fmaf(a[j], b[l * stride + j], out[l]);
+    }
+}
+
+static float dot(const float *a, const float *b, size_t n) {
+    float out[KERNEL_LANES];
+    dots(1, a, b, 0, n, out);
+    return out[0];
+}
+
+static void dot_lanes(const float *a, const float *b, size_t stride, size_t n, float *out) { dots(KERNEL_LANES, a, b, stride, n, out); }
+
+static void axpy(float a, const float *x, float *y, size_t n) {
+    size_t i = 0;
+    for (; i + VF_LANES <= n; i += VF_LANES) vf_store(y + i, vf_fma(vf_set(a), vf_load(x + i), vf_load(y + i)));
+    for (; i < n; i++) y[i] = fmaf(a, x[i], y[i]);
+}
+
+/* ---- decoding ---- */
+
+static inline vf halves(const uint8_t *p) {
+    return vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(p)));
+}
+
+static inline float half(const uint8_t *p) {
+    uint16_t h;
+    memcpy(&h, p, 2);
+    return vgetq_lane_f32(vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(h))), 0);
+}
+
+static void decode_f16(const void *src, float *dst, size_t n) {
+    const uint8_t *p = src;
+    size_t i = 0;
+    for (; i + VF_LANES <= n; i += VF_LANES) vf_store(dst + i, halves(p + 2 * i));
+    for (; i < n; i++) dst[i] = half(p + 2 * i);
+}
+
+static void decode_bf16(const void *src, float *dst, size_t n) {
+    const uint8_t *p = src;
+    size_t i = 0;
+    for (; i + VF_LANES <= n; i += VF_LANES) vf_store(dst + i, vreinterpretq_f32_u32(vshll_n_u16(vreinterpret_u16_u8(vld1_u8(p + 2 * i)), 16)));
+    for (; i < n; i++) {
+        uint16_t h;
+        memcpy(&h, p + 2 * i, 2);
+        dst[i] = bf16_to_f32(h);
+    }
+}
+
+static void decode_q8_0(const void *src, float *dst, size_t n) {
+    const uint8_t *p = src;
+    for (size_t i = 0; i < n; i += 32, p += 34) {
+        const vf d = vf_set(half(p));
+        for (size_t j = 0; j < 32; j += 8) {
+            const int16x8_t q = vmovl_s8(vreinterpret_s8_u8(vld1_u8(p + 2 + j)));
+            vf_store(dst + i + j, d * vcvtq_f32_s32(vmovl_s16(vget_low_s16(q))));
+            vf_store(dst + i + j + 4, d * vcvtq_f32_s32(vmovl_high_s16(q)));
+        }
+    }
+}
+
+void kernels_neon(struct kernels *k) {
+    k->name = "neon";
+    kernels_neon_rows(k);
+    kernels_neon_peak(k);
+    kernels_neon_int8(k);
+    attn_neon(&k->attn);
+    k->dot = dot, k->dot_lanes = dot_lanes, k->axpy = axpy;
+    k->decode[DT_F16] = decode_f16, k->decode[DT_BF16] = decode_bf16, k->decode[DT_Q8_0] = decode_q8_0;
+}
