@@ -6,7 +6,34 @@
 
 enum { CHAINS = 4 }; /* sums that hide the latency of the multiply-add; their order is the same for every caller */
 
-static inline __attribute__((always_inline)) void dots(int L, const float *a, const float *b, size_t stride, size_t n, float *out) {
+static inline vf halves(const uint8_t *p) { return vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(p))); }
+static inline vf bfloats(const uint8_t *p) { return vreinterpretq_f32_u32(vshll_n_u16(vreinterpret_u16_u8(vld1_u8(p)), 16)); }
+
+static inline float half(const uint8_t *p) {
+    uint16_t h;
+    memcpy(&h, p, 2);
+    return vgetq_lane_f32(vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(h))), 0);
+}
+
+static inline float bfloat(const uint8_t *p) {
+    uint16_t h;
+    memcpy(&h, p, 2);
+    return bf16_to_f32(h);
+}
+
+/* Four numbers from i on, and one. */
+static inline __attribute__((always_inline)) vf four(enum dtype type, const uint8_t *p, size_t i) {
+    return type == DT_F32 ? vreinterpretq_f32_u8(vld1q_u8(p + 4 * i)) : type == DT_F16 ? halves(p + 2 * i) : bfloats(p + 2 * i);
+}
+static inline __attribute__((always_inline)) float one(enum dtype type, const uint8_t *p, size_t i) {
+    float f;
+    if (type != DT_F32) return type == DT_F16 ? half(p + 2 * i) : bfloat(p + 2 * i);
+    memcpy(&f, p + 4 * i, sizeof f);
+    return f;
+}
+
+/* a, of `type`, times L rows of b */
+static inline __attribute__((always_inline)) void dots(enum dtype type, int L, const void *a, const float *b, size_t stride, size_t n, float *out) {
     vf s[KERNEL_LANES][CHAINS];
     size_t i = 0;
     for (int l = 0; l < L; l++)
@@ -14,25 +41,28 @@ static inline __attribute__((always_inline)) void dots(int L, const float *a, co
     for (; i + CHAINS * VF_LANES <= n; i += CHAINS * VF_LANES)
 #pragma GCC unroll 4
         for (size_t j = 0; j < CHAINS; j++) {
-            const vf v = vf_load(a + i + j * VF_LANES);
+            const vf v = four(type, a, i + j * VF_LANES);
 #pragma GCC unroll 4
             for (size_t l = 0; l < (size_t)L; l++) s[l][j] = vf_fma(v, vf_load(b + l * stride + i + j * VF_LANES), s[l][j]);
         }
     for (; i + VF_LANES <= n; i += VF_LANES)
-        for (size_t l = 0; l < (size_t)L; l++) s[l][0] = vf_fma(vf_load(a + i), vf_load(b + l * stride + i), s[l][0]);
+        for (size_t l = 0; l < (size_t)L; l++) s[l][0] = vf_fma(four(type, a, i), vf_load(b + l * stride + i), s[l][0]);
     for (size_t l = 0; l < (size_t)L; l++) {
         out[l] = vf_sum((s[l][0] + s[l][1]) + (s[l][2] + s[l][3]));
-        for (size_t j = i; j < n; j++) out[l] = fmaf(a[j], b[l * stride + j], out[l]);
+        for (size_t j = i; j < n; j++) out[l] = fmaf(one(type, a, j), b[l * stride + j], out[l]);
     }
 }
 
-static float dot(const float *a, const float *b, size_t n) {
+static inline __attribute__((always_inline)) float dot_of(enum dtype type, const void *a, const float *b, size_t n) {
     float out[KERNEL_LANES];
-    dots(1, a, b, 0, n, out);
+    dots(type, 1, a, b, 0, n, out);
     return out[0];
 }
 
-static void dot_lanes(const float *a, const float *b, size_t stride, size_t n, float *out) { dots(KERNEL_LANES, a, b, stride, n, out); }
+static float dot(const float *a, const float *b, size_t n) { return dot_of(DT_F32, a, b, n); }
+static float dot_f16(const void *w, const float *x, size_t n) { return dot_of(DT_F16, w, x, n); }
+static float dot_bf16(const void *w, const float *x, size_t n) { return dot_of(DT_BF16, w, x, n); }
+static void dot_lanes(const float *a, const float *b, size_t stride, size_t n, float *out) { dots(DT_F32, KERNEL_LANES, a, b, stride, n, out); }
 
 static void axpy(float a, const float *x, float *y, size_t n) {
     size_t i = 0;
@@ -41,16 +71,6 @@ static void axpy(float a, const float *x, float *y, size_t n) {
 }
 
 /* ---- decoding ---- */
-
-static inline vf halves(const uint8_t *p) {
-    return vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(p)));
-}
-
-static inline float half(const uint8_t *p) {
-    uint16_t h;
-    memcpy(&h, p, 2);
-    return vgetq_lane_f32(vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(h))), 0);
-}
 
 static void decode_f16(const void *src, float *dst, size_t n) {
     const uint8_t *p = src;
@@ -62,12 +82,8 @@ static void decode_f16(const void *src, float *dst, size_t n) {
 static void decode_bf16(const void *src, float *dst, size_t n) {
     const uint8_t *p = src;
     size_t i = 0;
-    for (; i + VF_LANES <= n; i += VF_LANES) vf_store(dst + i, vreinterpretq_f32_u32(vshll_n_u16(vreinterpret_u16_u8(vld1_u8(p + 2 * i)), 16)));
-    for (; i < n; i++) {
-        uint16_t h;
-        memcpy(&h, p + 2 * i, 2);
-        dst[i] = bf16_to_f32(h);
-    }
+    for (; i + VF_LANES <= n; i += VF_LANES) vf_store(dst + i, bfloats(p + 2 * i));
+    for (; i < n; i++) dst[i] = bfloat(p + 2 * i);
 }
 
 static void decode_q8_0(const void *src, float *dst, size_t n) {
@@ -89,5 +105,6 @@ void kernels_neon(struct kernels *k) {
     kernels_neon_int8(k);
     attn_neon(&k->attn);
     k->dot = dot, k->dot_lanes = dot_lanes, k->axpy = axpy;
+    k->dot_weights[DT_F16] = dot_f16, k->dot_weights[DT_BF16] = dot_bf16;
     k->decode[DT_F16] = decode_f16, k->decode[DT_BF16] = decode_bf16, k->decode[DT_Q8_0] = decode_q8_0;
 }
