@@ -7,14 +7,22 @@
 
 #include "kernel/kernel.h"
 
-/* Before a loop over an array of vectors: unrolled whole, so that the array is registers. */
+/* Before a loop over an array of vectors: unrolled whole, so that the array is registers. And functions that must melt into their callers.
+ * Neither under sanitizers, whose checks would be copied with them: minutes of compiling. */
+#ifndef __has_feature
+#define __has_feature(x) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+#define UNROLL
+#define INLINE static inline
+#else
 #ifdef __clang__
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
-
 #define INLINE static inline __attribute__((always_inline))
+#endif
 
 enum { PANEL = 16 }; /* outputs of a panel: the lanes of a vector */
 
