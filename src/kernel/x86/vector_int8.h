@@ -3,11 +3,15 @@
  *
  *   vi                     a vector of VF_LANES integers of 32 bits, or of bytes, or of pairs of bytes
  *   vi_load, vi_store      from and to aligned memory
- *   vi_set8, vi_set16, vi_set32, vi_add8, vi_add16, vi_add32, vi_abs8
+ *   vi_loadu               from any
+ *   vi_half_bytes(p, part) half bytes of 16: the low ones are numbers 0..15, the high ones 16..31; those of a vector
+ *   vi_set8, vi_set16, vi_set32, vi_add8, vi_add16, vi_add32, vi_abs8, vi_and, vi_or
+ *   vi_srl16, vi_sll16, vi_srl32, vi_sll32, vi_sra32(x, n)  shifts
  *   vi_sign8(x, w)         x, -x where w is negative, 0 where it is 0
  *   vi_maddubs(w, x)       unsigned w by signed x, pairs summed in 16 bits
  *   vi_madd(a, b)          16 by 16 bits, pairs summed in 32
  *   vi_float, vi_round     32 bits to float and, to nearest even, back
+ *   vf_load_halves         VF_LANES half floats
  *   turn                   VF_LANES vectors of VF_LANES numbers of 32 bits, transposed
  *
  * A tile is panels of VF_LANES outputs, one after the other. A panel is its blocks of 32 elements in order; a block is
@@ -26,7 +30,12 @@
 #include "kernel/kernel.h"
 
 #define INLINE static inline __attribute__((always_inline))
+/* Before a loop over an array of vectors: unrolled whole, so that the array is registers. */
+#ifdef __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
 #define UNROLL _Pragma("GCC unroll 16")
+#endif
 
 enum {
     VECTOR = VF_LANES * 4,       /* bytes */
@@ -182,6 +191,8 @@ static void tile_product(enum dtype type, const void *tile, size_t n, const stru
 
 /* ---- unpacking ---- */
 
+#include "kernel/x86/vector_unpack.h"
+
 enum { STRETCH = 256 }; /* whole blocks of every type */
 
 /* The codes of a panel's rows, turned so that each output's lie in its lane. */
@@ -223,7 +234,10 @@ static void tile_unpack(enum dtype type, const void *w, size_t row_bytes, int ou
     for (int p = 0; p < PANELS; p++, outs -= VF_LANES) {
         const int here = outs < 0 ? 0 : outs < VF_LANES ? outs : VF_LANES;
         const char *from = (const char *)w + (size_t)(here ? p : 0) * VF_LANES * row_bytes;
-        panel_unpack(type, from, row_bytes, here, n, (uint8_t *)tile + (size_t)p * panel);
+        uint8_t *to = (uint8_t *)tile + (size_t)p * panel;
+        const panel_unpacker direct = here == VF_LANES ? direct_unpacker(type) : NULL;
+        if (direct) direct(from, row_bytes, n, to);
+        else panel_unpack(type, from, row_bytes, here, n, to);
     }
 }
 

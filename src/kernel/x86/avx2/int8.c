@@ -7,6 +7,7 @@
 typedef __m256i vi;
 
 static inline vi vi_load(const void *p) { return _mm256_load_si256(p); }
+static inline vi vi_loadu(const void *p) { return _mm256_loadu_si256(p); }
 static inline void vi_store(void *p, vi x) { _mm256_store_si256(p, x); }
 static inline vi vi_set8(int8_t x) { return _mm256_set1_epi8(x); }
 static inline vi vi_set16(int16_t x) { return _mm256_set1_epi16(x); }
@@ -15,11 +16,25 @@ static inline vi vi_add8(vi a, vi b) { return _mm256_add_epi8(a, b); }
 static inline vi vi_add16(vi a, vi b) { return _mm256_add_epi16(a, b); }
 static inline vi vi_add32(vi a, vi b) { return _mm256_add_epi32(a, b); }
 static inline vi vi_abs8(vi x) { return _mm256_abs_epi8(x); }
+static inline vi vi_and(vi a, vi b) { return _mm256_and_si256(a, b); }
+static inline vi vi_or(vi a, vi b) { return _mm256_or_si256(a, b); }
+static inline vi vi_srl16(vi x, int n) { return _mm256_srli_epi16(x, n); }
+static inline vi vi_sll16(vi x, int n) { return _mm256_slli_epi16(x, n); }
+static inline vi vi_srl32(vi x, int n) { return _mm256_srli_epi32(x, n); }
+static inline vi vi_sll32(vi x, int n) { return _mm256_slli_epi32(x, n); }
+static inline vi vi_sra32(vi x, int n) { return _mm256_srai_epi32(x, n); }
 static inline vi vi_sign8(vi x, vi w) { return _mm256_sign_epi8(x, w); }
 static inline vi vi_maddubs(vi w, vi x) { return _mm256_maddubs_epi16(w, x); }
 static inline vi vi_madd(vi a, vi b) { return _mm256_madd_epi16(a, b); }
 static inline vf vi_float(vi x) { return _mm256_cvtepi32_ps(x); }
 static inline vi vi_round(vf x) { return _mm256_cvtps_epi32(x); }
+
+static inline vi vi_half_bytes(const uint8_t *p, int part) {
+    (void)part; /* a vector holds all */
+    const __m128i x = _mm_loadu_si128((const void *)p);
+    return vi_and(_mm256_set_m128i(_mm_srli_epi16(x, 4), x), vi_set8(15));
+}
+static inline vf vf_load_halves(const void *p) { return _mm256_cvtph_ps(_mm_loadu_si128(p)); }
 
 static inline __attribute__((always_inline)) void turn(vi v[8]) {
     vi a[8], b[8];

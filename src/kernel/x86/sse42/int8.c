@@ -7,6 +7,7 @@
 typedef __m128i vi;
 
 static inline vi vi_load(const void *p) { return _mm_load_si128(p); }
+static inline vi vi_loadu(const void *p) { return _mm_loadu_si128(p); }
 static inline void vi_store(void *p, vi x) { _mm_store_si128(p, x); }
 static inline vi vi_set8(int8_t x) { return _mm_set1_epi8(x); }
 static inline vi vi_set16(int16_t x) { return _mm_set1_epi16(x); }
@@ -15,11 +16,20 @@ static inline vi vi_add8(vi a, vi b) { return _mm_add_epi8(a, b); }
 static inline vi vi_add16(vi a, vi b) { return _mm_add_epi16(a, b); }
 static inline vi vi_add32(vi a, vi b) { return _mm_add_epi32(a, b); }
 static inline vi vi_abs8(vi x) { return _mm_abs_epi8(x); }
+static inline vi vi_and(vi a, vi b) { return _mm_and_si128(a, b); }
+static inline vi vi_or(vi a, vi b) { return _mm_or_si128(a, b); }
+static inline vi vi_srl16(vi x, int n) { return _mm_srli_epi16(x, n); }
+static inline vi vi_sll16(vi x, int n) { return _mm_slli_epi16(x, n); }
+static inline vi vi_srl32(vi x, int n) { return _mm_srli_epi32(x, n); }
+static inline vi vi_sll32(vi x, int n) { return _mm_slli_epi32(x, n); }
+static inline vi vi_sra32(vi x, int n) { return _mm_srai_epi32(x, n); }
 static inline vi vi_sign8(vi x, vi w) { return _mm_sign_epi8(x, w); }
 static inline vi vi_maddubs(vi w, vi x) { return _mm_maddubs_epi16(w, x); }
 static inline vi vi_madd(vi a, vi b) { return _mm_madd_epi16(a, b); }
 static inline vf vi_float(vi x) { return _mm_cvtepi32_ps(x); }
 static inline vi vi_round(vf x) { return _mm_cvtps_epi32(x); }
+
+static inline vi vi_half_bytes(const uint8_t *p, int part) { return vi_and(vi_srl16(vi_loadu(p), 4 * part), vi_set8(15)); }
 
 static inline __attribute__((always_inline)) void turn(vi v[4]) {
     const vi a = _mm_unpacklo_epi32(v[0], v[1]), b = _mm_unpackhi_epi32(v[0], v[1]), c = _mm_unpacklo_epi32(v[2], v[3]), d = _mm_unpackhi_epi32(v[2], v[3]);

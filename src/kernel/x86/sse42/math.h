@@ -51,6 +51,18 @@ static inline float vf_greatest(vf x) {
     return _mm_cvtss_f32(_mm_max_ss(x, _mm_shuffle_ps(x, x, 1)));
 }
 
+/* Halves without F16C. A half's exponent and mantissa, moved to a float's place, are the number over 2^112, subnormal halves included;
+ * infinities and what is not a number (made quiet, as everywhere) get the greatest exponent instead. */
+static inline vf vf_load_halves(const void *p) {
+    const __m128i h = _mm_cvtepu16_epi32(_mm_loadl_epi64(p));
+    const __m128i sign = _mm_slli_epi32(_mm_and_si128(h, _mm_set1_epi32(0x8000)), 16), rest = _mm_slli_epi32(_mm_and_si128(h, _mm_set1_epi32(0x7fff)), 13);
+    const __m128i special = _mm_cmpgt_epi32(rest, _mm_set1_epi32(0x0f7fffff)), nan = _mm_cmpgt_epi32(rest, _mm_set1_epi32(0x0f800000));
+    const __m128i number = _mm_castps_si128(_mm_castsi128_ps(rest) * vf_set(0x1p112f));
+    __m128i other = _mm_or_si128(rest, _mm_set1_epi32(0x7f800000));
+    other = _mm_or_si128(other, _mm_and_si128(nan, _mm_set1_epi32(0x00400000)));
+    return _mm_castsi128_ps(_mm_or_si128(sign, _mm_blendv_epi8(number, other, special)));
+}
+
 /* The first half of a table, each number twice: 0 0 1 1 */
 static inline vf vf_load_twice(const float *p) {
     const vf x = _mm_castsi128_ps(_mm_loadl_epi64((const void *)p));
