@@ -11,7 +11,8 @@
  *   vi_maddubs(w, x)       unsigned w by signed x, pairs summed in 16 bits
  *   vi_madd(a, b)          16 by 16 bits, pairs summed in 32
  *   vi_float, vi_round     32 bits to float and, to nearest even, back
- *   vf_load_halves         VF_LANES half floats
+ *   halves_of_rows(w, row_bytes)  a half float of each of VF_LANES rows, to float
+ *   fours_of_rows(w, row_bytes)   four bytes of each
  *   turn                   VF_LANES vectors of VF_LANES numbers of 32 bits, transposed
  *
  * A tile is panels of VF_LANES outputs, one after the other. A panel is its blocks of 32 elements in order; a block is

@@ -3,8 +3,6 @@
  *
  * In a step of one token each weight is used once, so these decide the speed of generation. What belongs to several rows lies across
  * the lanes from the start: the scales of a super-block are unpacked for all rows at once. */
-#include "tensor/block.h"
-
 enum { PARTS = 32 / VECTOR }; /* vectors that hold 32 codes of a row */
 
 /* Rows side by side are not what a processor foresees: it is told, line by line, of as many bytes of the rows after these. */
@@ -31,20 +29,6 @@ INLINE vi load_codes(enum dtype type, const uint8_t *w, int b, int part) {
     return vi_or(nibbles(vi_loadu(k->ql + b / 4 * 64 + b % 2 * 32 + at), b % 4 / 2), vi_sll16(high, 4));
 }
 
-/* Four bytes, or a half float, of each row. */
-INLINE vi load_fours(const uint8_t *w, size_t row_bytes) {
-    _Alignas(VECTOR) uint32_t x[VF_LANES];
-    UNROLL
-    for (size_t r = 0; r < VF_LANES; r++) x[r] = get_u32(w + r * row_bytes);
-    return vi_load(x);
-}
-INLINE vf load_halves(const uint8_t *w, size_t row_bytes) {
-    uint16_t x[VF_LANES];
-    UNROLL
-    for (size_t r = 0; r < VF_LANES; r++) x[r] = get_u16(w + r * row_bytes);
-    return vf_load_halves(x);
-}
-
 INLINE void put_floats(uint8_t *t, vf x) { vf_store((void *)t, x); }
 
 /* d times byte j of each lane. */
@@ -53,8 +37,8 @@ INLINE vf times_signed(vf d, vi x, int j) { return d * vi_float(vi_sra32(vi_sll3
 
 /* Scales and minimums of a super-block of Q4_K or Q5_K (k4_scale_min, for all rows), to the eight blocks at t. */
 INLINE void put_k4_scales(const uint8_t *w, size_t row_bytes, uint8_t *t, size_t block) {
-    const vf d = load_halves(w, row_bytes), dmin = load_halves(w + 2, row_bytes);
-    const vi a = load_fours(w + 4, row_bytes), b = load_fours(w + 8, row_bytes), c = load_fours(w + 12, row_bytes);
+    const vf d = halves_of_rows(w, row_bytes), dmin = halves_of_rows(w + 2, row_bytes);
+    const vi a = fours_of_rows(w + 4, row_bytes), b = fours_of_rows(w + 8, row_bytes), c = fours_of_rows(w + 12, row_bytes);
     const vi six = vi_set8(63), four = vi_set8(15), top = vi_set8(48);
     const vi scale[2] = {vi_and(a, six), vi_or(vi_and(c, four), vi_and(vi_srl32(a, 2), top))};
     const vi min[2] = {vi_and(b, six), vi_or(vi_and(vi_srl32(c, 4), four), vi_and(vi_srl32(b, 2), top))};
@@ -66,10 +50,10 @@ INLINE void put_k4_scales(const uint8_t *w, size_t row_bytes, uint8_t *t, size_t
 }
 
 INLINE void put_q6_k_scales(const uint8_t *w, size_t row_bytes, uint8_t *t, size_t block) {
-    const vf d = load_halves(w + offsetof(struct block_q6_k, d), row_bytes);
+    const vf d = halves_of_rows(w + offsetof(struct block_q6_k, d), row_bytes);
     UNROLL
     for (int i = 0; i < 4; i++) {
-        const vi four = load_fours(w + offsetof(struct block_q6_k, scales) + i * 4, row_bytes);
+        const vi four = fours_of_rows(w + offsetof(struct block_q6_k, scales) + i * 4, row_bytes);
         UNROLL
         for (int j = 0; j < 4; j++) put_floats(t + (size_t)(i * 2 + j / 2) * block + CODES + j % 2 * VECTOR, times_signed(d, four, j));
     }
@@ -81,9 +65,10 @@ INLINE void direct_unpack(enum dtype type, size_t elements, size_t bytes, size_t
     const char *next = rows + VF_LANES * row_bytes;
     for (size_t i = 0; i < n; i += elements, w += bytes) {
         next = fetch_ahead(next, VF_LANES * bytes);
-        if (type == DT_Q8_0 || type == DT_Q4_0) put_floats(t + CODES, load_halves(w, row_bytes));
+        if (type == DT_Q8_0 || type == DT_Q4_0) put_floats(t + CODES, halves_of_rows(w, row_bytes));
         else if (type == DT_Q6_K) put_q6_k_scales(w, row_bytes, t, block);
         else put_k4_scales(w, row_bytes, t, block);
+        UNROLL
         for (int b = 0; b < (int)(elements / 32); b++, t += block) {
             UNROLL
             for (int part = 0; part < PARTS; part++) {

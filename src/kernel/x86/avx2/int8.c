@@ -3,6 +3,7 @@
 #include <stdint.h>
 
 #include "kernel/x86/avx2/math.h"
+#include "tensor/block.h"
 
 typedef __m256i vi;
 
@@ -34,7 +35,14 @@ static inline vi vi_half_bytes(const uint8_t *p, int part) {
     const __m128i x = _mm_loadu_si128((const void *)p);
     return vi_and(_mm256_set_m128i(_mm_srli_epi16(x, 4), x), vi_set8(15));
 }
-static inline vf vf_load_halves(const void *p) { return _mm256_cvtph_ps(_mm_loadu_si128(p)); }
+#define ROW_32(r) (int)get_u32(w + (r) * row_bytes)
+#define ROW_16(r) (short)get_u16(w + (r) * row_bytes)
+static inline vi fours_of_rows(const uint8_t *w, size_t row_bytes) {
+    return _mm256_setr_epi32(ROW_32(0), ROW_32(1), ROW_32(2), ROW_32(3), ROW_32(4), ROW_32(5), ROW_32(6), ROW_32(7));
+}
+static inline vf halves_of_rows(const uint8_t *w, size_t row_bytes) {
+    return _mm256_cvtph_ps(_mm_setr_epi16(ROW_16(0), ROW_16(1), ROW_16(2), ROW_16(3), ROW_16(4), ROW_16(5), ROW_16(6), ROW_16(7)));
+}
 
 static inline __attribute__((always_inline)) void turn(vi v[8]) {
     vi a[8], b[8];

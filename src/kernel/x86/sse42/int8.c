@@ -3,6 +3,7 @@
 #include <stdint.h>
 
 #include "kernel/x86/sse42/math.h"
+#include "tensor/block.h"
 
 typedef __m128i vi;
 
@@ -30,6 +31,10 @@ static inline vf vi_float(vi x) { return _mm_cvtepi32_ps(x); }
 static inline vi vi_round(vf x) { return _mm_cvtps_epi32(x); }
 
 static inline vi vi_half_bytes(const uint8_t *p, int part) { return vi_and(vi_srl16(vi_loadu(p), 4 * part), vi_set8(15)); }
+#define ROW_32(r) (int)get_u32(w + (r) * row_bytes)
+#define ROW_16(r) get_u16(w + (r) * row_bytes)
+static inline vi fours_of_rows(const uint8_t *w, size_t row_bytes) { return _mm_setr_epi32(ROW_32(0), ROW_32(1), ROW_32(2), ROW_32(3)); }
+static inline vf halves_of_rows(const uint8_t *w, size_t row_bytes) { return vf_halves(_mm_setr_epi32(ROW_16(0), ROW_16(1), ROW_16(2), ROW_16(3))); }
 
 static inline __attribute__((always_inline)) void turn(vi v[4]) {
     const vi a = _mm_unpacklo_epi32(v[0], v[1]), b = _mm_unpackhi_epi32(v[0], v[1]), c = _mm_unpacklo_epi32(v[2], v[3]), d = _mm_unpackhi_epi32(v[2], v[3]);

@@ -53,8 +53,7 @@ static inline float vf_greatest(vf x) {
 
 /* Halves without F16C. A half's exponent and mantissa, moved to a float's place, are the number over 2^112, subnormal halves included;
  * infinities and what is not a number (made quiet, as everywhere) get the greatest exponent instead. */
-static inline vf vf_load_halves(const void *p) {
-    const __m128i h = _mm_cvtepu16_epi32(_mm_loadl_epi64(p));
+static inline vf vf_halves(__m128i h) { /* one in each lane */
     const __m128i sign = _mm_slli_epi32(_mm_and_si128(h, _mm_set1_epi32(0x8000)), 16), rest = _mm_slli_epi32(_mm_and_si128(h, _mm_set1_epi32(0x7fff)), 13);
     const __m128i special = _mm_cmpgt_epi32(rest, _mm_set1_epi32(0x0f7fffff)), nan = _mm_cmpgt_epi32(rest, _mm_set1_epi32(0x0f800000));
     const __m128i number = _mm_castps_si128(_mm_castsi128_ps(rest) * vf_set(0x1p112f));

@@ -39,7 +39,7 @@ static void decode_bf16(const void *src, float *dst, size_t n) {
 static void decode_f16(const void *src, float *dst, size_t n) {
     const uint8_t *p = src;
     size_t i = 0;
-    for (; i + 4 <= n; i += 4) vf_store(dst + i, vf_load_halves(p + 2 * i));
+    for (; i + 4 <= n; i += 4) vf_store(dst + i, vf_halves(_mm_cvtepu16_epi32(_mm_loadl_epi64((const void *)(p + 2 * i)))));
     for (; i < n; i++) {
         uint16_t h;
         memcpy(&h, p + 2 * i, 2);
