@@ -68,7 +68,6 @@ INLINE void direct_unpack(enum dtype type, size_t elements, size_t bytes, size_t
         if (type == DT_Q8_0 || type == DT_Q4_0) put_floats(t + CODES, halves_of_rows(w, row_bytes));
         else if (type == DT_Q6_K) put_q6_k_scales(w, row_bytes, t, block);
         else put_k4_scales(w, row_bytes, t, block);
-        UNROLL
         for (int b = 0; b < (int)(elements / 32); b++, t += block) {
             UNROLL
             for (int part = 0; part < PARTS; part++) {
