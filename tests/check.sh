@@ -65,16 +65,25 @@ valgrind_smoke() {
     HEARTH_ISA=$valgrind_isa $valgrind build/hearth run -p 'The sea' -n 8 --temp 0 -t 1
 }
 valgrind_unit() {
-    HEARTH_ISA=$valgrind_isa build_and_test build "$valgrind" ""
+    HEARTH_LIGHT=1 HEARTH_ISA=$valgrind_isa build_and_test build "$valgrind" ""
 }
 
-# Each instruction set, on the tests that compute.
+# Each instruction set of this processor, on the tests that compute.
 isa_test() { make -s $jobs all test-programs && HEARTH_ISA=$1 python3 tests/run.py build; }
 
-# The unit tests as an aarch64 machine would run them, under emulation.
+# The unit tests as an aarch64 machine would run them, under emulation: all of them on a processor that has everything (the tests of kernels
+# try every instruction set), those that compute with each lesser set, and an old processor, on which the newer sets must not be found.
 aarch64() {
-    sh tools/setup.sh arm64 && PKG_CONFIG_LIBDIR=/usr/lib/aarch64-linux-gnu/pkgconfig:/usr/share/pkgconfig \
-        build_and_test build/arm64 qemu-aarch64 "" CC=aarch64-linux-gnu-gcc
+    sh tools/setup.sh arm64 && PKG_CONFIG_LIBDIR=/usr/lib/aarch64-linux-gnu/pkgconfig:/usr/share/pkgconfig HEARTH_LIGHT=1 \
+        build_and_test build/arm64 'qemu-aarch64 -cpu max' "" CC=aarch64-linux-gnu-gcc || return 1
+    for isa in neon dotprod; do
+        HEARTH_LIGHT=1 HEARTH_ISA=$isa python3 tests/run.py build/arm64 --wrap 'qemu-aarch64 -cpu max' --timeout 1800 \
+            --only 'tests/graph/test_*.c' || return 1
+    done
+    old='qemu-aarch64 -cpu cortex-a53'
+    python3 tests/run.py build/arm64 --wrap "$old" --timeout 1800 --only 'tests/kernel/test_*.c' || return 1
+    HEARTH_ISA=neon $old build/arm64/hearth run -p 'The sea' -n 2 --temp 0 -t 1 || return 1
+    ! HEARTH_ISA=dotprod $old build/arm64/hearth run -p 'The sea' -n 2 --temp 0 -t 1
 }
 foreign_debian() { [ "$(uname -m)" != aarch64 ] && grep -qx 'ID=debian' /etc/os-release; }
 

@@ -22,6 +22,7 @@
 #include "model/embedded.h"
 #include "model/quantize.h"
 #include "support/blocks.h"
+#include "support/light.h"
 
 enum { TOKENS = 384 };
 static const double LIMIT = 1e-3, LIMIT_HALF = 1e-4; /* nats: of the quantised formats; of F16 and BF16 */
@@ -124,8 +125,10 @@ static void every_target(void **state) {
     (void)state;
     struct gguf *ember;
     open_ember(&ember);
+    const bool less = light("all formats but Q8_0, Q4_K_M, Q6_K and F16");
     for (int i = 0; quant_target_name(i); i++) {
         const char *name = quant_target_name(i);
+        if (less && strcmp(name, "Q8_0") != 0 && strcmp(name, "Q4_K_M") != 0 && strcmp(name, "Q6_K") != 0 && strcmp(name, "F16") != 0) continue;
         enum dtype base = quant_target_base(quant_target_find(name));
         bool half = base == DT_F16 || base == DT_BF16;
         quantise(ember, quantised, name, base == DT_MXFP4); /* its mix is for experts */
@@ -137,6 +140,7 @@ static void every_target(void **state) {
 /* The same, of how keys and values are kept and computed with: prompts may round them to bfloat16. */
 static void every_type_of_keys(void **state) {
     (void)state;
+    if (light("types of keys")) return;
     const struct {
         enum dtype type;
         double small, prompt; /* limits in nats */
@@ -173,6 +177,7 @@ static uint8_t *random_blocks(const struct tensor *t, enum dtype type, struct rn
 
 static void every_type_that_is_only_read(void **state) {
     (void)state;
+    if (light("the formats that are only read")) return;
     struct gguf *ember;
     int types = 0;
     open_ember(&ember);
@@ -208,6 +213,7 @@ static void every_type_that_is_only_read(void **state) {
 /* Fewer bits are further from the original: a sanity check of the encoders, the mixes and the measure itself. */
 static void fewer_bits_are_further_away(void **state) {
     (void)state;
+    if (light("the order of formats")) return;
     static const char *const falling[] = {"Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q3_K_L", "Q2_K"};
     struct gguf *ember;
     size_t n;

@@ -1,5 +1,6 @@
 /* test_attention.c: attention against softmax as it is written, over all that a row sees, in doubles. */
 #include "lab.h"
+#include "support/light.h"
 
 struct case_ {
     const char *name;
@@ -91,7 +92,9 @@ static const struct case_ cases[] = {
 
 static void all(void **state) {
     (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) lab_check(cases[i].name, record, &cases[i], cases[i].error);
+    const bool less = light("heads that are more than a thousand numbers wide together");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        if (!less || cases[i].a.n_head * (cases[i].a.head_k + cases[i].a.head_v) <= 1000) lab_check(cases[i].name, record, &cases[i], cases[i].error);
 }
 
 /* Scores far beyond what exp takes. */
