@@ -10,6 +10,7 @@ enum {
     GROUP_BYTES = 384 * 1024, /* of tiles that a prompt's rows are taken through together: with some of the rows they fit a core's own cache */
     GROUP = 8,
     FLOAT_OUTS = 8, /* outputs decoded at a time, so that an activation is loaded once for all of them */
+    STREAM_MOST = 4, /* more rows than this are never multiplied straight from the weights */
     CHUNK = 60,     /* rows multiplied by a tile at a time: their results fit the nearest cache; a multiple of what products hold in registers (6, 10) */
 };
 
@@ -117,14 +118,32 @@ static int group_of(size_t bytes) {
     return n < 1 ? 1 : n > GROUP ? GROUP : (int)n;
 }
 
-/* `rows` rows from r0 on by the tile of the columns [c, c + n). */
-static void int8_rows(const struct kernels *k, const struct product *p, const void *tile, int r0, int rows, int c, int n, float *out) {
-    struct act_row x[CHUNK];
+/* `rows` rounded rows from r0 on; at least one. */
+static void rounded_rows(const struct product *p, int r0, int rows, struct act_row *x) {
     int r = 0;
     do x[r] = (struct act_row){codes_of(p->x, row_x(p, r0 + r)) + p->first, scales_of(p->x, row_x(p, r0 + r)) + p->first / ACT_BLOCK};
     while (++r < rows);
+}
+
+/* Few rows, straight from the weights; false where that is not the way. */
+static bool stream_product(const struct kernels *k, const struct product *p, int from, int to, float *out) {
+    struct act_row x[STREAM_MOST];
+    if (!k->stream_product || p->rows < 1 || p->rows > STREAM_MOST) return false;
+    rounded_rows(p, 0, p->rows, x);
+    for (int c = from, n; c < to; c += n) {
+        n = to - c < CHUNK * TILE_OUTS / STREAM_MOST ? to - c : CHUNK * TILE_OUTS / STREAM_MOST;
+        if (!k->stream_product(p->type, p->w + (size_t)c * p->row_bytes, p->row_bytes, n, p->n_in, x, p->rows, out)) return false;
+        for (int r = 0; r < p->rows; r++) put(p, r, c, out + (size_t)r * (size_t)n, n);
+    }
+    return true;
+}
+
+/* `rows` rows from r0 on by the tile of the columns [c, c + n). */
+static void int8_rows(const struct kernels *k, const struct product *p, const void *tile, int r0, int rows, int c, int n, float *out) {
+    struct act_row x[CHUNK];
+    rounded_rows(p, r0, rows, x);
     k->tile_product(p->type, tile, p->n_in, x, rows, out);
-    for (r = 0; r < rows; r++) put(p, r0 + r, c, out + (size_t)r * TILE_OUTS, n);
+    for (int r = 0; r < rows; r++) put(p, r0 + r, c, out + (size_t)r * TILE_OUTS, n);
 }
 
 static void int8_product(const struct kernels *k, const struct product *p, int from, int to, float *scratch) {
@@ -132,6 +151,7 @@ static void int8_product(const struct kernels *k, const struct product *p, int f
     int group = p->rows > CHUNK ? group_of(bytes) : 1;
     float *out = scratch;
     char *tiles = (char *)(scratch + CHUNK * TILE_OUTS);
+    if (stream_product(k, p, from, to, out)) return;
     for (int c0 = from; c0 < to; c0 += group * TILE_OUTS) {
         int end = to - c0 < group * TILE_OUTS ? to : c0 + group * TILE_OUTS;
         for (int c = c0; c < end; c += TILE_OUTS)

@@ -7,12 +7,14 @@
  *
  * Matrix products come in three kinds. Quantised weights: activations are rounded to eight bits in blocks of 32, weights are
  * unpacked as they are (every quantised type is integers and scales) into a tile of 32 outputs, and one integer product per
- * instruction set multiplies a tile by any number of rows; a row's result has the same bits for one row and for many. F16 and
+ * instruction set multiplies a tile by any number of rows, or a few rows are multiplied straight from the weights; a row's result has
+ * the same bits for one row and for many. F16 and
  * BF16 weights: prompts take the same way through a tile of bfloat16, and everything else, like F32 weights, is computed in fp32.
  */
 #ifndef HEARTH_KERNEL_H
 #define HEARTH_KERNEL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -85,6 +87,11 @@ struct kernels {
      * groups, so the bits depend on neither `rows` nor a row's place. */
     void (*tile_product)(enum dtype type, const void *tile, size_t n, const struct act_row *x, int rows, float *out);
 
+    /* The same for few rows, straight from the weights and with the bits that tiles give: out[r * outs + o], any number of outputs. Each row
+     * of weights is read once, from its beginning to its end, which memory is fastest at. False, with nothing done, where tiles are
+     * the way: that depends on type, n and rows only. NULL: always. */
+    bool (*stream_product)(enum dtype type, const void *w, size_t row_bytes, int outs, size_t n, const struct act_row *x, int rows, float *out);
+
     /* The same in bfloat16, for weights of F16 and BF16; NULL where the processor has no such product. n is a multiple of
      * HALF_BLOCK; rows of activations are what half_round makes; `have` of the n weights are in a row, the others count as zeros. */
     void (*half_round)(const float *x, size_t n, uint16_t *h);
@@ -149,6 +156,7 @@ void kernels_avx512(struct kernels *k);
 void kernels_avx512_rows(struct kernels *k);
 void kernels_avx512_peak(struct kernels *k);
 void kernels_avx512_int8(struct kernels *k);
+void kernels_avx512_stream(struct kernels *k); /* its integer products of few rows */
 void kernels_avx512_half(struct kernels *k); /* its products in bfloat16 */
 void kernels_neon(struct kernels *k);
 void kernels_neon_rows(struct kernels *k);

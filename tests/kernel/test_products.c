@@ -319,6 +319,44 @@ static void incomplete_tiles(void **state) {
     }
 }
 
+/* What comes straight from the weights has the bits that a tile gives, for any bytes; whether it is offered depends on type, n and rows
+ * only. A table that streams at all streams the common types. */
+static void streamed_products(void **state) {
+    (void)state;
+    struct rng g = rng_new(18, 1);
+    for (int t = 0; t < n_tables; t++) {
+        int offered = 0;
+        for (uint32_t type = 0; tables[t]->stream_product && type < DT_LIMIT; type++) {
+            const struct dtype_info *info = dtype_info(type);
+            if (!info || !info->group) continue;
+            for (int c = 0; c < 3 * COUNTS && block_counts[c / 3] * info->block <= MOST; c++) {
+                const size_t n = block_counts[c / 3] * info->block, last = dtype_size(type, n), row_bytes = last + (size_t)c % 3;
+                const int outs = 1 + (int)rng_below(&g, TILE_OUTS), first = (int)rng_below(&g, 4);
+                const size_t bytes = (size_t)(outs - 1) * row_bytes + last;
+                struct activations a;
+                uint8_t *own = memory(bytes + 1), *w = own + 1; /* at any address, to the end of the memory */
+                draw_activations(&g, &a, n);
+                for (size_t i = 0; i < bytes; i++) w[i] = (uint8_t)rng_u32(&g);
+                for (int rows = 1; rows <= 4; rows++) {
+                    float *got = memory((size_t)(rows * outs) * sizeof *got), *want = product(tables[t], type, w, row_bytes, outs, n, &a, first, rows), one[4];
+                    const bool has = tables[t]->stream_product(type, w, row_bytes, outs, n, a.rows + first, rows, got);
+                    assert_int_equal(has, tables[t]->stream_product(type, w, row_bytes, 1, n, a.rows, rows, one));
+                    offered += has;
+                    for (int i = 0; has && i < rows * outs; i++) {
+                        const float x = got[i], y = want[i / outs * TILE_OUTS + i % outs];
+                        if (memcmp(&x, &y, sizeof x) != 0 && !(isnan(x) && isnan(y)))
+                            fail_msg("%s: %s of %zu: output %d of %d, row %d of %d: %.9g, by a tile %.9g", tables[t]->name, info->name, n, i % outs, outs, i / outs, rows, (double)x, (double)y);
+                    }
+                    free(got), free(want);
+                }
+                free_activations(&a);
+                free(own);
+            }
+        }
+        if (tables[t]->stream_product) assert_true(offered > 300);
+    }
+}
+
 /* Any bytes are a block. What is finite comes out as it should, and what is not does no harm to other outputs. */
 static void any_bytes(void **state) {
     (void)state;
@@ -447,7 +485,7 @@ static void half_products(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rounded_activations), cmocka_unit_test(rounding_is_close), cmocka_unit_test(products),
-        cmocka_unit_test(incomplete_tiles), cmocka_unit_test(any_bytes), cmocka_unit_test(rounded_halves), cmocka_unit_test(half_products),
+        cmocka_unit_test(incomplete_tiles), cmocka_unit_test(streamed_products), cmocka_unit_test(any_bytes), cmocka_unit_test(rounded_halves), cmocka_unit_test(half_products),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
 }

@@ -9,6 +9,9 @@
  * Behind the panels lies a note of where the next weights are in memory, which a product of several rows asks for ahead of time:
  * memory then works while it computes.
  *
+ * Sums over groups are of four classes: class c takes blocks 2 c and 2 c + 1 of each eight in turn, and the whole is (0 + 2) + (1 + 3).
+ * So stream.h can keep the order with lanes that are blocks, where here lanes are outputs.
+ *
  * vpdpbusd multiplies unsigned by signed bytes. The weights are the unsigned side: codes of types with minimums are never
  * negative; the others are stored plus 128, and the sums begin at -128 times the sum of the activations. */
 #include <math.h>
@@ -34,15 +37,15 @@ static void act_quantize(const float *x, size_t n, int8_t *q, struct act_scale *
     }
 }
 
-/* What R rows gain from half a block of vectors (group 16) or a whole one (group 32): c[r][p] += codes times activations. */
-INLINE void dot_codes(__m512i c[ROWS][PANELS], const uint8_t *t, size_t panel, const int8_t *const *q, int R, int vectors) {
+/* What R rows gain from half a block of vectors (group 16) or a whole one (group 32): c[r][p] += codes times activations from `from` on. */
+INLINE void dot_codes(__m512i c[ROWS][PANELS], const uint8_t *t, size_t panel, const int8_t *const *q, int from, int R, int vectors) {
     UNROLL
     for (int j = 0; j < vectors; j++) {
         const __m512i w0 = _mm512_load_si512(t + j * 64), w1 = _mm512_load_si512(t + panel + j * 64);
         UNROLL
         for (int r = 0; r < R; r++) {
             int32_t four;
-            memcpy(&four, q[r] + 4 * j, 4);
+            memcpy(&four, q[r] + from + 4 * j, 4);
             const __m512i x = _mm512_set1_epi32(four);
             c[r][0] = _mm512_dpbusd_epi32(c[r][0], w0, x);
             c[r][1] = _mm512_dpbusd_epi32(c[r][1], w1, x);
@@ -57,48 +60,75 @@ struct note {
     size_t lines;     /* of 64 bytes, for each block of this tile */
 };
 
-/* R rows by a tile. Everything but pointers and counts is a constant where it is called. */
-INLINE void rows_product(const uint8_t *t, size_t blocks, struct note ahead, const struct act_row *x, float *out, int R, int group, bool min) {
-    const size_t scales = 64 * (32 / (size_t)group), block = 512 + scales * (min ? 2 : 1), panel = blocks * block;
+/* Where R rows are in a tile: its panels are `panel` bytes apart. */
+struct place {
+    const uint8_t *t;
+    size_t panel;
     const int8_t *q[ROWS];
     const struct act_scale *s[ROWS];
-    __m512 f[ROWS][PANELS];
+};
+
+/* Adds a block to the sums of R rows. Everything but pointers and counts is a constant where it is called. */
+INLINE void block_product(const struct place *at, int R, int group, bool min, __m512 f[ROWS][PANELS]) {
+    const size_t scales = 64 * (32 / (size_t)group);
+    __m512 sum[ROWS][PANELS];
     UNROLL
-    for (int r = 0; r < R; r++) q[r] = x[r].q, s[r] = x[r].s, f[r][0] = f[r][1] = _mm512_setzero_ps();
-    for (size_t b = 0; b < blocks; b++, t += block) {
-        __m512 sum[ROWS][PANELS];
-        for (size_t l = 0; l < ahead.lines; l++, ahead.next += 64) _mm_prefetch(ahead.next, _MM_HINT_T1);
+    for (int g = 0; g < 32 / group; g++) {
+        __m512i c[ROWS][PANELS];
         UNROLL
-        for (int g = 0; g < 32 / group; g++) {
-            __m512i c[ROWS][PANELS];
-            UNROLL
-            for (int r = 0; r < R; r++)
-                c[r][0] = c[r][1] = min ? _mm512_setzero_si512() : _mm512_set1_epi32(group == 32 ? s[r]->shift : s[r]->half_shift[g]);
-            dot_codes(c, t + g * 256, panel, q, R, group / 4);
-            UNROLL
-            for (int p = 0; p < PANELS; p++) {
-                const __m512 scale = load_floats(t + (size_t)p * panel + 512 + g * 64);
-                UNROLL
-                for (int r = 0; r < R; r++) sum[r][p] = g ? _mm512_fmadd_ps(_mm512_cvtepi32_ps(c[r][p]), scale, sum[r][p]) : _mm512_mul_ps(_mm512_cvtepi32_ps(c[r][p]), scale);
-            }
-            UNROLL
-            for (int r = 0; r < R; r++) q[r] += group;
-        }
+        for (int r = 0; r < R; r++)
+            c[r][0] = c[r][1] = min ? _mm512_setzero_si512() : _mm512_set1_epi32(group == 32 ? at->s[r]->shift : at->s[r]->half_shift[g]);
+        dot_codes(c, at->t + g * 256, at->panel, at->q, 16 * g, R, group / 4);
         UNROLL
         for (int p = 0; p < PANELS; p++) {
+            const __m512 scale = load_floats(at->t + (size_t)p * at->panel + 512 + g * 64);
             UNROLL
-            for (int r = 0; r < R; r++) f[r][p] = _mm512_fmadd_ps(sum[r][p], _mm512_set1_ps(s[r]->d), f[r][p]);
-            if (!min) continue;
-            UNROLL
-            for (int g = 0; g < 32 / group; g++) {
-                const __m512 least = load_floats(t + (size_t)p * panel + 512 + scales + g * 64);
-                UNROLL
-                for (int r = 0; r < R; r++) f[r][p] = _mm512_fnmadd_ps(least, _mm512_set1_ps(group == 32 ? s[r]->sum : s[r]->half_sum[g]), f[r][p]);
-            }
+            for (int r = 0; r < R; r++) sum[r][p] = g ? _mm512_fmadd_ps(_mm512_cvtepi32_ps(c[r][p]), scale, sum[r][p]) : _mm512_mul_ps(_mm512_cvtepi32_ps(c[r][p]), scale);
         }
-        UNROLL
-        for (int r = 0; r < R; r++) s[r]++;
     }
+    UNROLL
+    for (int p = 0; p < PANELS; p++) {
+        UNROLL
+        for (int r = 0; r < R; r++) f[r][p] = _mm512_fmadd_ps(sum[r][p], _mm512_set1_ps(at->s[r]->d), f[r][p]);
+        if (!min) continue;
+        UNROLL
+        for (int g = 0; g < 32 / group; g++) {
+            const __m512 least = load_floats(at->t + (size_t)p * at->panel + 512 + scales + g * 64);
+            UNROLL
+            for (int r = 0; r < R; r++) f[r][p] = _mm512_fnmadd_ps(least, _mm512_set1_ps(group == 32 ? at->s[r]->sum : at->s[r]->half_sum[g]), f[r][p]);
+        }
+    }
+}
+
+/* The sums of one class. */
+INLINE void class_product(const uint8_t *t, size_t blocks, size_t class, struct note *ahead, const struct act_row *x, int R, int group, bool min, __m512 f[ROWS][PANELS]) {
+    const size_t block = 512 + 64 * (32 / (size_t)group) * (min ? 2 : 1);
+    struct place at = {.t = t + 2 * class * block, .panel = blocks * block};
+    UNROLL
+    for (int r = 0; r < R; r++) at.q[r] = x[r].q + 64 * class, at.s[r] = x[r].s + 2 * class, f[r][0] = f[r][1] = _mm512_setzero_ps();
+    for (size_t b = 2 * class, step; b < blocks; b += step, at.t += step * block) {
+        for (size_t l = 0; l < ahead->lines; l++, ahead->next += 64) _mm_prefetch(ahead->next, _MM_HINT_T1);
+        block_product(&at, R, group, min, f);
+        step = b % 2 ? 7 : 1;
+        UNROLL
+        for (int r = 0; r < R; r++) at.q[r] += 32 * step, at.s[r] += step;
+    }
+}
+
+INLINE void add_rows(int R, __m512 a[ROWS][PANELS], __m512 b[ROWS][PANELS], __m512 to[ROWS][PANELS]) {
+    UNROLL
+    for (int r = 0; r < R; r++) to[r][0] = _mm512_add_ps(a[r][0], b[r][0]), to[r][1] = _mm512_add_ps(a[r][1], b[r][1]);
+}
+
+/* R rows by a tile. */
+INLINE void rows_product(const uint8_t *t, size_t blocks, struct note ahead, const struct act_row *x, float *out, int R, int group, bool min) {
+    __m512 f[ROWS][PANELS], first[ROWS][PANELS], pair[2][ROWS][PANELS];
+    for (size_t odd = 0; odd < 2; odd++) {
+        class_product(t, blocks, odd, &ahead, x, R, group, min, first);
+        class_product(t, blocks, 2 + odd, &ahead, x, R, group, min, f);
+        add_rows(R, first, f, pair[odd]);
+    }
+    add_rows(R, pair[0], pair[1], f);
     UNROLL
     for (int r = 0; r < R; r++) _mm512_storeu_ps(out + r * TILE_OUTS, f[r][0]), _mm512_storeu_ps(out + r * TILE_OUTS + PANEL, f[r][1]);
 }
