@@ -142,7 +142,9 @@ static bool stream_product(const struct kernels *k, const struct product *p, int
 static void int8_rows(const struct kernels *k, const struct product *p, const void *tile, int r0, int rows, int c, int n, float *out) {
     struct act_row x[CHUNK];
     rounded_rows(p, r0, rows, x);
-    k->tile_product(p->type, tile, p->n_in, x, rows, out);
+    int small = p->small - r0 < 0 ? 0 : p->small - r0 < rows ? p->small - r0 : rows;
+    if (small) k->tile_product(p->type, tile, p->n_in, x, small, out);
+    if (small < rows) k->tile_prompt_product(p->type, tile, p->n_in, x + small, rows - small, out + (size_t)small * TILE_OUTS);
     for (int r = 0; r < rows; r++) put(p, r0 + r, c, out + (size_t)r * TILE_OUTS, n);
 }
 

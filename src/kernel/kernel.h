@@ -87,6 +87,9 @@ struct kernels {
      * groups, so the bits depend on neither `rows` nor a row's place. */
     void (*tile_product)(enum dtype type, const void *tile, size_t n, const struct act_row *x, int rows, float *out);
 
+    /* The same for the rows of prompts, whose bits need not be those of tile_product; they too depend on neither `rows` nor a row's place. */
+    void (*tile_prompt_product)(enum dtype type, const void *tile, size_t n, const struct act_row *x, int rows, float *out);
+
     /* The same for few rows, straight from the weights and with the bits that tiles give: out[r * outs + o], any number of outputs. Each row
      * of weights is read once, from its beginning to its end, which memory is fastest at. False, with nothing done, where tiles are
      * the way: that depends on type, n and rows only. NULL: always. */

@@ -203,6 +203,10 @@ static void want_product(const struct dtype_info *info, const uint8_t *w, size_t
     }
 }
 
+/* Both products of tiles are held to the same. */
+static bool of_prompts;
+static void (*product_of(const struct kernels *k))(enum dtype, const void *, size_t, const struct act_row *, int, float *) { return of_prompts ? k->tile_prompt_product : k->tile_product; }
+
 /* Unpacks `outs` rows, from memory at an odd address that ends with the last, and multiplies by `rows` from `first` on. */
 static float *product(const struct kernels *k, enum dtype type, const uint8_t *w, size_t row_bytes, int outs, size_t n, const struct activations *a, int first, int rows) {
     const size_t last = dtype_size(type, n), bytes = (size_t)(outs - 1) * row_bytes + last;
@@ -213,7 +217,7 @@ static float *product(const struct kernels *k, enum dtype type, const uint8_t *w
     memcpy(x, a->rows + first, (size_t)rows * sizeof *x);
     memset(y, 0x77, (size_t)rows * TILE_OUTS * sizeof *y);
     k->tile_unpack(type, own + 1, row_bytes, outs, n, tile);
-    k->tile_product(type, tile, n, x, rows, y);
+    product_of(k)(type, tile, n, x, rows, y);
     free(own), free(tile), free(x);
     return y;
 }
@@ -244,12 +248,12 @@ static void try_products(const struct kernels *k, enum dtype type, const uint8_t
     float alone[ROWS][TILE_OUTS];
     uint8_t *tile = tile_memory(tile_bytes(type, n));
     k->tile_unpack(type, w, row_bytes, TILE_OUTS, n, tile);
-    for (int r = 0; r < ROWS; r++) k->tile_product(type, tile, n, &a->rows[r], 1, alone[r]);
+    for (int r = 0; r < ROWS; r++) product_of(k)(type, tile, n, &a->rows[r], 1, alone[r]);
     assert_int_equal(compare(k, info, n, TILE_OUTS, 0, ROWS, alone[0], want), ROWS * TILE_OUTS);
     for (int rows = 2; rows <= ROWS; rows++) {
         const int first = rows * 7 % (ROWS - rows + 1);
         float y[ROWS * TILE_OUTS];
-        k->tile_product(type, tile, n, a->rows + first, rows, y);
+        product_of(k)(type, tile, n, a->rows + first, rows, y);
         for (int r = 0; r < rows; r++)
             if (memcmp(y + r * TILE_OUTS, alone[first + r], sizeof alone[0]) != 0) fail_msg("%s: %s of %zu: row %d of %d differs from the row alone", k->name, info->name, n, r, rows);
     }
@@ -278,7 +282,11 @@ static void products(void **state) {
             draw_activations(&g, &a, n);
             draw_weights(&g, info, w, row_bytes, n, false);
             want_product(info, w, row_bytes, n, &a, &want);
-            for (int t = 0; t < n_tables; t++) try_products(tables[t], type, w, row_bytes, n, &a, &want);
+            for (int t = 0; t < 2 * n_tables; t++) {
+                of_prompts = t >= n_tables;
+                try_products(tables[t % n_tables], type, w, row_bytes, n, &a, &want);
+            }
+            of_prompts = false;
             free_activations(&a);
             free(w);
         }

@@ -67,4 +67,5 @@ void kernels_ref_int8(struct kernels *k) {
     k->act_quantize = act_quantize;
     k->tile_unpack = tile_unpack;
     k->tile_product = tile_product;
+    k->tile_prompt_product = tile_product;
 }

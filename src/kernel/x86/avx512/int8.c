@@ -133,26 +133,48 @@ INLINE void rows_product(const uint8_t *t, size_t blocks, struct note ahead, con
     for (int r = 0; r < R; r++) _mm512_storeu_ps(out + r * TILE_OUTS, f[r][0]), _mm512_storeu_ps(out + r * TILE_OUTS + PANEL, f[r][1]);
 }
 
+/* The same in one pass, which is faster and not in the order of `stream_product`: for prompts. */
+INLINE void prompt_product(const uint8_t *t, size_t blocks, const struct act_row *x, float *out, int R, int group, bool min) {
+    const size_t block = 512 + 64 * (32 / (size_t)group) * (min ? 2 : 1);
+    __m512 f[ROWS][PANELS];
+    struct place at = {.t = t, .panel = blocks * block};
+    UNROLL
+    for (int r = 0; r < R; r++) at.q[r] = x[r].q, at.s[r] = x[r].s, f[r][0] = f[r][1] = _mm512_setzero_ps();
+    for (size_t b = 0; b < blocks; b++, at.t += block) {
+        block_product(&at, R, group, min, f);
+        UNROLL
+        for (int r = 0; r < R; r++) at.q[r] += 32, at.s[r]++;
+    }
+    UNROLL
+    for (int r = 0; r < R; r++) _mm512_storeu_ps(out + r * TILE_OUTS, f[r][0]), _mm512_storeu_ps(out + r * TILE_OUTS + PANEL, f[r][1]);
+}
+
 enum { ASK_ROWS = 3 }; /* fewer are done before memory has answered; their unpacking asks */
 
-#define FOR_ROWS(NAME, GROUP, MIN)                                                                                  \
+#define CASE(PRODUCT, R) case R: PRODUCT(R); break;
+#define REST(PRODUCT) CASE(PRODUCT, 5) CASE(PRODUCT, 4) CASE(PRODUCT, 3) CASE(PRODUCT, 2) CASE(PRODUCT, 1) default: break;
+#define FOR_ROWS(NAME)                                                                                                    \
     static void NAME(const uint8_t *t, size_t blocks, struct note ahead, const struct act_row *x, int rows, float *out) { \
-        if (rows < ASK_ROWS) ahead.lines = 0;                                                                       \
-        for (; rows >= ROWS; rows -= ROWS, x += ROWS, out += ROWS * TILE_OUTS, ahead.lines = 0)                     \
-            rows_product(t, blocks, ahead, x, out, ROWS, GROUP, MIN);                                               \
-        switch (rows) {                                                                                             \
-        case 5: rows_product(t, blocks, ahead, x, out, 5, GROUP, MIN); break;                                       \
-        case 4: rows_product(t, blocks, ahead, x, out, 4, GROUP, MIN); break;                                       \
-        case 3: rows_product(t, blocks, ahead, x, out, 3, GROUP, MIN); break;                                       \
-        case 2: rows_product(t, blocks, ahead, x, out, 2, GROUP, MIN); break;                                       \
-        case 1: rows_product(t, blocks, ahead, x, out, 1, GROUP, MIN); break;                                       \
-        default: break;                                                                                             \
-        }                                                                                                           \
+        if (rows < ASK_ROWS) ahead.lines = 0;                                                                             \
+        for (; rows >= ROWS; rows -= ROWS, x += ROWS, out += ROWS * TILE_OUTS, ahead.lines = 0) NAME##_(ROWS);            \
+        switch (rows) { REST(NAME##_) }                                                                                   \
+    }                                                                                                                     \
+    static void NAME##_prompt(const uint8_t *t, size_t blocks, const struct act_row *x, int rows, float *out) {           \
+        for (; rows >= ROWS; rows -= ROWS, x += ROWS, out += ROWS * TILE_OUTS) NAME##_prompt_(ROWS);                      \
+        switch (rows) { REST(NAME##_prompt_) }                                                                            \
     }
-FOR_ROWS(group32, 32, false)
-FOR_ROWS(group32_min, 32, true)
-FOR_ROWS(group16, 16, false)
-FOR_ROWS(group16_min, 16, true)
+#define group32_(R) rows_product(t, blocks, ahead, x, out, R, 32, false)
+#define group32_min_(R) rows_product(t, blocks, ahead, x, out, R, 32, true)
+#define group16_(R) rows_product(t, blocks, ahead, x, out, R, 16, false)
+#define group16_min_(R) rows_product(t, blocks, ahead, x, out, R, 16, true)
+#define group32_prompt_(R) prompt_product(t, blocks, x, out, R, 32, false)
+#define group32_min_prompt_(R) prompt_product(t, blocks, x, out, R, 32, true)
+#define group16_prompt_(R) prompt_product(t, blocks, x, out, R, 16, false)
+#define group16_min_prompt_(R) prompt_product(t, blocks, x, out, R, 16, true)
+FOR_ROWS(group32)
+FOR_ROWS(group32_min)
+FOR_ROWS(group16)
+FOR_ROWS(group16_min)
 
 static size_t panels_bytes(const struct dtype_info *info, size_t n) { return PANELS * (n / 32) * tile_block_bytes(info); }
 
@@ -163,6 +185,12 @@ static void tile_product(enum dtype type, const void *tile, size_t n, const stru
     memcpy(&ahead, (const char *)tile + panels_bytes(info, n), sizeof ahead);
     if (info->group == 32) (info->min ? group32_min : group32)(tile, blocks, ahead, x, rows, out);
     else (info->min ? group16_min : group16)(tile, blocks, ahead, x, rows, out);
+}
+
+static void tile_prompt_product(enum dtype type, const void *tile, size_t n, const struct act_row *x, int rows, float *out) {
+    const struct dtype_info *info = dtype_info(type);
+    if (info->group == 32) (info->min ? group32_min_prompt : group32_prompt)(tile, n / 32, x, rows, out);
+    else (info->min ? group16_min_prompt : group16_prompt)(tile, n / 32, x, rows, out);
 }
 
 /* ---- unpacking ---- */
@@ -220,4 +248,5 @@ void kernels_avx512_int8(struct kernels *k) {
     k->act_quantize = act_quantize;
     k->tile_unpack = tile_unpack;
     k->tile_product = tile_product;
+    k->tile_prompt_product = tile_prompt_product;
 }
