@@ -32,7 +32,9 @@ static void act_quantize(const float *x, size_t n, int8_t *q, struct act_scale *
         const __m512i i = _mm512_cvtps_epi32(_mm512_mul_ps(a, _mm512_set1_ps(inverse))), j = _mm512_cvtps_epi32(_mm512_mul_ps(b, _mm512_set1_ps(inverse)));
         _mm_storeu_si128((void *)q, _mm512_cvtepi32_epi8(i));
         _mm_storeu_si128((void *)(q + 16), _mm512_cvtepi32_epi8(j));
-        const int32_t first = _mm512_reduce_add_epi32(i), second = _mm512_reduce_add_epi32(j);
+        /* of the codes, not of i and j: what is no number is far out of a byte's range there, and 0 as a code */
+        const int32_t first = _mm512_reduce_add_epi32(_mm512_cvtepi8_epi32(_mm512_cvtepi32_epi8(i)));
+        const int32_t second = _mm512_reduce_add_epi32(_mm512_cvtepi8_epi32(_mm512_cvtepi32_epi8(j)));
         *s = (struct act_scale){d, d * (float)(first + second), {d * (float)first, d * (float)second}, -128 * (first + second), {-128 * first, -128 * second}, 0};
     }
 }
