@@ -240,10 +240,11 @@ INLINE void tile_product(int C, const float *a, const float *b, int n, int depth
 static void product_floats(const void *a, int m, const void *b, int n, int depth, const float *keep, float *c) {
     enum { WIDE = ATTN_PRODUCT_C * VF_LANES };
     const float *x = a, *y = b;
-    for (int i = 0; i < m; i += ATTN_ROWS, x += ATTN_ROWS * depth, c += ATTN_ROWS * n, keep += keep ? ATTN_ROWS : 0) {
+    for (int i = 0; i < m; i += ATTN_ROWS, x += ATTN_ROWS * depth, c += ATTN_ROWS * n) {
+        const float *kept = keep ? keep + i : NULL;
         int j = 0;
-        for (; j + WIDE <= n; j += WIDE) tile_product(ATTN_PRODUCT_C, x, y + j, n, depth, keep, c + j);
-        for (; j < n; j += VF_LANES) tile_product(1, x, y + j, n, depth, keep, c + j);
+        for (; j + WIDE <= n; j += WIDE) tile_product(ATTN_PRODUCT_C, x, y + j, n, depth, kept, c + j);
+        for (; j < n; j += VF_LANES) tile_product(1, x, y + j, n, depth, kept, c + j);
     }
 }
 

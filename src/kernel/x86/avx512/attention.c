@@ -111,10 +111,11 @@ INLINE void tile_pairs(int C, const uint32_t *a, const uint32_t *b, int n, int d
 
 static void product_pairs(const void *a, int m, const void *b, int n, int depth, const float *keep, float *c) {
     const uint32_t *x = a, *y = b;
-    for (int i = 0; i < m; i += ATTN_ROWS, x += ATTN_ROWS * depth, c += ATTN_ROWS * n, keep += keep ? ATTN_ROWS : 0) {
+    for (int i = 0; i < m; i += ATTN_ROWS, x += ATTN_ROWS * depth, c += ATTN_ROWS * n) {
+        const float *kept = keep ? keep + i : NULL;
         int j = 0;
-        for (; j + 64 <= n; j += 64) tile_pairs(4, x, y + j, n, depth, keep, c + j);
-        for (; j < n; j += 16) tile_pairs(1, x, y + j, n, depth, keep, c + j);
+        for (; j + 64 <= n; j += 64) tile_pairs(4, x, y + j, n, depth, kept, c + j);
+        for (; j < n; j += 16) tile_pairs(1, x, y + j, n, depth, kept, c + j);
     }
 }
 
