@@ -1,7 +1,7 @@
 /* product.c: a matrix by rows of activations, in one of three ways; see product.h and kernel/kernel.h.
  *
- * Quantised matrices: a tile of 32 outputs is unpacked and multiplied by all rows as integers. F16 and BF16 matrices:
- * the same in bfloat16 for the rows of prompts. All else, and the small rows of those: decoded and multiplied in fp32. */
+ * Quantised matrices: a tile of 32 outputs is unpacked and multiplied by all rows as integers, or small rows straight from the weights.
+ * F16 and BF16 matrices: tiles in bfloat16 for the rows of prompts. All else, and the small rows of those: decoded and multiplied in fp32. */
 #include "graph/product.h"
 
 #include <string.h>
@@ -10,7 +10,9 @@ enum {
     GROUP_BYTES = 384 * 1024, /* of tiles that a prompt's rows are taken through together: with some of the rows they fit a core's own cache */
     GROUP = 8,
     FLOAT_OUTS = 8, /* outputs decoded at a time, so that an activation is loaded once for all of them */
-    STREAM_MOST = 4, /* more rows than this are never multiplied straight from the weights */
+    STREAM_OUTS = 8192,      /* results of small rows at a time: they fit the nearest cache */
+    STREAM_MOST = 64,        /* small rows multiplied straight from the weights at a time */
+    STREAM_BYTES = 1 << 20,  /* that they should take as they are laid out */
     CHUNK = 60,     /* rows multiplied by a tile at a time: their results fit the nearest cache; a multiple of what products hold in registers (6, 10) */
 };
 
@@ -125,40 +127,53 @@ static void rounded_rows(const struct product *p, int r0, int rows, struct act_r
     while (++r < rows);
 }
 
-/* Few rows, straight from the weights; false where that is not the way. */
-static bool stream_product(const struct kernels *k, const struct product *p, int from, int to, float *out) {
-    struct act_row x[STREAM_MOST];
-    if (!k->stream_product || p->rows < 1 || p->rows > STREAM_MOST) return false;
-    rounded_rows(p, 0, p->rows, x);
-    for (int c = from, n; c < to; c += n) {
-        n = to - c < CHUNK * TILE_OUTS / STREAM_MOST ? to - c : CHUNK * TILE_OUTS / STREAM_MOST;
-        if (!k->stream_product(p->type, p->w + (size_t)c * p->row_bytes, p->row_bytes, n, p->n_in, x, p->rows, out)) return false;
-        for (int r = 0; r < p->rows; r++) put(p, r, c, out + (size_t)r * (size_t)n, n);
+/* Bytes of a small row laid out for a product straight from the weights; 0: tiles are the way. */
+static size_t stream_bytes(const struct kernels *k, enum dtype type, size_t n_in) { return k->stream_bytes ? k->stream_bytes(type, n_in) : 0; }
+
+/* Small rows that are taken together, of `bytes` each. */
+static int stream_rows(size_t bytes) {
+    size_t n = STREAM_BYTES / bytes;
+    return n < SMALL_SPAN ? SMALL_SPAN : n > STREAM_MOST ? STREAM_MOST : (int)n;
+}
+
+static void stream_product(const struct kernels *k, const struct product *p, size_t bytes, int from, int to, float *scratch) {
+    const int most = stream_rows(bytes);
+    char *laid_out = (char *)(scratch + STREAM_OUTS);
+    for (int r0 = 0, rows; r0 < p->small; r0 += rows) {
+        rows = p->small - r0 < most ? p->small - r0 : most;
+        for (int r = 0; r < rows; r++) {
+            struct act_row x;
+            rounded_rows(p, r0 + r, 1, &x);
+            k->stream_layout(p->type, &x, p->n_in, laid_out + (size_t)r * bytes);
+        }
+        for (int c = from, n; c < to; c += n) {
+            n = to - c < STREAM_OUTS / rows ? to - c : STREAM_OUTS / rows;
+            k->stream_product(p->type, p->w + (size_t)c * p->row_bytes, p->row_bytes, n, p->n_in, laid_out, rows, scratch, (size_t)n);
+            for (int r = 0; r < rows; r++) put(p, r0 + r, c, scratch + (size_t)r * (size_t)n, n);
+        }
     }
-    return true;
 }
 
 /* `rows` rows from r0 on by the tile of the columns [c, c + n). */
 static void int8_rows(const struct kernels *k, const struct product *p, const void *tile, int r0, int rows, int c, int n, float *out) {
     struct act_row x[CHUNK];
     rounded_rows(p, r0, rows, x);
-    int small = p->small - r0 < 0 ? 0 : p->small - r0 < rows ? p->small - r0 : rows;
-    if (small) k->tile_product(p->type, tile, p->n_in, x, small, out);
-    if (small < rows) k->tile_prompt_product(p->type, tile, p->n_in, x + small, rows - small, out + (size_t)small * TILE_OUTS);
+    k->tile_product(p->type, tile, p->n_in, x, rows, out);
     for (int r = 0; r < rows; r++) put(p, r0 + r, c, out + (size_t)r * TILE_OUTS, n);
 }
 
 static void int8_product(const struct kernels *k, const struct product *p, int from, int to, float *scratch) {
-    size_t bytes = up(tile_bytes(p->type, p->n_in), 64);
-    int group = p->rows > CHUNK ? group_of(bytes) : 1;
+    size_t bytes = up(tile_bytes(p->type, p->n_in), 64), streamed = stream_bytes(k, p->type, p->n_in);
+    int first = streamed ? p->small : 0, group = p->rows - first > CHUNK ? group_of(bytes) : 1;
     float *out = scratch;
     char *tiles = (char *)(scratch + CHUNK * TILE_OUTS);
-    if (stream_product(k, p, from, to, out)) return;
+    if (first) stream_product(k, p, streamed, from, to, scratch);
+    if (first == p->rows) return;
     for (int c0 = from; c0 < to; c0 += group * TILE_OUTS) {
         int end = to - c0 < group * TILE_OUTS ? to : c0 + group * TILE_OUTS;
         for (int c = c0; c < end; c += TILE_OUTS)
             k->tile_unpack(p->type, p->w + (size_t)c * p->row_bytes, p->row_bytes, end - c < TILE_OUTS ? end - c : TILE_OUTS, p->n_in, tiles + (size_t)(c - c0) / TILE_OUTS * bytes);
-        for (int r = 0; r < p->rows; r += CHUNK)
+        for (int r = first; r < p->rows; r += CHUNK)
             for (int c = c0; c < end; c += TILE_OUTS)
                 int8_rows(k, p, tiles + (size_t)(c - c0) / TILE_OUTS * bytes, r, p->rows - r < CHUNK ? p->rows - r : CHUNK, c, end - c < TILE_OUTS ? end - c : TILE_OUTS, out);
     }
@@ -185,7 +200,9 @@ size_t product_scratch(const struct kernels *k, enum dtype type, size_t n_in) {
     size_t most = form & FORM_FLOAT ? FLOAT_OUTS * n_in : 0, tile = form & FORM_INT8 ? up(tile_bytes(type, n_in), 64) : form & FORM_HALF ? half_tile_bytes(n_in) : 0;
     if (form & FORM_INT8) tile *= (size_t)group_of(tile);
     tile = tile ? up(tile, 64) / sizeof(float) + CHUNK * TILE_OUTS : 0;
-    return up(most > tile ? most : tile, 16);
+    if (tile > most) most = tile;
+    size_t bytes = form & FORM_INT8 ? stream_bytes(k, type, n_in) : 0, streamed = bytes ? STREAM_OUTS + (size_t)stream_rows(bytes) * bytes / sizeof(float) : 0;
+    return up(most > streamed ? most : streamed, 16);
 }
 
 void product_run(const struct kernels *k, const struct product *p, int from, int to, float *scratch) {

@@ -7,9 +7,8 @@
  *
  * Matrix products come in three kinds. Quantised weights: activations are rounded to eight bits in blocks of 32, weights are
  * unpacked as they are (every quantised type is integers and scales) into a tile of 32 outputs, and one integer product per
- * instruction set multiplies a tile by any number of rows, or a few rows are multiplied straight from the weights; a row's result has
- * the same bits for one row and for many. F16 and
- * BF16 weights: prompts take the same way through a tile of bfloat16, and everything else, like F32 weights, is computed in fp32.
+ * instruction set multiplies a tile by any number of rows; where a table can, small rows are multiplied straight from the weights instead.
+ * Either way a row's result has the same bits for one row and for many. F16 and BF16 weights: prompts take the same way through a tile of bfloat16, and everything else, like F32 weights, is computed in fp32.
  */
 #ifndef HEARTH_KERNEL_H
 #define HEARTH_KERNEL_H
@@ -39,7 +38,6 @@ enum { ACT_LIMIT = ACT_SWIGLU_OAI + 1 };
 enum {
     ACT_BLOCK = 32,  /* activations that share a scale */
     TILE_OUTS = 32,  /* outputs of a tile */
-    TILE_NOTE = 64,  /* bytes behind a tile for what a table wants to remember of it */
     HALF_BLOCK = 32, /* weights of a row of bfloat16 are padded to a multiple */
 };
 
@@ -87,13 +85,13 @@ struct kernels {
      * groups, so the bits depend on neither `rows` nor a row's place. */
     void (*tile_product)(enum dtype type, const void *tile, size_t n, const struct act_row *x, int rows, float *out);
 
-    /* The same for the rows of prompts, whose bits need not be those of tile_product; they too depend on neither `rows` nor a row's place. */
-    void (*tile_prompt_product)(enum dtype type, const void *tile, size_t n, const struct act_row *x, int rows, float *out);
-
-    /* The same for few rows, straight from the weights and with the bits that tiles give: out[r * outs + o], any number of outputs. Each row
-     * of weights is read once, from its beginning to its end, which memory is fastest at. False, with nothing done, where tiles are
-     * the way: that depends on type, n and rows only. NULL: always. */
-    bool (*stream_product)(enum dtype type, const void *w, size_t row_bytes, int outs, size_t n, const struct act_row *x, int rows, float *out);
+    /* Small rows (see graph.h) straight from the weights, which are read once, in order. stream_bytes: what a row of n activations takes as the
+     * table lays it out for that; 0: the type has no such product, and tiles are the way for all rows. stream_layout: lays out one row.
+     * stream_product: out[r * ld + o] = row o of any number of rows of weights times row r of any number laid out one after the other, at an
+     * address aligned to 64. A result's bits depend on neither number nor on what else is multiplied. NULL: no type has it. */
+    size_t (*stream_bytes)(enum dtype type, size_t n);
+    void (*stream_layout)(enum dtype type, const struct act_row *x, size_t n, void *to);
+    void (*stream_product)(enum dtype type, const void *w, size_t row_bytes, int outs, size_t n, const void *x, int rows, float *out, size_t ld);
 
     /* The same in bfloat16, for weights of F16 and BF16; NULL where the processor has no such product. n is a multiple of
      * HALF_BLOCK; rows of activations are what half_round makes; `have` of the n weights are in a row, the others count as zeros. */

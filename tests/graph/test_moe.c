@@ -89,6 +89,7 @@ static val record(struct lab *l, const void *ctx, double *want) {
     int n = m.n_expert, first = c->halves ? 2 * FF : FF;
     const float *x, *logits;
     val in = lab_input(l, IN, &x), router = lab_input(l, n, &logits);
+    l->large_apart = dtype_info((uint32_t)c->type)->group > 0;
     m.select_bias = c->select_bias ? lab_tensor(l, n, 1, 1) : NULL;
     m.gate = c->ungated ? NULL : lab_tensor_of(l, c->type, IN, first, n, 0, 1);
     m.up = c->halves ? NULL : lab_tensor_of(l, c->type, IN, FF, n, 0, 1);

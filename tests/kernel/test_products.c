@@ -203,22 +203,45 @@ static void want_product(const struct dtype_info *info, const uint8_t *w, size_t
     }
 }
 
-/* Both products of tiles are held to the same. */
-static bool of_prompts;
-static void (*product_of(const struct kernels *k))(enum dtype, const void *, size_t, const struct act_row *, int, float *) { return of_prompts ? k->tile_prompt_product : k->tile_product; }
+/* The ways to a product: a tile, and straight from the weights. Both are held to the same. */
+static bool streaming;
 
-/* Unpacks `outs` rows, from memory at an odd address that ends with the last, and multiplies by `rows` from `first` on. */
+/* Way number t of 2 * n_tables; false where a table has no such way. */
+static bool take_way(int t, enum dtype type, size_t n, const struct kernels **k) {
+    *k = tables[t / 2];
+    streaming = t % 2;
+    return !streaming || ((*k)->stream_bytes && (*k)->stream_bytes(type, n));
+}
+
+/* `rows` rows of activations by the weights: y[r * TILE_OUTS + o]. What is missing of TILE_OUTS is 0. */
+static void multiply(const struct kernels *k, enum dtype type, const uint8_t *w, size_t row_bytes, int outs, size_t n, const struct act_row *x, int rows, float *y) {
+    if (streaming) {
+        const size_t bytes = k->stream_bytes(type, n);
+        uint8_t *laid_out = tile_memory(bytes * (size_t)rows);
+        assert_int_equal(bytes % 64, 0);
+        memset(y, 0, (size_t)rows * TILE_OUTS * sizeof *y);
+        for (int r = 0; r < rows; r++) k->stream_layout(type, &x[r], n, laid_out + (size_t)r * bytes);
+        k->stream_product(type, w, row_bytes, outs, n, laid_out, rows, y, TILE_OUTS);
+        free(laid_out);
+    } else {
+        uint8_t *tile = tile_memory(tile_bytes(type, n));
+        k->tile_unpack(type, w, row_bytes, outs, n, tile);
+        k->tile_product(type, tile, n, x, rows, y);
+        free(tile);
+    }
+}
+
+/* The same of weights at an odd address in memory that ends with the last, and of `rows` rows from `first` on. */
 static float *product(const struct kernels *k, enum dtype type, const uint8_t *w, size_t row_bytes, int outs, size_t n, const struct activations *a, int first, int rows) {
     const size_t last = dtype_size(type, n), bytes = (size_t)(outs - 1) * row_bytes + last;
-    uint8_t *own = memory(bytes + 1), *tile = tile_memory(tile_bytes(type, n));
+    uint8_t *own = memory(bytes + 1);
     float *y = memory((size_t)rows * TILE_OUTS * sizeof *y);
     struct act_row *x = memory((size_t)rows * sizeof *x);
     memcpy(own + 1, w, bytes);
     memcpy(x, a->rows + first, (size_t)rows * sizeof *x);
     memset(y, 0x77, (size_t)rows * TILE_OUTS * sizeof *y);
-    k->tile_unpack(type, own + 1, row_bytes, outs, n, tile);
-    product_of(k)(type, tile, n, x, rows, y);
-    free(own), free(tile), free(x);
+    multiply(k, type, own + 1, row_bytes, outs, n, x, rows, y);
+    free(own), free(x);
     return y;
 }
 
@@ -246,18 +269,15 @@ static void try_products(const struct kernels *k, enum dtype type, const uint8_t
         free(y);
     }
     float alone[ROWS][TILE_OUTS];
-    uint8_t *tile = tile_memory(tile_bytes(type, n));
-    k->tile_unpack(type, w, row_bytes, TILE_OUTS, n, tile);
-    for (int r = 0; r < ROWS; r++) product_of(k)(type, tile, n, &a->rows[r], 1, alone[r]);
+    for (int r = 0; r < ROWS; r++) multiply(k, type, w, row_bytes, TILE_OUTS, n, &a->rows[r], 1, alone[r]);
     assert_int_equal(compare(k, info, n, TILE_OUTS, 0, ROWS, alone[0], want), ROWS * TILE_OUTS);
     for (int rows = 2; rows <= ROWS; rows++) {
         const int first = rows * 7 % (ROWS - rows + 1);
         float y[ROWS * TILE_OUTS];
-        product_of(k)(type, tile, n, a->rows + first, rows, y);
+        multiply(k, type, w, row_bytes, TILE_OUTS, n, a->rows + first, rows, y);
         for (int r = 0; r < rows; r++)
             if (memcmp(y + r * TILE_OUTS, alone[first + r], sizeof alone[0]) != 0) fail_msg("%s: %s of %zu: row %d of %d differs from the row alone", k->name, info->name, n, r, rows);
     }
-    free(tile);
 }
 
 static const size_t block_counts[] = {1, 2, 3, 4, 5, 9, 17, 34};
@@ -267,7 +287,7 @@ static void products(void **state) {
     (void)state;
     static struct wanted want;
     struct rng g = rng_new(13, 1);
-    int types = 0;
+    int types = 0, streamed = 0;
     for (uint32_t type = 0; type < DT_LIMIT; type++) {
         const struct dtype_info *info = dtype_info(type);
         if (!info || !info->group) continue;
@@ -283,15 +303,18 @@ static void products(void **state) {
             draw_weights(&g, info, w, row_bytes, n, false);
             want_product(info, w, row_bytes, n, &a, &want);
             for (int t = 0; t < 2 * n_tables; t++) {
-                of_prompts = t >= n_tables;
-                try_products(tables[t % n_tables], type, w, row_bytes, n, &a, &want);
+                const struct kernels *k;
+                if (!take_way(t, type, n, &k)) continue;
+                streamed += streaming;
+                try_products(k, type, w, row_bytes, n, &a, &want);
             }
-            of_prompts = false;
             free_activations(&a);
             free(w);
         }
     }
     assert_true(types > 20);
+    for (int t = 0; t < n_tables; t++)
+        if (tables[t]->stream_bytes) assert_true(streamed > 60);
 }
 
 /* Tables may unpack whole groups of outputs in another way than the rest of a matrix: what comes out has the same bits, scales that are no
@@ -308,14 +331,16 @@ static void incomplete_tiles(void **state) {
             uint8_t *w = memory(TILE_OUTS * row_bytes);
             draw_activations(&g, &a, n);
             for (size_t i = 0; i < TILE_OUTS * row_bytes; i++) w[i] = (uint8_t)rng_u32(&g);
-            for (int t = 0; t < n_tables; t++) {
-                float *whole = product(tables[t], type, w, row_bytes, TILE_OUTS, n, &a, 0, ROWS);
+            for (int t = 0; t < 2 * n_tables; t++) {
+                const struct kernels *k;
+                if (!take_way(t, type, n, &k)) continue;
+                float *whole = product(k, type, w, row_bytes, TILE_OUTS, n, &a, 0, ROWS);
                 for (int o = 0; o < TILE_OUTS; o++) {
-                    float *one = product(tables[t], type, w + (size_t)o * row_bytes, row_bytes, 1, n, &a, 0, ROWS);
+                    float *one = product(k, type, w + (size_t)o * row_bytes, row_bytes, 1, n, &a, 0, ROWS);
                     for (int r = 0; r < ROWS; r++) {
                         const float x = whole[r * TILE_OUTS + o], y = one[r * TILE_OUTS];
                         if (memcmp(&x, &y, sizeof x) != 0 && !(isnan(x) && isnan(y)))
-                            fail_msg("%s: %s of %zu: output %d is %.9g among others, %.9g alone", tables[t]->name, info->name, n, o, (double)x, (double)y);
+                            fail_msg("%s: %s of %zu: output %d is %.9g among others, %.9g alone", k->name, info->name, n, o, (double)x, (double)y);
                     }
                     free(one);
                 }
@@ -324,44 +349,6 @@ static void incomplete_tiles(void **state) {
             free_activations(&a);
             free(w);
         }
-    }
-}
-
-/* What comes straight from the weights has the bits that a tile gives, for any bytes; whether it is offered depends on type, n and rows
- * only. A table that streams at all streams the common types. */
-static void streamed_products(void **state) {
-    (void)state;
-    struct rng g = rng_new(18, 1);
-    for (int t = 0; t < n_tables; t++) {
-        int offered = 0;
-        for (uint32_t type = 0; tables[t]->stream_product && type < DT_LIMIT; type++) {
-            const struct dtype_info *info = dtype_info(type);
-            if (!info || !info->group) continue;
-            for (int c = 0; c < 3 * COUNTS && block_counts[c / 3] * info->block <= MOST; c++) {
-                const size_t n = block_counts[c / 3] * info->block, last = dtype_size(type, n), row_bytes = last + (size_t)c % 3;
-                const int outs = 1 + (int)rng_below(&g, TILE_OUTS), first = (int)rng_below(&g, 4);
-                const size_t bytes = (size_t)(outs - 1) * row_bytes + last;
-                struct activations a;
-                uint8_t *own = memory(bytes + 1), *w = own + 1; /* at any address, to the end of the memory */
-                draw_activations(&g, &a, n);
-                for (size_t i = 0; i < bytes; i++) w[i] = (uint8_t)rng_u32(&g);
-                for (int rows = 1; rows <= 4; rows++) {
-                    float *got = memory((size_t)(rows * outs) * sizeof *got), *want = product(tables[t], type, w, row_bytes, outs, n, &a, first, rows), one[4];
-                    const bool has = tables[t]->stream_product(type, w, row_bytes, outs, n, a.rows + first, rows, got);
-                    assert_int_equal(has, tables[t]->stream_product(type, w, row_bytes, 1, n, a.rows, rows, one));
-                    offered += has;
-                    for (int i = 0; has && i < rows * outs; i++) {
-                        const float x = got[i], y = want[i / outs * TILE_OUTS + i % outs];
-                        if (memcmp(&x, &y, sizeof x) != 0 && !(isnan(x) && isnan(y)))
-                            fail_msg("%s: %s of %zu: output %d of %d, row %d of %d: %.9g, by a tile %.9g", tables[t]->name, info->name, n, i % outs, outs, i / outs, rows, (double)x, (double)y);
-                    }
-                    free(got), free(want);
-                }
-                free_activations(&a);
-                free(own);
-            }
-        }
-        if (tables[t]->stream_product) assert_true(offered > 300);
     }
 }
 
@@ -374,6 +361,7 @@ static void any_bytes(void **state) {
         const struct dtype_info *info = dtype_info(type);
         if (!info || !info->group) continue;
         int compared[8] = {0};
+        const struct kernels *k;
         for (int round = 0; round < 6; round++) {
             const size_t n = block_counts[round % 3] * info->block, row_bytes = dtype_size(type, n);
             struct activations a;
@@ -381,9 +369,10 @@ static void any_bytes(void **state) {
             draw_activations(&g, &a, n);
             draw_weights(&g, info, w, row_bytes, n, true);
             want_product(info, w, row_bytes, n, &a, &want);
-            for (int t = 0; t < n_tables; t++) {
-                float *y = product(tables[t], type, w, row_bytes, TILE_OUTS, n, &a, round, 5);
-                compared[t] += compare(tables[t], info, n, TILE_OUTS, round, 5, y, &want);
+            for (int t = 0; t < 2 * n_tables; t++) {
+                if (!take_way(t, type, n, &k)) continue;
+                float *y = product(k, type, w, row_bytes, TILE_OUTS, n, &a, round, 5);
+                compared[t / 2] += compare(k, info, n, TILE_OUTS, round, 5, y, &want);
                 free(y);
             }
             free_activations(&a);
@@ -493,7 +482,7 @@ static void half_products(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rounded_activations), cmocka_unit_test(rounding_is_close), cmocka_unit_test(products),
-        cmocka_unit_test(incomplete_tiles), cmocka_unit_test(streamed_products), cmocka_unit_test(any_bytes), cmocka_unit_test(rounded_halves), cmocka_unit_test(half_products),
+        cmocka_unit_test(incomplete_tiles), cmocka_unit_test(any_bytes), cmocka_unit_test(rounded_halves), cmocka_unit_test(half_products),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
 }

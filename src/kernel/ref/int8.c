@@ -21,7 +21,7 @@ static void act_quantize(const float *x, size_t n, int8_t *q, struct act_scale *
 
 size_t tile_bytes(enum dtype type, size_t n) {
     const struct dtype_info *info = dtype_info(type);
-    return TILE_OUTS * (n + n / info->group * sizeof(float) * (info->min ? 2 : 1)) + TILE_NOTE;
+    return TILE_OUTS * (n + n / info->group * sizeof(float) * (info->min ? 2 : 1));
 }
 
 size_t half_tile_bytes(size_t n) { return TILE_OUTS * sizeof(uint16_t) * ((n + HALF_BLOCK - 1) / HALF_BLOCK * HALF_BLOCK); }
@@ -31,7 +31,7 @@ static void tile_unpack(enum dtype type, const void *w, size_t row_bytes, int ou
     size_t groups = n / info->group;
     int8_t *q = tile;
     float *scale = (float *)(void *)(q + TILE_OUTS * n), *min = scale + TILE_OUTS * groups;
-    memset(tile, 0, tile_bytes(type, n) - TILE_NOTE);
+    memset(tile, 0, tile_bytes(type, n));
     for (size_t o = 0; o < (size_t)outs; o++) info->codes((const char *)w + o * row_bytes, n, q + o * n, scale + o * groups, min + o * groups);
 }
 
@@ -67,5 +67,4 @@ void kernels_ref_int8(struct kernels *k) {
     k->act_quantize = act_quantize;
     k->tile_unpack = tile_unpack;
     k->tile_product = tile_product;
-    k->tile_prompt_product = tile_product;
 }

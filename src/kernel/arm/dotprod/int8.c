@@ -51,6 +51,5 @@ void kernels_dotprod(struct kernels *k) {
     k->name = "dotprod";
     k->tile_unpack = tile_unpack;
     k->tile_product = tile_product;
-    k->tile_prompt_product = tile_product;
     k->peak[ARITH_INT8] = peak_int8;
 }

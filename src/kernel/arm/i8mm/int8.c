@@ -42,5 +42,4 @@ INLINE void put_sums(const float32x4_t f[B], int rows, float *out) {
 void kernels_i8mm_int8(struct kernels *k) {
     k->tile_unpack = tile_unpack;
     k->tile_product = tile_product;
-    k->tile_prompt_product = tile_product;
 }

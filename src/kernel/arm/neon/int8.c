@@ -68,5 +68,4 @@ void kernels_neon_int8(struct kernels *k) {
     k->act_quantize = act_quantize;
     k->tile_unpack = tile_unpack;
     k->tile_product = tile_product;
-    k->tile_prompt_product = tile_product;
 }

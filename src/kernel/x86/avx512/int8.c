@@ -6,12 +6,6 @@
  *   1 vector of scales, or 2 for types with groups of sixteen (the first and the second half of the block);
  *   as many vectors of minimums, for types that have them.
  *
- * Behind the panels lies a note of where the next weights are in memory, which a product of several rows asks for ahead of time:
- * memory then works while it computes.
- *
- * Sums over groups are of four classes: class c takes blocks 2 c and 2 c + 1 of each eight in turn, and the whole is (0 + 2) + (1 + 3).
- * So stream.h can keep the order with lanes that are blocks, where here lanes are outputs.
- *
  * vpdpbusd multiplies unsigned by signed bytes. The weights are the unsigned side: codes of types with minimums are never
  * negative; the others are stored plus 128, and the sums begin at -128 times the sum of the activations. */
 #include <math.h>
@@ -57,11 +51,6 @@ INLINE void dot_codes(__m512i c[ROWS][PANELS], const uint8_t *t, size_t panel, c
 
 INLINE __m512 load_floats(const uint8_t *t) { return _mm512_load_ps((const void *)t); }
 
-struct note {
-    const char *next; /* what follows the rows of this tile */
-    size_t lines;     /* of 64 bytes, for each block of this tile */
-};
-
 /* Where R rows are in a tile: its panels are `panel` bytes apart. */
 struct place {
     const uint8_t *t;
@@ -102,41 +91,8 @@ INLINE void block_product(const struct place *at, int R, int group, bool min, __
     }
 }
 
-/* The sums of one class. */
-INLINE void class_product(const uint8_t *t, size_t blocks, size_t class, struct note *ahead, const struct act_row *x, int R, int group, bool min, __m512 f[ROWS][PANELS]) {
-    const size_t block = 512 + 64 * (32 / (size_t)group) * (min ? 2 : 1);
-    struct place at = {.t = t + 2 * class * block, .panel = blocks * block};
-    UNROLL
-    for (int r = 0; r < R; r++) at.q[r] = x[r].q + 64 * class, at.s[r] = x[r].s + 2 * class, f[r][0] = f[r][1] = _mm512_setzero_ps();
-    for (size_t b = 2 * class, step; b < blocks; b += step, at.t += step * block) {
-        for (size_t l = 0; l < ahead->lines; l++, ahead->next += 64) _mm_prefetch(ahead->next, _MM_HINT_T1);
-        block_product(&at, R, group, min, f);
-        step = b % 2 ? 7 : 1;
-        UNROLL
-        for (int r = 0; r < R; r++) at.q[r] += 32 * step, at.s[r] += step;
-    }
-}
-
-INLINE void add_rows(int R, __m512 a[ROWS][PANELS], __m512 b[ROWS][PANELS], __m512 to[ROWS][PANELS]) {
-    UNROLL
-    for (int r = 0; r < R; r++) to[r][0] = _mm512_add_ps(a[r][0], b[r][0]), to[r][1] = _mm512_add_ps(a[r][1], b[r][1]);
-}
-
 /* R rows by a tile. */
-INLINE void rows_product(const uint8_t *t, size_t blocks, struct note ahead, const struct act_row *x, float *out, int R, int group, bool min) {
-    __m512 f[ROWS][PANELS], first[ROWS][PANELS], pair[2][ROWS][PANELS];
-    for (size_t odd = 0; odd < 2; odd++) {
-        class_product(t, blocks, odd, &ahead, x, R, group, min, first);
-        class_product(t, blocks, 2 + odd, &ahead, x, R, group, min, f);
-        add_rows(R, first, f, pair[odd]);
-    }
-    add_rows(R, pair[0], pair[1], f);
-    UNROLL
-    for (int r = 0; r < R; r++) _mm512_storeu_ps(out + r * TILE_OUTS, f[r][0]), _mm512_storeu_ps(out + r * TILE_OUTS + PANEL, f[r][1]);
-}
-
-/* The same in one pass, which is faster and not in the order of `stream_product`: for prompts. */
-INLINE void prompt_product(const uint8_t *t, size_t blocks, const struct act_row *x, float *out, int R, int group, bool min) {
+INLINE void rows_product(const uint8_t *t, size_t blocks, const struct act_row *x, float *out, int R, int group, bool min) {
     const size_t block = 512 + 64 * (32 / (size_t)group) * (min ? 2 : 1);
     __m512 f[ROWS][PANELS];
     struct place at = {.t = t, .panel = blocks * block};
@@ -151,48 +107,26 @@ INLINE void prompt_product(const uint8_t *t, size_t blocks, const struct act_row
     for (int r = 0; r < R; r++) _mm512_storeu_ps(out + r * TILE_OUTS, f[r][0]), _mm512_storeu_ps(out + r * TILE_OUTS + PANEL, f[r][1]);
 }
 
-enum { ASK_ROWS = 3 }; /* fewer are done before memory has answered; their unpacking asks */
-
 #define CASE(PRODUCT, R) case R: PRODUCT(R); break;
 #define REST(PRODUCT) CASE(PRODUCT, 5) CASE(PRODUCT, 4) CASE(PRODUCT, 3) CASE(PRODUCT, 2) CASE(PRODUCT, 1) default: break;
-#define FOR_ROWS(NAME)                                                                                                    \
-    static void NAME(const uint8_t *t, size_t blocks, struct note ahead, const struct act_row *x, int rows, float *out) { \
-        if (rows < ASK_ROWS) ahead.lines = 0;                                                                             \
-        for (; rows >= ROWS; rows -= ROWS, x += ROWS, out += ROWS * TILE_OUTS, ahead.lines = 0) NAME##_(ROWS);            \
-        switch (rows) { REST(NAME##_) }                                                                                   \
-    }                                                                                                                     \
-    static void NAME##_prompt(const uint8_t *t, size_t blocks, const struct act_row *x, int rows, float *out) {           \
-        for (; rows >= ROWS; rows -= ROWS, x += ROWS, out += ROWS * TILE_OUTS) NAME##_prompt_(ROWS);                      \
-        switch (rows) { REST(NAME##_prompt_) }                                                                            \
+#define FOR_ROWS(NAME)                                                                                          \
+    static void NAME(const uint8_t *t, size_t blocks, const struct act_row *x, int rows, float *out) {          \
+        for (; rows >= ROWS; rows -= ROWS, x += ROWS, out += ROWS * TILE_OUTS) NAME##_(ROWS);                   \
+        switch (rows) { REST(NAME##_) }                                                                         \
     }
-#define group32_(R) rows_product(t, blocks, ahead, x, out, R, 32, false)
-#define group32_min_(R) rows_product(t, blocks, ahead, x, out, R, 32, true)
-#define group16_(R) rows_product(t, blocks, ahead, x, out, R, 16, false)
-#define group16_min_(R) rows_product(t, blocks, ahead, x, out, R, 16, true)
-#define group32_prompt_(R) prompt_product(t, blocks, x, out, R, 32, false)
-#define group32_min_prompt_(R) prompt_product(t, blocks, x, out, R, 32, true)
-#define group16_prompt_(R) prompt_product(t, blocks, x, out, R, 16, false)
-#define group16_min_prompt_(R) prompt_product(t, blocks, x, out, R, 16, true)
+#define group32_(R) rows_product(t, blocks, x, out, R, 32, false)
+#define group32_min_(R) rows_product(t, blocks, x, out, R, 32, true)
+#define group16_(R) rows_product(t, blocks, x, out, R, 16, false)
+#define group16_min_(R) rows_product(t, blocks, x, out, R, 16, true)
 FOR_ROWS(group32)
 FOR_ROWS(group32_min)
 FOR_ROWS(group16)
 FOR_ROWS(group16_min)
 
-static size_t panels_bytes(const struct dtype_info *info, size_t n) { return PANELS * (n / 32) * tile_block_bytes(info); }
-
 static void tile_product(enum dtype type, const void *tile, size_t n, const struct act_row *x, int rows, float *out) {
     const struct dtype_info *info = dtype_info(type);
-    const size_t blocks = n / 32;
-    struct note ahead;
-    memcpy(&ahead, (const char *)tile + panels_bytes(info, n), sizeof ahead);
-    if (info->group == 32) (info->min ? group32_min : group32)(tile, blocks, ahead, x, rows, out);
-    else (info->min ? group16_min : group16)(tile, blocks, ahead, x, rows, out);
-}
-
-static void tile_prompt_product(enum dtype type, const void *tile, size_t n, const struct act_row *x, int rows, float *out) {
-    const struct dtype_info *info = dtype_info(type);
-    if (info->group == 32) (info->min ? group32_min_prompt : group32_prompt)(tile, n / 32, x, rows, out);
-    else (info->min ? group16_min_prompt : group16_prompt)(tile, n / 32, x, rows, out);
+    if (info->group == 32) (info->min ? group32_min : group32)(tile, n / 32, x, rows, out);
+    else (info->min ? group16_min : group16)(tile, n / 32, x, rows, out);
 }
 
 /* ---- unpacking ---- */
@@ -242,13 +176,10 @@ static void tile_unpack(enum dtype type, const void *w, size_t row_bytes, int ou
         if (fast) fast(from, row_bytes, n, to);
         else panel_unpack(info, from, row_bytes, here, n, to);
     }
-    const struct note ahead = {(const char *)w + TILE_OUTS * row_bytes, n ? (TILE_OUTS * row_bytes / (n / 32) + 63) / 64 : 0};
-    memcpy((char *)tile + panels_bytes(info, n), &ahead, sizeof ahead);
 }
 
 void kernels_avx512_int8(struct kernels *k) {
     k->act_quantize = act_quantize;
     k->tile_unpack = tile_unpack;
     k->tile_product = tile_product;
-    k->tile_prompt_product = tile_prompt_product;
 }

@@ -2,108 +2,118 @@
 #include "kernel/x86/avx512/stream.h"
 #include "tensor/block.h"
 
-static streamer stream_q4_0, stream_q4_1, stream_q5_0, stream_q5_1, stream_q8_0, stream_iq4_nl, stream_mxfp4;
+/* Sixteen bytes of nibbles of each block, low ones before high ones. */
+INLINE void nibbles(const char *w, size_t step, struct part *p) {
+    const __m512i a = four_lanes(w, step), b = four_lanes(w + 4 * step, step);
+    p->q[0] = low4(a), p->q[1] = high4(a);
+    p->q[2] = low4(b), p->q[3] = high4(b);
+}
 
-INLINE __m256 negative(__m256 v) { return _mm256_xor_ps(v, _mm256_set1_ps(-0.0f)); }
+/* Sixteen bits of each of four blocks, `step` bytes apart. */
+INLINE uint64_t four_u16(const char *w, size_t step) {
+    return load_u16(w) | load_u16(w + step) << 16 | load_u16(w + 2 * step) << 32 | load_u16(w + 3 * step) << 48;
+}
 
-/* Adds sixteen where an element's bit is set: element e's is bit e of four bytes of its block, `step` bytes apart. */
-INLINE void fifth_bits(const char *w, size_t step, __m256i q[8]) {
-    const __m256i bits = _mm256_setr_epi32(load_i32(w), load_i32(w + 2 * step), load_i32(w + 4 * step), load_i32(w + 6 * step),
-                                           load_i32(w + step), load_i32(w + 3 * step), load_i32(w + 5 * step), load_i32(w + 7 * step));
+/* Adds sixteen where an element's bit is set: element e's is bit e of four bytes of its block. */
+INLINE void fifth_bits(const char *w, size_t step, struct part *p) {
     UNROLL
-    for (int byte = 0; byte < 4; byte++) { /* eight elements: dwords 2 byte and 2 byte + 1 */
-        const __m256i all = _mm256_shuffle_epi8(bits, _mm256_add_epi8(_mm256_set_epi32(0x0c0c0c0c, 0x08080808, 0x04040404, 0, 0x0c0c0c0c, 0x08080808, 0x04040404, 0), each(byte)));
-        __m256i *to = &q[2 * byte];
-        to[0] = _mm256_mask_add_epi8(to[0], _mm256_test_epi8_mask(all, _mm256_set1_epi32(0x08040201)), to[0], each(16));
-        to[1] = _mm256_mask_add_epi8(to[1], _mm256_test_epi8_mask(all, _mm256_set1_epi32((int)0x80402010)), to[1], each(16));
+    for (size_t j = 0; j < 4; j++) p->q[j] = _mm512_mask_add_epi8(p->q[j], four_u16(w + j / 2 * 4 * step + j % 2 * 2, step), p->q[j], each(16));
+}
+
+/* The half floats of all blocks of two rows. */
+INLINE __m512 halves(const char *w0, const char *w1, size_t step) {
+    const __m128i first = _mm_unpacklo_epi16(_mm_cvtsi64_si128((long long)four_u16(w0, step)), _mm_cvtsi64_si128((long long)four_u16(w0 + 4 * step, step)));
+    const __m128i second = _mm_unpacklo_epi16(_mm_cvtsi64_si128((long long)four_u16(w1, step)), _mm_cvtsi64_si128((long long)four_u16(w1 + 4 * step, step)));
+    return _mm512_cvtph_ps(_mm256_inserti128_si256(_mm256_castsi128_si256(_mm_unpacklo_epi32(first, second)), _mm_unpackhi_epi32(first, second), 1));
+}
+INLINE __m512 negative(__m512 v) { return _mm512_castsi512_ps(_mm512_xor_si512(_mm512_castps_si512(v), _mm512_set1_epi32((int)0x80000000))); }
+
+#define SCALES(TYPE, STEP) INLINE void factors_##TYPE(const char *w0, const char *w1, struct factors *f) { f->scale = halves(w0, w1, STEP); }
+#define SCALES_MIN(TYPE, STEP)                                                       \
+    INLINE void factors_##TYPE(const char *w0, const char *w1, struct factors *f) { \
+        f->scale = halves(w0, w1, STEP);                                            \
+        f->min = negative(halves(w0 + 2, w1 + 2, STEP));                            \
     }
+SCALES(q4_0, 18) SCALES(q5_0, 22) SCALES(q8_0, 34) SCALES(iq4_nl, 18)
+SCALES_MIN(q4_1, 20) SCALES_MIN(q5_1, 24)
+
+INLINE void codes_q4_0(const char *w, struct part *p) { nibbles(w + 2, 18, p); }
+INLINE void codes_q4_1(const char *w, struct part *p) { nibbles(w + 4, 20, p); }
+INLINE void codes_q5_0(const char *w, struct part *p) {
+    nibbles(w + 6, 22, p);
+    fifth_bits(w + 2, 22, p);
+}
+INLINE void codes_q5_1(const char *w, struct part *p) {
+    nibbles(w + 8, 24, p);
+    fifth_bits(w + 4, 24, p);
+}
+INLINE void codes_iq4_nl(const char *w, struct part *p) {
+    nibbles(w + 2, 18, p);
+    choose(iq4_values, p);
+}
+INLINE void codes_mxfp4(const char *w, struct part *p) {
+    nibbles(w + 1, 17, p);
+    choose(fp4_values, p);
 }
 
-INLINE void load_q4_0(const char *w, struct part *p) {
-    nibbles(w + 2, 18, p->q);
-    p->scale[0] = halves(w, 18);
-}
-
-INLINE void load_q4_1(const char *w, struct part *p) {
-    nibbles(w + 4, 20, p->q);
-    p->scale[0] = halves(w, 20);
-    p->min[0] = negative(halves(w + 2, 20));
-}
-
-INLINE void load_q5_0(const char *w, struct part *p) {
-    nibbles(w + 6, 22, p->q);
-    fifth_bits(w + 2, 22, p->q);
-    p->scale[0] = halves(w, 22);
-}
-
-INLINE void load_q5_1(const char *w, struct part *p) {
-    nibbles(w + 8, 24, p->q);
-    fifth_bits(w + 4, 24, p->q);
-    p->scale[0] = halves(w, 24);
-    p->min[0] = negative(halves(w + 2, 24));
-}
-
-INLINE void load_q8_0(const char *w, struct part *p) {
+INLINE void codes_q8_0(const char *w, struct part *p) {
     UNROLL
-    for (size_t odd = 0; odd < 2; odd++) {
-        __m256i v[4];
-        UNROLL
-        for (size_t i = 0; i < 4; i++) v[i] = _mm256_xor_si256(load32(w + 34 * (2 * i + odd) + 2), each(0x80));
-        turn4(v, p->q + 4 * odd);
+    for (size_t j = 0; j < 4; j += 2) {
+        const char *b = w + 2 + j * 2 * 34;
+        const __m512i first = _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_loadu_si256((const void *)b)), _mm256_loadu_si256((const void *)(b + 34)), 1);
+        const __m512i second = _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_loadu_si256((const void *)(b + 68))), _mm256_loadu_si256((const void *)(b + 102)), 1);
+        p->q[j] = _mm512_xor_si512(even_lanes(first, second), each(0x80));
+        p->q[j + 1] = _mm512_xor_si512(odd_lanes(first, second), each(0x80));
     }
-    p->scale[0] = halves(w, 34);
-}
-
-INLINE void load_iq4_nl(const char *w, struct part *p) {
-    nibbles(w + 2, 18, p->q);
-    choose(iq4_values, p->q);
-    p->scale[0] = halves(w, 18);
 }
 
 /* Scales are mx_half_scale's. */
-INLINE void load_mxfp4(const char *w, struct part *p) {
-    uint64_t e = 0;
-    nibbles(w + 1, 17, p->q);
-    choose(fp4_values, p->q);
+INLINE void factors_mxfp4(const char *w0, const char *w1, struct factors *f) {
+    uint64_t e[2] = {0, 0};
     UNROLL
-    for (int b = 0; b < 8; b++) e |= (uint64_t)(uint8_t)w[17 * b] << 8 * b;
-    const __m256i exponent = byte_lanes(e), normal = _mm256_slli_epi32(_mm256_sub_epi32(exponent, _mm256_set1_epi32(1)), 23);
-    const __mmask8 tiny = _mm256_cmplt_epi32_mask(exponent, _mm256_set1_epi32(2));
-    p->scale[0] = _mm256_castsi256_ps(_mm256_mask_sllv_epi32(normal, tiny, _mm256_set1_epi32(0x00200000), exponent));
+    for (int b = 0; b < 8; b++) e[0] |= (uint64_t)(uint8_t)w0[17 * b] << 8 * b, e[1] |= (uint64_t)(uint8_t)w1[17 * b] << 8 * b;
+    const __m512i exponent = bytes_halves(e[0], e[1]), normal = _mm512_slli_epi32(_mm512_sub_epi32(exponent, _mm512_set1_epi32(1)), 23);
+    const __mmask16 tiny = _mm512_cmplt_epi32_mask(exponent, _mm512_set1_epi32(2));
+    f->scale = _mm512_castsi512_ps(_mm512_mask_sllv_epi32(normal, tiny, _mm512_set1_epi32(0x00200000), exponent));
 }
 
-STREAM(q4_0, 32, 32, 8, false, true)
-STREAM(q4_1, 32, 32, 0, true, true)
-STREAM(q5_0, 32, 32, 16, false, true)
-STREAM(q5_1, 32, 32, 0, true, true)
-STREAM(q8_0, 32, 32, 128, false, false)
-STREAM(iq4_nl, 32, 32, 128, false, true)
-STREAM(mxfp4, 32, 32, 128, false, true)
+STREAM(q4_0, 32, 32, 8, false, HALVES)
+STREAM(q4_1, 32, 32, 0, true, HALVES)
+STREAM(q5_0, 32, 32, 16, false, HALVES)
+STREAM(q5_1, 32, 32, 0, true, HALVES)
+STREAM(q8_0, 32, 32, 128, false, HALVES)
+STREAM(iq4_nl, 32, 32, 128, false, HALVES)
+STREAM(mxfp4, 32, 32, 128, false, HALVES)
 
-static streamer *of_type(enum dtype type) {
+static const struct streamer *of_type(enum dtype type) {
     switch (type) {
-    case DT_Q4_0: return stream_q4_0;
-    case DT_Q4_1: return stream_q4_1;
-    case DT_Q5_0: return stream_q5_0;
-    case DT_Q5_1: return stream_q5_1;
-    case DT_Q8_0: return stream_q8_0;
-    case DT_IQ4_NL: return stream_iq4_nl;
-    case DT_MXFP4: return stream_mxfp4;
-    case DT_Q2_K: return stream_q2_k;
-    case DT_Q3_K: return stream_q3_k;
-    case DT_Q4_K: return stream_q4_k;
-    case DT_Q5_K: return stream_q5_k;
-    case DT_Q6_K: return stream_q6_k;
-    case DT_IQ4_XS: return stream_iq4_xs;
+    case DT_Q4_0: return &stream_q4_0;
+    case DT_Q4_1: return &stream_q4_1;
+    case DT_Q5_0: return &stream_q5_0;
+    case DT_Q5_1: return &stream_q5_1;
+    case DT_Q8_0: return &stream_q8_0;
+    case DT_IQ4_NL: return &stream_iq4_nl;
+    case DT_MXFP4: return &stream_mxfp4;
+    case DT_Q2_K: return &stream_q2_k;
+    case DT_Q3_K: return &stream_q3_k;
+    case DT_Q4_K: return &stream_q4_k;
+    case DT_Q5_K: return &stream_q5_k;
+    case DT_Q6_K: return &stream_q6_k;
+    case DT_IQ4_XS: return &stream_iq4_xs;
     default: return NULL;
     }
 }
 
-static bool stream_product(enum dtype type, const void *w, size_t row_bytes, int outs, size_t n, const struct act_row *x, int rows, float *out) {
-    streamer *f = of_type(type);
-    if (!f || rows > STREAM_ROWS || (size_t)rows * ((n + PART - 1) / PART) > STREAM_PARTS) return false;
-    f(w, row_bytes, outs, n, x, rows, out);
-    return true;
+static size_t stream_bytes(enum dtype type, size_t n) { return of_type(type) ? parts_of(n) * sizeof(struct act_part) : 0; }
+
+static void stream_layout(enum dtype type, const struct act_row *x, size_t n, void *to) { of_type(type)->layout(x, n, to); }
+
+static void stream_product(enum dtype type, const void *w, size_t row_bytes, int outs, size_t n, const void *x, int rows, float *out, size_t ld) {
+    of_type(type)->product(w, row_bytes, outs, n, x, rows, out, ld);
 }
 
-void kernels_avx512_stream(struct kernels *k) { k->stream_product = stream_product; }
+void kernels_avx512_stream(struct kernels *k) {
+    k->stream_bytes = stream_bytes;
+    k->stream_layout = stream_layout;
+    k->stream_product = stream_product;
+}

@@ -1,10 +1,13 @@
-/* stream.h: products for a few rows straight from the weights; included by the stream*.c files alone.
+/* stream.h: products for small rows straight from the weights; included by the stream*.c files alone.
  *
- * Memory is read at full speed only by a single stream of addresses that rise one after the other: two rows read in turn were
- * measured to halve it. So a row of weights is read from its beginning to its end, 256 weights (a part) at a time, and multiplied
- * by all rows of activations before the next. The dwords of a part are turned, so that a lane is a block: then no sum crosses
- * lanes. Sums within groups are whole numbers and so exact in any order; those over groups follow int8.c's order, so that a
- * result has the bits that a tile gives. */
+ * Weights are read from memory once and in order, and are asked for ahead of time into the core's second cache: what lies between a
+ * core and memory is then always busy, whatever is computed meanwhile. Two rows of weights are taken together, 256 weights of each
+ * (a part) at a time, unpacked once in registers and multiplied by up to eight rows of activations before the next part.
+ *
+ * A vector has four lanes of 128 bits. In part->q[0] lane i holds the first sixteen codes of block a[i], in q[1] the second sixteen, and q[2]
+ * and q[3] the same of block b[i]; which blocks these are is what each type makes cheap. Activations are laid out alike. So a
+ * product's sums cross no lane until they are whole, and a result's sixteen (or, of groups of 32, eight) partial sums take blocks in an
+ * order that depends on the type only, not on what else is multiplied. */
 #ifndef HEARTH_KERNEL_AVX512_STREAM_H
 #define HEARTH_KERNEL_AVX512_STREAM_H
 
@@ -14,218 +17,260 @@
 #include "kernel/x86/avx512/tile.h"
 
 enum {
-    PART = 256,         /* weights of a row at a time: eight blocks of 32 */
-    STREAM_ROWS = 3,    /* of activations, at most: for more, tiles are faster */
-    STREAM_PARTS = 192, /* of all rows of activations together, a bound for what lies on the stack */
-    AHEAD = 4096,       /* bytes between what is used and what is asked of memory: a page, so that its address is looked up in time too */
+    PART = 256,        /* weights of a row at a time: eight blocks of 32 */
+    STREAM_ROWS = 8,   /* of activations that a part is multiplied by in registers */
+    STREAM_OUTS = 16,  /* rows of weights whose sums are brought together at a time */
+    AHEAD = 6144,      /* bytes between what is used and what is asked of memory; less hides less, more is forgotten or beyond what can be asked for */
 };
 
-/* 256 weights. Lanes of scales and minimums are blocks 0 2 4 6 1 3 5 7; where groups are sixteen, [0] is of the first halves of
- * blocks and [1] of the second. A lane of codes is a dword of a block, numbered 0 to 7:
- *   split false: q[j] and q[4 + j] are of the even and of the odd blocks, lower lanes dword j, upper lanes dword 4 + j;
- *   split true: q[d] is dword d, of the even blocks in lower lanes, of the odd ones in upper lanes.
- * Codes have no sign: a kind's `bias` is what they were raised by. */
+/* 256 weights: codes without a sign, raised by the kind's bias. */
 struct part {
-    __m256i q[8];
-    __m256 scale[2], min[2];
+    __m512i q[4];
+};
+
+/* Sixteen scales and minimums. Of groups of 32: lane i has those of a[i] and b[i] of the first row of weights, then of the second.
+ * Of groups of 16: lane i has those of the halves of a[i] and of the halves of b[i], of one row. */
+struct factors {
+    __m512 scale, min;
 };
 
 struct kind {
-    void (*load)(const char *w, struct part *p);
+    void (*codes)(const char *w, struct part *p);
+    void (*factors)(const char *w0, const char *w1, struct factors *f); /* w1 is not read where groups are of 16 */
     size_t block, bytes; /* of the type */
     int group, bias;
-    bool min, split;
+    bool min;
+    uint8_t a[4], b[4];
 };
+
+#define EVEN_ODD {0, 2, 4, 6}, {1, 3, 5, 7}
+#define HALVES {0, 1, 2, 3}, {4, 5, 6, 7}
+#define QUARTERS {0, 1, 4, 5}, {2, 3, 6, 7}
 
 /* A part of activations: codes and scales in the order of the weights', and either sums for the minimums or -bias times the sums of codes. */
 struct act_part {
     _Alignas(64) int8_t q[PART];
-    float d[8];
+    float d[16];
     union {
-        float sum[2][8];
-        int32_t shift[2][8];
+        float sum[16];
+        int32_t shift[16];
     };
 };
 
-/* Dword j of four vectors' lower halves, and of their upper halves. */
-INLINE void turn4(const __m256i v[4], __m256i out[4]) {
-    const __m256i a = _mm256_unpacklo_epi32(v[0], v[1]), b = _mm256_unpackhi_epi32(v[0], v[1]), c = _mm256_unpacklo_epi32(v[2], v[3]), d = _mm256_unpackhi_epi32(v[2], v[3]);
-    out[0] = _mm256_unpacklo_epi64(a, c), out[1] = _mm256_unpackhi_epi64(a, c);
-    out[2] = _mm256_unpacklo_epi64(b, d), out[3] = _mm256_unpackhi_epi64(b, d);
+static inline size_t parts_of(size_t n) { return (n + PART - 1) / PART; }
+
+/* Sums of four codes each to sums of blocks or halves, sixteen in the order of `factors`. z: of q[0] to q[3] of one or of two rows. */
+INLINE __m512i fold(__m512i a, __m512i b) { return _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b)); }
+INLINE __m512i fold_pairs(__m512i a, __m512i b) { return _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b)); }
+
+INLINE __m512i load64(const void *p) { return _mm512_loadu_si512(p); }
+/* The same, read once: without this, compilers read again for every use. */
+INLINE __m512i load_once(const void *p) {
+    __m512i v = load64(p);
+    __asm__("" : "+v"(v));
+    return v;
+}
+INLINE __m512i dot4(__m512i sum, __m512i q, const int8_t *x) { return _mm512_dpbusd_epi32(sum, q, load64(x)); }
+
+/* A block of 32 of a row: A and B lanes still have four sums each. */
+INLINE __m512i whole_blocks(const struct part *p, const int8_t *x) {
+    const __m512i zero = _mm512_setzero_si512();
+    return fold(dot4(dot4(zero, p->q[0], x), p->q[1], x + 64), dot4(dot4(zero, p->q[2], x + 128), p->q[3], x + 192));
+}
+INLINE __m512i half_blocks(const struct part *p, const int8_t *x) {
+    const __m512i zero = _mm512_setzero_si512();
+    return fold_pairs(fold(dot4(zero, p->q[0], x), dot4(zero, p->q[1], x + 64)), fold(dot4(zero, p->q[2], x + 128), dot4(zero, p->q[3], x + 192)));
 }
 
-INLINE __m256i load32(const void *p) { return _mm256_loadu_si256(p); }
-
-/* Each block's weights times activations, times its scale. */
-INLINE __m256 part_dot(const struct kind *k, const struct part *p, const struct act_part *s) {
-    __m256i z[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()}, h[2];
-    UNROLL
-    for (int j = 0; j < 4; j++) {
-        z[0] = _mm256_dpbusd_epi32(z[0], p->q[j], load32(s->q + 32 * j));
-        z[1] = _mm256_dpbusd_epi32(z[1], p->q[4 + j], load32(s->q + 32 * (4 + j)));
-    }
-    h[0] = k->split ? z[0] : _mm256_permute2x128_si256(z[0], z[1], 0x20);
-    h[1] = k->split ? z[1] : _mm256_permute2x128_si256(z[0], z[1], 0x31);
-    if (k->group == 32) {
-        __m256i sum = _mm256_add_epi32(h[0], h[1]);
-        if (!k->min) sum = _mm256_add_epi32(sum, load32(s->shift[0]));
-        return _mm256_mul_ps(_mm256_cvtepi32_ps(sum), p->scale[0]);
-    }
-    if (!k->min) h[0] = _mm256_add_epi32(h[0], load32(s->shift[0])), h[1] = _mm256_add_epi32(h[1], load32(s->shift[1]));
-    return _mm256_fmadd_ps(_mm256_cvtepi32_ps(h[1]), p->scale[1], _mm256_mul_ps(_mm256_cvtepi32_ps(h[0]), p->scale[0]));
-}
-
-INLINE __m128 half_of(__m256 v, int half) { return half ? _mm256_extractf128_ps(v, 1) : _mm256_castps256_ps128(v); }
-
-/* Adds a part to the four sums of a row: lane j takes block 2 j and then block 2 j + 1. */
-INLINE __m128 add_part(const struct kind *k, const struct part *p, __m256 t, const struct act_part *s, __m128 f) {
-    UNROLL
-    for (int half = 0; half < 2; half++) {
-        f = _mm_fmadd_ps(half_of(t, half), _mm_loadu_ps(s->d + 4 * half), f);
-        if (k->min) f = _mm_fnmadd_ps(half_of(p->min[0], half), _mm_loadu_ps(s->sum[0] + 4 * half), f);
-        if (k->min && k->group == 16) f = _mm_fnmadd_ps(half_of(p->min[1], half), _mm_loadu_ps(s->sum[1] + 4 * half), f);
-    }
+/* f += a part of one row of weights (groups of 16) or of two (groups of 32) by one of activations. */
+INLINE __m512 add_part(const struct kind *k, const struct part *p, const struct factors *w, const struct act_part *x, __m512 f) {
+    __m512i sum = k->group == 16 ? half_blocks(p, x->q) : fold_pairs(whole_blocks(p, x->q), whole_blocks(p + 1, x->q));
+    if (!k->min) sum = _mm512_add_epi32(sum, load64(x->shift));
+    f = _mm512_fmadd_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(sum), w->scale), _mm512_loadu_ps(x->d), f);
+    if (k->min) f = _mm512_fnmadd_ps(w->min, _mm512_loadu_ps(x->sum), f);
     return f;
 }
 
-/* One row of n weights by R rows of activations, `parts` apart. */
-INLINE void row_dot(const struct kind *k, const char *w, size_t n, const struct act_part *s, size_t parts, int R, float *out, size_t stride) {
-    const size_t bytes = PART / k->block * k->bytes;
-    __m128 f[STREAM_ROWS];
+/* The sixteen results of eight pairs of rows of weights, or of sixteen rows: whatever their number, each is summed in one order. */
+INLINE __m512 add_lanes(__m512 a, __m512 b) { /* lanes 0 + 2 and 1 + 3 of a, then of b */
+    return _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));
+}
+INLINE __m512 add_four(const __m512 *f) { /* lane i: the sum of the lanes of f[i] */
+    const __m512 a = add_lanes(f[0], f[1]), b = add_lanes(f[2], f[3]);
+    return _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xdd));
+}
+INLINE __m512 add_pairs(__m512 a, __m512 b) { return _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x88), _mm512_shuffle_ps(a, b, 0xdd)); }
+
+INLINE __m512 results(const struct kind *k, const __m512 *f) {
+    const __m512 first = add_four(f), second = add_four(f + 4);
+    if (k->group == 32) { /* a lane has two results of f[i] and two of f[4 + i] */
+        const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
+        return _mm512_castpd_ps(_mm512_permutexvar_pd(order, _mm512_castps_pd(add_pairs(first, second))));
+    }
+    const __m512 sums = add_pairs(add_pairs(first, second), add_pairs(add_four(f + 8), add_four(f + 12))); /* lane i: f[i], f[4 + i], f[8 + i], f[12 + i] */
+    return _mm512_permutexvar_ps(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), sums);
+}
+
+/* What is left of a row, padded with zeros. */
+INLINE const char *whole_part(const struct kind *k, const char *w, size_t left, char *room) {
+    if (k->block == PART || left >= PART) return w;
+    memset(room, 0, PART / k->block * k->bytes);
+    memcpy(room, w, left / k->block * k->bytes);
+    return room;
+}
+
+/* One row of n weights, or two, by R rows of activations, `parts` apart: adds to nothing, into f[r * STREAM_OUTS]. `next` is what to ask memory for. */
+INLINE void rows_dot(const struct kind *k, const char *w0, const char *w1, const char *next, size_t n, const struct act_part *x, size_t parts, int R, __m512 *out) {
+    const size_t bytes = PART / k->block * k->bytes, step = k->group == 16 ? bytes : 2 * bytes;
+    __m512 f[STREAM_ROWS];
     UNROLL
-    for (int r = 0; r < R; r++) f[r] = _mm_setzero_ps();
-    for (size_t i = 0; i < n; i += PART, w += bytes, s++) {
-        struct part p;
-        char rest[PART / 32 * 36];
-        const bool whole = k->block == PART || n - i >= PART;
+    for (int r = 0; r < R; r++) f[r] = _mm512_setzero_ps();
+    for (size_t i = 0; i < n; i += PART, w0 += bytes, w1 += bytes, x++, next += step) {
+        struct part p[2];
+        struct factors w;
+        char rest[2][PART / 32 * 36];
+        const char *u0 = whole_part(k, w0, n - i, rest[0]), *u1 = whole_part(k, w1, n - i, rest[1]);
         UNROLL
-        for (size_t line = 0; line < bytes; line += 64) _mm_prefetch(w + AHEAD + line, _MM_HINT_T0);
-        if (!whole) {
-            memset(rest, 0, bytes);
-            memcpy(rest, w, (n - i) / k->block * k->bytes);
-        }
-        k->load(whole ? w : rest, &p);
+        for (size_t line = 0; line < step; line += 64) _mm_prefetch(next + line, _MM_HINT_T1);
+        k->codes(u0, &p[0]);
+        if (k->group != 16) k->codes(u1, &p[1]);
+        k->factors(u0, u1, &w);
         UNROLL
-        for (int r = 0; r < R; r++) f[r] = add_part(k, &p, part_dot(k, &p, s + (size_t)r * parts), s + (size_t)r * parts, f[r]);
+        for (int r = 0; r < R; r++) f[r] = add_part(k, p, &w, x + (size_t)r * parts, f[r]);
     }
     UNROLL
-    for (int r = 0; r < R; r++) { /* (0 + 2) + (1 + 3) */
-        const __m128 two = _mm_add_ps(f[r], _mm_movehl_ps(f[r], f[r]));
-        out[(size_t)r * stride] = _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+    for (int r = 0; r < R; r++) out[r * STREAM_OUTS] = f[r];
+}
+
+/* Up to sixteen rows of weights by R of activations. */
+INLINE void outs_dot(const struct kind *k, const char *w, size_t row_bytes, int outs, size_t n, const struct act_part *x, size_t parts, int R, float *out, size_t ld) {
+    const int pair = k->group == 16 ? 1 : 2;
+    __m512 f[STREAM_ROWS * STREAM_OUTS];
+    for (int o = 0; o < outs; o += pair) {
+        const char *w0 = w + (size_t)o * row_bytes, *w1 = pair == 2 && o + 1 < outs ? w0 + row_bytes : w0;
+        rows_dot(k, w0, w1, w0 + (size_t)(pair - 1) * row_bytes + AHEAD, n, x, parts, R, f + o / pair);
+    }
+    for (int r = 0; r < R; r++) _mm512_mask_storeu_ps(out + (size_t)r * ld, (__mmask16)((1u << outs) - 1), results(k, f + r * STREAM_OUTS));
+}
+
+INLINE void stream(const struct kind *k, const char *w, size_t row_bytes, int outs, size_t n, const struct act_part *x, int rows, float *out, size_t ld) {
+    const size_t parts = parts_of(n);
+    for (; outs > 0; outs -= STREAM_OUTS, w += STREAM_OUTS * row_bytes, out += STREAM_OUTS) {
+        const int some = outs < STREAM_OUTS ? outs : STREAM_OUTS;
+        int r = 0;
+#define ROWS_DOT(R) \
+    for (; rows - r >= R; r += R) outs_dot(k, w, row_bytes, some, n, x + (size_t)r * parts, parts, R, out + (size_t)r * ld, ld);
+        ROWS_DOT(8) ROWS_DOT(4) ROWS_DOT(2) ROWS_DOT(1)
+#undef ROWS_DOT
     }
 }
 
-/* Up to 256 activations; what is missing counts as zeros. */
-INLINE void act_part(const struct kind *k, const int8_t *q, const struct act_scale *from, size_t n, struct act_part *to) {
+/* Lays out up to 256 activations; what is missing counts as zeros. */
+INLINE void act_part(const struct kind *k, const int8_t *q, const struct act_scale *s, size_t n, struct act_part *to) {
+    struct act_scale scale[PART / 32];
     int8_t whole[PART];
-    __m256i v[4], turned[8];
     if (n < PART) {
-        memset(to, 0, sizeof *to);
         memset(whole, 0, sizeof whole);
+        memset(scale, 0, sizeof scale);
         memcpy(whole, q, n);
-        q = whole;
+        memcpy(scale, s, n / 32 * sizeof *s);
+        q = whole, s = scale;
     }
-    UNROLL
-    for (int odd = 0; odd < 2; odd++) {
-        UNROLL
-        for (int i = 0; i < 4; i++) v[i] = load32(q + 32 * (2 * i + odd));
-        turn4(v, turned + 4 * odd);
-    }
-    UNROLL
-    for (int j = 0; j < 4; j++) {
-        const __m256i even = turned[j], odd = turned[4 + j];
-        _mm256_store_si256((void *)(to->q + 32 * j), k->split ? _mm256_permute2x128_si256(even, odd, 0x20) : even);
-        _mm256_store_si256((void *)(to->q + 32 * (4 + j)), k->split ? _mm256_permute2x128_si256(even, odd, 0x31) : odd);
-    }
-    for (size_t b = 0; b < n / 32; b++, from++) {
-        const size_t lane = b / 2 + b % 2 * 4;
-        to->d[lane] = from->d;
-        if (k->min && k->group == 32) to->sum[0][lane] = from->sum;
-        else if (k->min) to->sum[0][lane] = from->half_sum[0], to->sum[1][lane] = from->half_sum[1];
-        else if (k->group == 32) to->shift[0][lane] = from->shift / 128 * k->bias;
-        else to->shift[0][lane] = from->half_shift[0] / 128 * k->bias, to->shift[1][lane] = from->half_shift[1] / 128 * k->bias;
-    }
-}
-
-INLINE void stream(const struct kind *k, const char *w, size_t row_bytes, int outs, size_t n, const struct act_row *x, int rows, float *out) {
-    struct act_part s[STREAM_PARTS];
-    const size_t parts = (n + PART - 1) / PART;
-    for (int r = 0; r < rows; r++)
-        for (size_t i = 0; i < n; i += PART) act_part(k, x[r].q + i, x[r].s + i / 32, n - i < PART ? n - i : PART, &s[(size_t)r * parts + i / PART]);
-    for (int o = 0; o < outs; o++, w += row_bytes) switch (rows) {
-        case 1: row_dot(k, w, n, s, parts, 1, out + o, (size_t)outs); break;
-        case 2: row_dot(k, w, n, s, parts, 2, out + o, (size_t)outs); break;
-        default: row_dot(k, w, n, s, parts, STREAM_ROWS, out + o, (size_t)outs); break;
+    for (int i = 0; i < 4; i++) {
+        const int block[2] = {k->a[i], k->b[i]};
+        for (int j = 0; j < 2; j++) {
+            const struct act_scale *from = s + block[j];
+            memcpy(to->q + 128 * j + 16 * i, q + 32 * block[j], 16);
+            memcpy(to->q + 128 * j + 64 + 16 * i, q + 32 * block[j] + 16, 16);
+            for (int h = 0; h < 2; h++) {
+                const int at = 4 * i + (k->group == 16 ? 2 * j + h : 2 * h + j); /* as in `factors` */
+                to->d[at] = from->d;
+                if (k->min) to->sum[at] = k->group == 16 ? from->half_sum[h] : from->sum;
+                else to->shift[at] = (k->group == 16 ? from->half_shift[h] : from->shift) / 128 * k->bias;
+            }
         }
+    }
 }
 
-/* out[r * outs + o] = row o of weights times row r of activations: at most STREAM_ROWS rows, and STREAM_PARTS parts of all together. */
-typedef void streamer(const char *w, size_t row_bytes, int outs, size_t n, const struct act_row *x, int rows, float *out);
-#define STREAM(TYPE, ELEMENTS, GROUP, BIAS, MIN, SPLIT)                                                                                 \
-    void stream_##TYPE(const char *w, size_t row_bytes, int outs, size_t n, const struct act_row *x, int rows, float *out) {            \
-        static const struct kind k = {load_##TYPE, ELEMENTS, sizeof(struct block_##TYPE), GROUP, BIAS, MIN, SPLIT};                     \
-        stream(&k, w, row_bytes, outs, n, x, rows, out);                                                                                \
-    }
-streamer stream_q2_k, stream_q3_k, stream_q4_k, stream_q5_k, stream_q6_k, stream_iq4_xs;
+INLINE void layout(const struct kind *k, const struct act_row *x, size_t n, struct act_part *to) {
+    for (size_t i = 0; i < n; i += PART) act_part(k, x->q + i, x->s + i / 32, n - i < PART ? n - i : PART, to + i / PART);
+}
 
-/* ---- what the loaders share ---- */
+/* A type's two functions; see kernel.h for what they do. */
+struct streamer {
+    void (*layout)(const struct act_row *x, size_t n, struct act_part *to);
+    void (*product)(const char *w, size_t row_bytes, int outs, size_t n, const struct act_part *x, int rows, float *out, size_t ld);
+};
+#define STREAM(TYPE, ELEMENTS, GROUP, BIAS, MIN, BLOCKS)                                                                                          \
+    static const struct kind kind_##TYPE = {codes_##TYPE, factors_##TYPE, ELEMENTS, sizeof(struct block_##TYPE), GROUP, BIAS, MIN, BLOCKS};        \
+    static void layout_##TYPE(const struct act_row *x, size_t n, struct act_part *to) { layout(&kind_##TYPE, x, n, to); }                         \
+    static void product_##TYPE(const char *w, size_t row_bytes, int outs, size_t n, const struct act_part *x, int rows, float *out, size_t ld) { \
+        stream(&kind_##TYPE, w, row_bytes, outs, n, x, rows, out, ld);                                                                           \
+    }                                                                                                                                             \
+    const struct streamer stream_##TYPE = {layout_##TYPE, product_##TYPE};
+extern const struct streamer stream_q4_0, stream_q4_1, stream_q5_0, stream_q5_1, stream_q8_0, stream_iq4_nl, stream_mxfp4;
+extern const struct streamer stream_q2_k, stream_q3_k, stream_q4_k, stream_q5_k, stream_q6_k, stream_iq4_xs;
 
-INLINE __m256i each(int v) { return _mm256_set1_epi8((char)v); }
-INLINE __m256i low4(__m256i v) { return _mm256_and_si256(v, each(15)); }
-INLINE __m256i high4(__m256i v) { return _mm256_and_si256(_mm256_srli_epi32(v, 4), each(15)); }
+/* ---- what the types share ---- */
 
-/* Sixteen bytes of nibbles of each block (low ones before high ones), `step` bytes apart: split codes. */
-INLINE void nibbles(const char *w, size_t step, __m256i q[8]) {
-    __m256i v[4], t[4];
-    UNROLL
-    for (size_t i = 0; i < 4; i++)
-        v[i] = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const void *)(w + 2 * i * step))), _mm_loadu_si128((const void *)(w + (2 * i + 1) * step)), 1);
-    turn4(v, t);
-    UNROLL
-    for (int j = 0; j < 4; j++) q[j] = low4(t[j]), q[4 + j] = high4(t[j]);
+INLINE __m512i each(int v) { return _mm512_set1_epi8((char)v); }
+INLINE __m512i low4(__m512i v) { return _mm512_and_si512(v, each(15)); }
+INLINE __m512i high4(__m512i v) { return _mm512_and_si512(_mm512_srli_epi32(v, 4), each(15)); }
+INLINE __m512i and_or(__m512i v, int mask, __m512i more) { return _mm512_ternarylogic_epi32(v, each(mask), more, 0xea); } /* (v & mask) | more */
+INLINE __m512i by_lane(int a, int b, int c, int d) { return _mm512_setr_epi32(a, a, a, a, b, b, b, b, c, c, c, c, d, d, d, d); }
+
+/* Lanes 0 2 of a and 0 2 of b; lanes 1 3 of them; twice lanes 0 and 2, twice 1 and 3. */
+INLINE __m512i even_lanes(__m512i a, __m512i b) { return _mm512_shuffle_i64x2(a, b, 0x88); }
+INLINE __m512i odd_lanes(__m512i a, __m512i b) { return _mm512_shuffle_i64x2(a, b, 0xdd); }
+INLINE __m512i even_twice(__m512i a) { return _mm512_shuffle_i64x2(a, a, 0xa0); }
+INLINE __m512i odd_twice(__m512i a) { return _mm512_shuffle_i64x2(a, a, 0xf5); }
+INLINE __m512i in_all_lanes(const void *p) { return _mm512_broadcast_i32x4(_mm_loadu_si128(p)); }
+
+/* Sixteen bytes of each of four blocks, `step` bytes apart. */
+INLINE __m512i four_lanes(const char *w, size_t step) {
+    const __m256i a = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const void *)w)), _mm_loadu_si128((const void *)(w + step)), 1);
+    const __m256i b = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const void *)(w + 2 * step))), _mm_loadu_si128((const void *)(w + 3 * step)), 1);
+    return _mm512_inserti64x4(_mm512_castsi256_si512(a), b, 1);
 }
 
 /* Codes chosen from a table of sixteen, raised by 128. */
-INLINE void choose(const int8_t *values, __m256i q[8]) {
-    const __m256i table = _mm256_xor_si256(_mm256_broadcastsi128_si256(_mm_loadu_si128((const void *)values)), each(0x80));
+INLINE void choose(const int8_t *values, struct part *p) {
+    const __m512i table = _mm512_xor_si512(_mm512_broadcast_i32x4(_mm_loadu_si128((const void *)values)), each(0x80));
     UNROLL
-    for (int j = 0; j < 8; j++) q[j] = _mm256_shuffle_epi8(table, q[j]);
+    for (int j = 0; j < 4; j++) p->q[j] = _mm512_shuffle_epi8(table, p->q[j]);
 }
 
-INLINE int16_t load_i16(const void *p) {
-    int16_t v;
+INLINE uint64_t load_u16(const void *p) {
+    uint16_t v;
     memcpy(&v, p, sizeof v);
     return v;
 }
-INLINE int32_t load_i32(const void *p) {
-    int32_t v;
+INLINE uint32_t load_u32(const void *p) {
+    uint32_t v;
     memcpy(&v, p, sizeof v);
     return v;
 }
-INLINE uint32_t load_u32(const void *p) { return (uint32_t)load_i32(p); }
 INLINE uint64_t load_u64(const void *p) {
     uint64_t v;
     memcpy(&v, p, sizeof v);
     return v;
 }
 
-/* A half float in all lanes. */
-INLINE __m256 half_all(const void *p) { return _mm256_cvtph_ps(_mm_set1_epi16(load_i16(p))); }
-
-/* The half floats of eight blocks, `step` bytes apart. */
-INLINE __m256 halves(const char *p, size_t step) {
-    __m128i v = _mm_setzero_si128();
-    v = _mm_insert_epi16(v, load_i16(p), 0), v = _mm_insert_epi16(v, load_i16(p + 2 * step), 1);
-    v = _mm_insert_epi16(v, load_i16(p + 4 * step), 2), v = _mm_insert_epi16(v, load_i16(p + 6 * step), 3);
-    v = _mm_insert_epi16(v, load_i16(p + step), 4), v = _mm_insert_epi16(v, load_i16(p + 3 * step), 5);
-    v = _mm_insert_epi16(v, load_i16(p + 5 * step), 6), v = _mm_insert_epi16(v, load_i16(p + 7 * step), 7);
-    return _mm256_cvtph_ps(v);
+/* A half float in all places; one of each of two rows, where `factors` has them. */
+INLINE __m512 half_all(const void *p) { return _mm512_broadcastss_ps(_mm_cvtph_ps(_mm_cvtsi32_si128((int)load_u16(p)))); }
+INLINE __m512 half_each(const void *p0, const void *p1) {
+    const uint64_t two = load_u16(p0) | load_u16(p1) << 32;
+    return _mm512_broadcast_f32x4(_mm_cvtph_ps(_mm_cvtsi64_si128((long long)(two | two << 16))));
 }
 
-/* Eight bytes, of block 0 first, as numbers without sign. */
-INLINE __m256i byte_lanes(uint64_t v) {
-    const __m128i order = _mm_setr_epi8(0, 2, 4, 6, 1, 3, 5, 7, -1, -1, -1, -1, -1, -1, -1, -1);
-    return _mm256_cvtepu8_epi32(_mm_shuffle_epi8(_mm_cvtsi64_si128((long long)v), order));
+/* Bytes of the eight blocks of each of two rows, block 0 lowest, where `factors` wants them. */
+INLINE __m512i bytes_even_odd(uint64_t s0, uint64_t s1) {
+    return _mm512_cvtepu8_epi32(_mm_unpacklo_epi16(_mm_cvtsi64_si128((long long)s0), _mm_cvtsi64_si128((long long)s1)));
 }
+INLINE __m512i bytes_halves(uint64_t s0, uint64_t s1) {
+    const __m128i order = _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    return _mm512_cvtepu8_epi32(_mm_shuffle_epi8(_mm_unpacklo_epi64(_mm_cvtsi64_si128((long long)s0), _mm_cvtsi64_si128((long long)s1)), order));
+}
+INLINE __m512 times(__m512 d, __m512i whole) { return _mm512_mul_ps(d, _mm512_cvtepi32_ps(whole)); }
 
 #endif
