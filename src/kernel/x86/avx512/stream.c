@@ -77,13 +77,13 @@ INLINE void factors_mxfp4(const char *w0, const char *w1, struct factors *f) {
     f->scale = _mm512_castsi512_ps(_mm512_mask_sllv_epi32(normal, tiny, _mm512_set1_epi32(0x00200000), exponent));
 }
 
-STREAM(q4_0, 32, 32, 8, false, HALVES)
-STREAM(q4_1, 32, 32, 0, true, HALVES)
-STREAM(q5_0, 32, 32, 16, false, HALVES)
-STREAM(q5_1, 32, 32, 0, true, HALVES)
-STREAM(q8_0, 32, 32, 128, false, HALVES)
-STREAM(iq4_nl, 32, 32, 128, false, HALVES)
-STREAM(mxfp4, 32, 32, 128, false, HALVES)
+STREAM(q4_0, 32, 32, 8, 15, false, HALVES)
+STREAM(q4_1, 32, 32, 0, 15, true, HALVES)
+STREAM(q5_0, 32, 32, 16, 31, false, HALVES)
+STREAM(q5_1, 32, 32, 0, 31, true, HALVES)
+STREAM(q8_0, 32, 32, 128, 255, false, HALVES)
+STREAM(iq4_nl, 32, 32, 128, 255, false, HALVES)
+STREAM(mxfp4, 32, 32, 128, 255, false, HALVES)
 
 static const struct streamer *of_type(enum dtype type) {
     switch (type) {

@@ -38,7 +38,7 @@ struct kind {
     void (*codes)(const char *w, struct part *p);
     void (*factors)(const char *w0, const char *w1, struct factors *f); /* w1 is not read where groups are of 16 */
     size_t block, bytes; /* of the type */
-    int group, bias;
+    int group, bias, most; /* the largest code */
     bool min;
     uint8_t a[4], b[4];
 };
@@ -59,9 +59,13 @@ struct act_part {
 
 static inline size_t parts_of(size_t n) { return (n + PART - 1) / PART; }
 
-/* Sums of four codes each to sums of blocks or halves, sixteen in the order of `factors`. z: of q[0] to q[3] of one or of two rows. */
-INLINE __m512i fold(__m512i a, __m512i b) { return _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b)); }
-INLINE __m512i fold_pairs(__m512i a, __m512i b) { return _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b)); }
+/* Sums of neighbours: in each lane those of a, then those of b. `most`: what no number exceeds; small ones are added by the units that multiply,
+ * which have more time than those that shuffle. */
+INLINE __m512i add_neighbours(__m512i a, __m512i b, int most) {
+    if (most <= INT16_MAX) return _mm512_madd_epi16(_mm512_packs_epi32(a, b), _mm512_set1_epi16(1));
+    const __m512 x = _mm512_castsi512_ps(a), y = _mm512_castsi512_ps(b);
+    return _mm512_add_epi32(_mm512_castps_si512(_mm512_shuffle_ps(x, y, 0x88)), _mm512_castps_si512(_mm512_shuffle_ps(x, y, 0xdd)));
+}
 
 INLINE __m512i load64(const void *p) { return _mm512_loadu_si512(p); }
 /* The same, read once: without this, compilers read again for every use. */
@@ -70,21 +74,28 @@ INLINE __m512i load_once(const void *p) {
     __asm__("" : "+v"(v));
     return v;
 }
-INLINE __m512i dot4(__m512i sum, __m512i q, const int8_t *x) { return _mm512_dpbusd_epi32(sum, q, load64(x)); }
-
-/* A block of 32 of a row: A and B lanes still have four sums each. */
-INLINE __m512i whole_blocks(const struct part *p, const int8_t *x) {
-    const __m512i zero = _mm512_setzero_si512();
-    return fold(dot4(dot4(zero, p->q[0], x), p->q[1], x + 64), dot4(dot4(zero, p->q[2], x + 128), p->q[3], x + 192));
-}
-INLINE __m512i half_blocks(const struct part *p, const int8_t *x) {
-    const __m512i zero = _mm512_setzero_si512();
-    return fold_pairs(fold(dot4(zero, p->q[0], x), dot4(zero, p->q[1], x + 64)), fold(dot4(zero, p->q[2], x + 128), dot4(zero, p->q[3], x + 192)));
+/* Sixteen sums of products of codes in the order of `factors`: of the blocks of two rows of weights, or of the half blocks of one. */
+INLINE __m512i sums(const struct kind *k, const struct part *p, const struct act_part *x) {
+    const __m512i zero = _mm512_setzero_si512(), x0 = load_once(x->q), x1 = load_once(x->q + 64), x2 = load_once(x->q + 128), x3 = load_once(x->q + 192);
+    const int most = 4 * k->most * 127;
+    if (k->group == 16) {
+        const __m512i a = add_neighbours(_mm512_dpbusd_epi32(zero, p->q[0], x0), _mm512_dpbusd_epi32(zero, p->q[1], x1), most);
+        const __m512i b = add_neighbours(_mm512_dpbusd_epi32(zero, p->q[2], x2), _mm512_dpbusd_epi32(zero, p->q[3], x3), most);
+        return add_neighbours(a, b, 2 * most);
+    }
+    __m512i two[2];
+    UNROLL
+    for (int o = 0; o < 2; o++) {
+        const __m512i a = _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(zero, p[o].q[0], x0), p[o].q[1], x1);
+        const __m512i b = _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(zero, p[o].q[2], x2), p[o].q[3], x3);
+        two[o] = add_neighbours(a, b, 2 * most);
+    }
+    return add_neighbours(two[0], two[1], 4 * most);
 }
 
 /* f += a part of one row of weights (groups of 16) or of two (groups of 32) by one of activations. */
 INLINE __m512 add_part(const struct kind *k, const struct part *p, const struct factors *w, const struct act_part *x, __m512 f) {
-    __m512i sum = k->group == 16 ? half_blocks(p, x->q) : fold_pairs(whole_blocks(p, x->q), whole_blocks(p + 1, x->q));
+    __m512i sum = sums(k, p, x);
     if (!k->min) sum = _mm512_add_epi32(sum, load64(x->shift));
     f = _mm512_fmadd_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(sum), w->scale), _mm512_loadu_ps(x->d), f);
     if (k->min) f = _mm512_fnmadd_ps(w->min, _mm512_loadu_ps(x->sum), f);
@@ -201,8 +212,8 @@ struct streamer {
     void (*layout)(const struct act_row *x, size_t n, struct act_part *to);
     void (*product)(const char *w, size_t row_bytes, int outs, size_t n, const struct act_part *x, int rows, float *out, size_t ld);
 };
-#define STREAM(TYPE, ELEMENTS, GROUP, BIAS, MIN, BLOCKS)                                                                                          \
-    static const struct kind kind_##TYPE = {codes_##TYPE, factors_##TYPE, ELEMENTS, sizeof(struct block_##TYPE), GROUP, BIAS, MIN, BLOCKS};        \
+#define STREAM(TYPE, ELEMENTS, GROUP, BIAS, MOST, MIN, BLOCKS)                                                                                          \
+    static const struct kind kind_##TYPE = {codes_##TYPE, factors_##TYPE, ELEMENTS, sizeof(struct block_##TYPE), GROUP, BIAS, MOST, MIN, BLOCKS};        \
     static void layout_##TYPE(const struct act_row *x, size_t n, struct act_part *to) { layout(&kind_##TYPE, x, n, to); }                         \
     static void product_##TYPE(const char *w, size_t row_bytes, int outs, size_t n, const struct act_part *x, int rows, float *out, size_t ld) { \
         stream(&kind_##TYPE, w, row_bytes, outs, n, x, rows, out, ld);                                                                           \

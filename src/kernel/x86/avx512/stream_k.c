@@ -109,9 +109,9 @@ INLINE void factors_iq4_xs(const char *w0, const char *w1, struct factors *f) {
     f->scale = times(half_each(w0, w1), _mm512_sub_epi32(bytes_halves(iq4_bytes(w0), iq4_bytes(w1)), _mm512_set1_epi32(32)));
 }
 
-STREAM(q2_k, 256, 16, 0, true, QUARTERS)
-STREAM(q3_k, 256, 16, 4, false, QUARTERS)
-STREAM(q4_k, 256, 32, 0, true, EVEN_ODD)
-STREAM(q5_k, 256, 32, 0, true, EVEN_ODD)
-STREAM(q6_k, 256, 16, 32, false, QUARTERS)
-STREAM(iq4_xs, 256, 32, 128, false, HALVES)
+STREAM(q2_k, 256, 16, 0, 3, true, QUARTERS)
+STREAM(q3_k, 256, 16, 4, 7, false, QUARTERS)
+STREAM(q4_k, 256, 32, 0, 15, true, EVEN_ODD)
+STREAM(q5_k, 256, 32, 0, 31, true, EVEN_ODD)
+STREAM(q6_k, 256, 16, 32, 63, false, QUARTERS)
+STREAM(iq4_xs, 256, 32, 128, 255, false, HALVES)
