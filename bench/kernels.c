@@ -15,7 +15,7 @@
 #include "base/rng.h"
 #include "kernel/kernel.h"
 
-enum { N = 2048 /* of a row */, HEAD = 128, GROUP = 2 /* queries of a KV head */, ROWS = 64 /* of a prompt */, STREAM = 96 << 20 /* bytes: more than the caches hold */, PASSES = 5, MAX_SETS = 8 };
+enum { N = 2048 /* of a row */, HEAD = 128, GROUP = 2 /* queries of a KV head */, ROWS = 64 /* of a prompt */, STREAM_ROWS = 8, STREAM = 96 << 20 /* bytes: more than the caches hold */, PASSES = 5, MAX_SETS = 8 };
 static const double PASS_S = 0.01;
 
 struct lab {
@@ -24,6 +24,8 @@ struct lab {
     uint8_t *stream;        /* [STREAM] rows of the type under way, one after the other */
     size_t at, row_bytes;   /* the next row to be read, and what a row takes */
     void *tile;             /* of the type under way */
+    char *laid_out;         /* rows of activations as stream_layout makes them, and for which type */
+    int laid_out_type;
     int8_t *codes;          /* [ROWS][N] activations, and their scales; the same as bfloat16 */
     struct act_scale *scales;
     uint16_t *halves;
@@ -82,11 +84,24 @@ static double run_tile_product(struct lab *l, int type) {
     l->k->tile_product((enum dtype)type, l->tile, N, l->row, ROWS, l->out);
     return 2.0 * TILE_OUTS * ROWS * N;
 }
-static double run_tile_one_row(struct lab *l, int type) { /* what generation does */
+static double run_tile_one_row(struct lab *l, int type) { /* what generation does where nothing is multiplied straight from the weights */
     double bytes = run_tile_unpack(l, type);
     l->k->tile_product((enum dtype)type, l->tile, N, l->row, 1, l->out);
     return bytes;
 }
+
+/* Small rows: one, which is generation, and eight, straight from the weights or however the table does that. */
+static double stream(struct lab *l, int type, int rows) {
+    const size_t bytes = l->k->stream_bytes((enum dtype)type, N);
+    const uint8_t *w = next_tile(l);
+    if (l->laid_out_type != type) /* once: a step does it once for a whole matrix */
+        for (size_t r = 0; r < STREAM_ROWS; r++) l->k->stream_layout((enum dtype)type, &l->row[r], N, l->laid_out + r * bytes);
+    l->laid_out_type = type;
+    l->k->stream_product((enum dtype)type, w, l->row_bytes, TILE_OUTS, N, l->laid_out, rows, l->out, TILE_OUTS, l->tile);
+    return rows == 1 ? (double)(TILE_OUTS * l->row_bytes) : 2.0 * TILE_OUTS * rows * N;
+}
+static double run_stream_one_row(struct lab *l, int type) { return stream(l, type, 1); }
+static double run_stream_eight_rows(struct lab *l, int type) { return stream(l, type, 8); }
 static double run_half_round(struct lab *l, int v) {
     (void)v;
     l->k->half_round(l->x, N, l->halves);
@@ -223,8 +238,8 @@ static double run_rope_neighbours(struct lab *l, int v) {
 }
 
 enum unit { INT8 = ARITH_INT8, BF16 = ARITH_BF16, FP32 = ARITH_FP32, BYTES };
-/* A single kernel; one for each element type, or each activation; a single one that is told the type, quantised or half. */
-enum variants { ONE, TYPES, ACTS, QUANTISED, HALVES };
+/* A single kernel; one for each element type, or each activation; a single one that is told the type: quantised, one that has a product straight from the weights, half. */
+enum variants { ONE, TYPES, ACTS, QUANTISED, STREAMED, HALVES };
 
 static const struct row {
     const char *name;
@@ -242,6 +257,8 @@ static const struct row {
     ROW(tile_unpack, QUANTISED, BYTES),
     {"tile_unpack and one row", offsetof(struct kernels, tile_product), QUANTISED, BYTES, run_tile_one_row},
     ROW(tile_product, QUANTISED, INT8),
+    {"stream_product of one row", offsetof(struct kernels, stream_product), STREAMED, BYTES, run_stream_one_row},
+    {"stream_product of eight", offsetof(struct kernels, stream_product), STREAMED, INT8, run_stream_eight_rows},
     ROW(half_round, ONE, BYTES),
     ROW(half_unpack, HALVES, BYTES),
     ROW(half_product, ONE, BF16),
@@ -311,6 +328,7 @@ static const char *variant_name(const struct row *r, int v) {
 static const char *pointer(const struct row *r, const struct kernels *k, int v) {
     static const char none[sizeof k->dot];
     const struct dtype_info *info = r->variants == ACTS ? NULL : dtype_info((uint32_t)v);
+    if (r->variants == STREAMED && !(info && info->group && k->stream_bytes && k->stream_bytes((enum dtype)v, N))) return NULL;
     if ((r->variants == QUANTISED && !(info && info->group)) || (r->variants == HALVES && v != DT_F16 && v != DT_BF16)) return NULL;
     const char *p = (const char *)k + r->offset + (r->variants == TYPES || r->variants == ACTS ? (size_t)v * sizeof k->dot : 0);
     return memcmp(p, none, sizeof none) ? p : NULL;
@@ -325,6 +343,7 @@ static void measure(const struct row *r, struct lab *l, const struct kernels *be
         if (!p || (inherited && memcmp(p, inherited, sizeof l->k->dot) == 0) || (word && !strstr(name, word))) continue;
         if (r->variants != ONE && r->variants != ACTS) fill_stream(l, v);
         if (r->variants == QUANTISED) (void)run_tile_unpack(l, v);
+        l->laid_out_type = -1;
         double per_second = speed(r, l, v) / 1e9, most = r->unit == BYTES ? peak->read_gbps : peak->gops[r->unit];
         (void)printf("%-40s %9.2f %s", name, per_second, r->unit == BYTES ? "GB/s " : "GOP/s");
         if (most > 0) (void)printf(" %6.1f %%", 100 * per_second / most);
@@ -347,10 +366,12 @@ static int lab_open(struct lab *l, const struct kernels *ref, struct err *e) {
     for (size_t i = 0; i < 4; i++) ok = (*arrays[i] = random_floats(&r, N * KERNEL_LANES)) && ok;
     l->stream = mem_aligned(64, STREAM);
     l->tile = mem_aligned(64, half_tile_bytes(N));
+    l->laid_out = mem_aligned(64, STREAM_ROWS * 4 * N);
+    l->laid_out_type = -1;
     l->codes = mem_aligned(64, ROWS * N);
     l->scales = mem_aligned(64, ROWS * N / ACT_BLOCK * sizeof *l->scales);
     l->halves = mem_aligned(64, ROWS * N * sizeof *l->halves);
-    if (!ok || !l->stream || !l->tile || !l->codes || !l->scales || !l->halves) return err_nomem(e, "rows of weights", STREAM);
+    if (!ok || !l->stream || !l->tile || !l->laid_out || !l->codes || !l->scales || !l->halves) return err_nomem(e, "rows of weights", STREAM);
     memset(l->tile, 0, half_tile_bytes(N));
     for (size_t i = 0; i < ROWS; i++) {
         l->row[i] = (struct act_row){l->codes + i * N, l->scales + i * N / ACT_BLOCK};
@@ -362,7 +383,7 @@ static int lab_open(struct lab *l, const struct kernels *ref, struct err *e) {
 }
 
 static void lab_close(struct lab *l) {
-    void *const all[] = {l->x, l->y, l->w, l->out, l->stream, l->tile, l->codes, l->scales, l->halves};
+    void *const all[] = {l->x, l->y, l->w, l->out, l->stream, l->tile, l->laid_out, l->codes, l->scales, l->halves};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) mem_free(all[i]);
 }
 

@@ -138,7 +138,7 @@ static int stream_rows(size_t bytes) {
 
 static void stream_product(const struct kernels *k, const struct product *p, size_t bytes, int from, int to, float *scratch) {
     const int most = stream_rows(bytes);
-    char *laid_out = (char *)(scratch + STREAM_OUTS);
+    char *laid_out = (char *)(scratch + STREAM_OUTS), *tile = laid_out + (size_t)most * bytes;
     for (int r0 = 0, rows; r0 < p->small; r0 += rows) {
         rows = p->small - r0 < most ? p->small - r0 : most;
         for (int r = 0; r < rows; r++) {
@@ -148,7 +148,7 @@ static void stream_product(const struct kernels *k, const struct product *p, siz
         }
         for (int c = from, n; c < to; c += n) {
             n = to - c < STREAM_OUTS / rows ? to - c : STREAM_OUTS / rows;
-            k->stream_product(p->type, p->w + (size_t)c * p->row_bytes, p->row_bytes, n, p->n_in, laid_out, rows, scratch, (size_t)n);
+            k->stream_product(p->type, p->w + (size_t)c * p->row_bytes, p->row_bytes, n, p->n_in, laid_out, rows, scratch, (size_t)n, tile);
             for (int r = 0; r < rows; r++) put(p, r0 + r, c, scratch + (size_t)r * (size_t)n, n);
         }
     }
@@ -201,7 +201,8 @@ size_t product_scratch(const struct kernels *k, enum dtype type, size_t n_in) {
     if (form & FORM_INT8) tile *= (size_t)group_of(tile);
     tile = tile ? up(tile, 64) / sizeof(float) + CHUNK * TILE_OUTS : 0;
     if (tile > most) most = tile;
-    size_t bytes = form & FORM_INT8 ? stream_bytes(k, type, n_in) : 0, streamed = bytes ? STREAM_OUTS + (size_t)stream_rows(bytes) * bytes / sizeof(float) : 0;
+    size_t bytes = form & FORM_INT8 ? stream_bytes(k, type, n_in) : 0;
+    size_t streamed = bytes ? STREAM_OUTS + ((size_t)stream_rows(bytes) * bytes + up(tile_bytes(type, n_in), 64)) / sizeof(float) : 0;
     return up(most > streamed ? most : streamed, 16);
 }
 

@@ -217,12 +217,12 @@ static bool take_way(int t, enum dtype type, size_t n, const struct kernels **k)
 static void multiply(const struct kernels *k, enum dtype type, const uint8_t *w, size_t row_bytes, int outs, size_t n, const struct act_row *x, int rows, float *y) {
     if (streaming) {
         const size_t bytes = k->stream_bytes(type, n);
-        uint8_t *laid_out = tile_memory(bytes * (size_t)rows);
+        uint8_t *laid_out = tile_memory(bytes * (size_t)rows), *tile = tile_memory(tile_bytes(type, n));
         assert_int_equal(bytes % 64, 0);
         memset(y, 0, (size_t)rows * TILE_OUTS * sizeof *y);
         for (int r = 0; r < rows; r++) k->stream_layout(type, &x[r], n, laid_out + (size_t)r * bytes);
-        k->stream_product(type, w, row_bytes, outs, n, laid_out, rows, y, TILE_OUTS);
-        free(laid_out);
+        k->stream_product(type, w, row_bytes, outs, n, laid_out, rows, y, TILE_OUTS, tile);
+        free(laid_out), free(tile);
     } else {
         uint8_t *tile = tile_memory(tile_bytes(type, n));
         k->tile_unpack(type, w, row_bytes, outs, n, tile);

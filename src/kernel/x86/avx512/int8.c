@@ -166,7 +166,7 @@ static void panel_unpack(const struct dtype_info *info, const char *w, size_t ro
     }
 }
 
-static void tile_unpack(enum dtype type, const void *w, size_t row_bytes, int outs, size_t n, void *tile) {
+void tile_unpack(enum dtype type, const void *w, size_t row_bytes, int outs, size_t n, void *tile) {
     const struct dtype_info *info = dtype_info(type);
     for (int p = 0; p < PANELS; p++) {
         int here = outs - p * PANEL < 0 ? 0 : outs - p * PANEL < PANEL ? outs - p * PANEL : PANEL;

@@ -108,8 +108,12 @@ static size_t stream_bytes(enum dtype type, size_t n) { return of_type(type) ? p
 
 static void stream_layout(enum dtype type, const struct act_row *x, size_t n, void *to) { of_type(type)->layout(x, n, to); }
 
-static void stream_product(enum dtype type, const void *w, size_t row_bytes, int outs, size_t n, const void *x, int rows, float *out, size_t ld) {
-    of_type(type)->product(w, row_bytes, outs, n, x, rows, out, ld);
+enum { FEW = 8, FEW_16 = 4 }; /* rows that are multiplied straight from the weights, of groups of 32 and of 16; for more, tiles are faster */
+
+static void stream_product(enum dtype type, const void *w, size_t row_bytes, int outs, size_t n, const void *x, int rows, float *out, size_t ld, void *tile) {
+    const struct streamer *s = of_type(type);
+    if (rows <= (s->kind->group == 32 ? FEW : FEW_16)) s->product(w, row_bytes, outs, n, x, rows, out, ld);
+    else small_product(type, s->kind, w, row_bytes, outs, n, x, rows, out, ld, tile);
 }
 
 void kernels_avx512_stream(struct kernels *k) {

@@ -209,6 +209,7 @@ INLINE void layout(const struct kind *k, const struct act_row *x, size_t n, stru
 
 /* A type's two functions; see kernel.h for what they do. */
 struct streamer {
+    const struct kind *kind;
     void (*layout)(const struct act_row *x, size_t n, struct act_part *to);
     void (*product)(const char *w, size_t row_bytes, int outs, size_t n, const struct act_part *x, int rows, float *out, size_t ld);
 };
@@ -218,9 +219,12 @@ struct streamer {
     static void product_##TYPE(const char *w, size_t row_bytes, int outs, size_t n, const struct act_part *x, int rows, float *out, size_t ld) { \
         stream(&kind_##TYPE, w, row_bytes, outs, n, x, rows, out, ld);                                                                           \
     }                                                                                                                                             \
-    const struct streamer stream_##TYPE = {layout_##TYPE, product_##TYPE};
+    const struct streamer stream_##TYPE = {&kind_##TYPE, layout_##TYPE, product_##TYPE};
 extern const struct streamer stream_q4_0, stream_q4_1, stream_q5_0, stream_q5_1, stream_q8_0, stream_iq4_nl, stream_mxfp4;
 extern const struct streamer stream_q2_k, stream_q3_k, stream_q4_k, stream_q5_k, stream_q6_k, stream_iq4_xs;
+
+/* The same through a tile, unpacked into `tile` by tile_unpack: small.c. */
+void small_product(enum dtype type, const struct kind *kind, const char *w, size_t row_bytes, int outs, size_t n, const void *x, int rows, float *out, size_t ld, void *tile);
 
 /* ---- what the types share ---- */
 

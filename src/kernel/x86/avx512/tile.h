@@ -34,4 +34,7 @@ typedef void (*panel_unpacker)(const char *w, size_t row_bytes, size_t n, uint8_
 /* The direct unpacker of a type; NULL: none, and its codes are taken from dtype_info. */
 panel_unpacker tile_unpacker(enum dtype type);
 
+/* kernel.h's. */
+void tile_unpack(enum dtype type, const void *w, size_t row_bytes, int outs, size_t n, void *tile);
+
 #endif
