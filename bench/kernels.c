@@ -81,12 +81,12 @@ static double run_tile_unpack(struct lab *l, int type) {
     return (double)(TILE_OUTS * l->row_bytes);
 }
 static double run_tile_product(struct lab *l, int type) {
-    l->k->tile_product((enum dtype)type, l->tile, N, l->row, ROWS, l->out);
+    l->k->tile_product((enum dtype)type, l->tile, N, l->row, ROWS, l->out, TILE_OUTS);
     return 2.0 * TILE_OUTS * ROWS * N;
 }
 static double run_tile_one_row(struct lab *l, int type) { /* what generation does where nothing is multiplied straight from the weights */
     double bytes = run_tile_unpack(l, type);
-    l->k->tile_product((enum dtype)type, l->tile, N, l->row, 1, l->out);
+    l->k->tile_product((enum dtype)type, l->tile, N, l->row, 1, l->out, TILE_OUTS);
     return bytes;
 }
 
@@ -113,7 +113,7 @@ static double run_half_unpack(struct lab *l, int type) {
 }
 static double run_half_product(struct lab *l, int v) {
     (void)v;
-    l->k->half_product(l->tile, N, l->half_row, ROWS, l->out);
+    l->k->half_product(l->tile, N, l->half_row, ROWS, l->out, TILE_OUTS);
     return 2.0 * TILE_OUTS * ROWS * N;
 }
 _Static_assert(TILE_OUTS * ROWS <= N * KERNEL_LANES, "a tile's results fit the lab's arrays");

@@ -46,11 +46,17 @@ void operand_prepare(const struct kernels *k, const struct operand *o, int r, co
 static int row_x(const struct product *p, int r) { return p->pick_x ? p->pick_x[r] : r; }
 static int row_y(const struct product *p, int r) { return p->pick_y ? p->pick_y[r] : r; }
 
+/* Whether results are wanted as they are. */
+static bool plain(const struct product *p) { return !p->bias && !(p->w_scale * p->scale < 1) && !(p->w_scale * p->scale > 1); }
+
+/* Where a product may write whole tiles itself. */
+static bool in_place(const struct product *p) { return plain(p) && !p->add && !p->pick_y; }
+
 /* n results of row r, from column c on, into place. */
 static void put(const struct product *p, int r, int c, const float *from, int n) {
     float *y = p->y + (size_t)row_y(p, r) * p->ldy + (size_t)c;
     const float *bias = p->bias ? p->bias + c : NULL, *add = p->add ? p->add + (size_t)row_y(p, r) * p->ldadd + (size_t)c : NULL;
-    if (!bias && !(p->w_scale * p->scale < 1) && !(p->w_scale * p->scale > 1)) {
+    if (plain(p)) {
         if (!add) memcpy(y, from, (size_t)n * sizeof *y);
         else
             for (int i = 0; i < n; i++) y[i] = add[i] + from[i];
@@ -148,6 +154,10 @@ static void stream_product(const struct kernels *k, const struct product *p, siz
         }
         for (int c = from, n; c < to; c += n) {
             n = to - c < STREAM_OUTS / rows ? to - c : STREAM_OUTS / rows;
+            if (in_place(p)) {
+                k->stream_product(p->type, p->w + (size_t)c * p->row_bytes, p->row_bytes, n, p->n_in, laid_out, rows, p->y + (size_t)r0 * p->ldy + (size_t)c, p->ldy, tile);
+                continue;
+            }
             k->stream_product(p->type, p->w + (size_t)c * p->row_bytes, p->row_bytes, n, p->n_in, laid_out, rows, scratch, (size_t)n, tile);
             for (int r = 0; r < rows; r++) put(p, r0 + r, c, scratch + (size_t)r * (size_t)n, n);
         }
@@ -158,7 +168,11 @@ static void stream_product(const struct kernels *k, const struct product *p, siz
 static void int8_rows(const struct kernels *k, const struct product *p, const void *tile, int r0, int rows, int c, int n, float *out) {
     struct act_row x[CHUNK];
     rounded_rows(p, r0, rows, x);
-    k->tile_product(p->type, tile, p->n_in, x, rows, out);
+    if (n == TILE_OUTS && in_place(p)) {
+        k->tile_product(p->type, tile, p->n_in, x, rows, p->y + (size_t)r0 * p->ldy + (size_t)c, p->ldy);
+        return;
+    }
+    k->tile_product(p->type, tile, p->n_in, x, rows, out, TILE_OUTS);
     for (int r = 0; r < rows; r++) put(p, r0 + r, c, out + (size_t)r * TILE_OUTS, n);
 }
 
@@ -189,7 +203,11 @@ static void half_product(const struct kernels *k, const struct product *p, int f
             const uint16_t *x[CHUNK];
             int rows = p->rows - r0 < CHUNK ? p->rows - r0 : CHUNK;
             for (int r = 0; r < rows; r++) x[r] = halves_of(p->x, row_x(p, r0 + r)) + p->first;
-            k->half_product(tile, n_in, x, rows, out);
+            if (n == TILE_OUTS && in_place(p)) {
+                k->half_product(tile, n_in, x, rows, p->y + (size_t)r0 * p->ldy + (size_t)c, p->ldy);
+                continue;
+            }
+            k->half_product(tile, n_in, x, rows, out, TILE_OUTS);
             for (int r = 0; r < rows; r++) put(p, r0 + r, c, out + (size_t)r * TILE_OUTS, n);
         }
     }

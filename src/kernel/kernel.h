@@ -81,9 +81,9 @@ struct kernels {
      * memory of tile_bytes(type, n), aligned to 64, in a layout of the table's own. What is missing of TILE_OUTS counts as zeros. */
     void (*tile_unpack)(enum dtype type, const void *w, size_t row_bytes, int outs, size_t n, void *tile);
 
-    /* out[r * TILE_OUTS + o] = row o of the tile times row r of x: sums within a group are exact, those over groups in float in the order of
+    /* out[r * ld + o] = row o of the tile times row r of x: sums within a group are exact, those over groups in float in the order of
      * groups, so the bits depend on neither `rows` nor a row's place. */
-    void (*tile_product)(enum dtype type, const void *tile, size_t n, const struct act_row *x, int rows, float *out);
+    void (*tile_product)(enum dtype type, const void *tile, size_t n, const struct act_row *x, int rows, float *out, size_t ld);
 
     /* Small rows (see graph.h): few are multiplied straight from the weights, which are read once, in order. stream_bytes: what a row of n activations takes as the
      * table lays it out for that; 0: the type has no such product, and tiles are the way for all rows. stream_layout: lays out one row.
@@ -98,7 +98,7 @@ struct kernels {
      * HALF_BLOCK; rows of activations are what half_round makes; `have` of the n weights are in a row, the others count as zeros. */
     void (*half_round)(const float *x, size_t n, uint16_t *h);
     void (*half_unpack)(enum dtype type, const void *w, size_t row_bytes, int outs, size_t have, size_t n, void *tile);
-    void (*half_product)(const void *tile, size_t n, const uint16_t *const *x, int rows, float *out);
+    void (*half_product)(const void *tile, size_t n, const uint16_t *const *x, int rows, float *out, size_t ld);
 
     /* ---- rows of activations. out may be an input. An element's result does not depend on where it stands in the row. ---- */
     void (*add)(const float *a, const float *b, float *out, size_t n);

@@ -213,22 +213,31 @@ static bool take_way(int t, enum dtype type, size_t n, const struct kernels **k)
     return !streaming || ((*k)->stream_bytes && (*k)->stream_bytes(type, n));
 }
 
+enum { LD = TILE_OUTS + 5 }; /* between rows of results: what lies there must stay as it is */
+
 /* `rows` rows of activations by the weights: y[r * TILE_OUTS + o]. What is missing of TILE_OUTS is 0. */
 static void multiply(const struct kernels *k, enum dtype type, const uint8_t *w, size_t row_bytes, int outs, size_t n, const struct act_row *x, int rows, float *y) {
+    float *out = memory((size_t)rows * LD * sizeof *out);
+    uint8_t *tile = tile_memory(tile_bytes(type, n));
+    for (int i = 0; i < rows * LD; i++) out[i] = 7;
     if (streaming) {
         const size_t bytes = k->stream_bytes(type, n);
-        uint8_t *laid_out = tile_memory(bytes * (size_t)rows), *tile = tile_memory(tile_bytes(type, n));
+        uint8_t *laid_out = tile_memory(bytes * (size_t)rows);
         assert_int_equal(bytes % 64, 0);
-        memset(y, 0, (size_t)rows * TILE_OUTS * sizeof *y);
         for (int r = 0; r < rows; r++) k->stream_layout(type, &x[r], n, laid_out + (size_t)r * bytes);
-        k->stream_product(type, w, row_bytes, outs, n, laid_out, rows, y, TILE_OUTS, tile);
-        free(laid_out), free(tile);
+        k->stream_product(type, w, row_bytes, outs, n, laid_out, rows, out, LD, tile);
+        free(laid_out);
     } else {
-        uint8_t *tile = tile_memory(tile_bytes(type, n));
         k->tile_unpack(type, w, row_bytes, outs, n, tile);
-        k->tile_product(type, tile, n, x, rows, y);
-        free(tile);
+        k->tile_product(type, tile, n, x, rows, out, LD);
     }
+    for (int r = 0; r < rows; r++) {
+        for (int o = streaming ? outs : TILE_OUTS; o < LD; o++)
+            if (!(out[r * LD + o] >= 7 && out[r * LD + o] <= 7)) fail_msg("%s: what lies behind the results of a row was written to", k->name);
+        memset(y + r * TILE_OUTS, 0, TILE_OUTS * sizeof *y);
+        memcpy(y + r * TILE_OUTS, out + r * LD, (size_t)(streaming ? outs : TILE_OUTS) * sizeof *y);
+    }
+    free(tile), free(out);
 }
 
 /* The same of weights at an odd address in memory that ends with the last, and of `rows` rows from `first` on. */
@@ -451,16 +460,16 @@ static void try_halves(const struct kernels *k, const struct half_case *c) {
         uint8_t *own = memory(bytes + 1); /* at an odd address, and to the end of the memory */
         for (int o = 0; o < outs; o++) memcpy(own + 1 + (size_t)o * row_bytes, c->w[o], 2 * c->have);
         k->half_unpack(c->type, own + 1, row_bytes, outs, c->have, c->n, tile);
-        k->half_product(tile, c->n, c->rows + first, rows, alone[0]);
+        k->half_product(tile, c->n, c->rows + first, rows, alone[0], TILE_OUTS);
         check_half(k, c, outs, first, rows, alone[0]);
         free(own);
     }
-    for (int r = 0; r < HALF_ROWS; r++) k->half_product(tile, c->n, &c->rows[r], 1, alone[r]); /* the tile has all outputs by now */
+    for (int r = 0; r < HALF_ROWS; r++) k->half_product(tile, c->n, &c->rows[r], 1, alone[r], TILE_OUTS); /* the tile has all outputs by now */
     check_half(k, c, TILE_OUTS, 0, HALF_ROWS, alone[0]);
     for (int rows = 2; rows <= HALF_ROWS; rows++) {
         const int first = rows * 7 % (HALF_ROWS - rows + 1);
         float y[HALF_ROWS * TILE_OUTS];
-        k->half_product(tile, c->n, c->rows + first, rows, y);
+        k->half_product(tile, c->n, c->rows + first, rows, y, TILE_OUTS);
         for (int r = 0; r < rows; r++)
             if (memcmp(y + r * TILE_OUTS, alone[first + r], sizeof alone[0]) != 0) fail_msg("%s: row %d of %d differs from the row alone", k->name, r, rows);
     }

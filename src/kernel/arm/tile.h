@@ -37,7 +37,7 @@ struct rows {
 INLINE void dot_codes(int32x4_t c[][B], int A, const int8_t *t, const struct rows *x, size_t n);
 INLINE void of_outputs(const float *p, float32x4_t v[B]);
 INLINE float32x4_t of_rows(const float p[EACH]);
-INLINE void put_sums(const float32x4_t f[B], int rows, float *out);
+INLINE void put_sums(const float32x4_t f[B], int rows, float *out, size_t ld);
 
 INLINE float32x4_t scales_of(const struct rows *x) {
     float p[EACH];
@@ -54,7 +54,7 @@ INLINE float32x4_t sums_of(const struct rows *x, size_t groups, size_t g) {
 }
 
 /* R rows by a panel. What is not a pointer is a constant where it is called, `blocks` aside. */
-INLINE void panel_product(const uint8_t *t, size_t blocks, const struct act_row *row, int R, float *out, size_t group, bool min) {
+INLINE void panel_product(const uint8_t *t, size_t blocks, const struct act_row *row, int R, float *out, size_t ld, size_t group, bool min) {
     enum { MOST = ROWS / EACH };
     const size_t groups = ACT_BLOCK / group;
     const int A = (R + EACH - 1) / EACH;
@@ -94,16 +94,16 @@ INLINE void panel_product(const uint8_t *t, size_t blocks, const struct act_row 
         for (int r = 0; r < A * EACH; r++) x[r / EACH].s[r % EACH]++;
     }
     UNROLL
-    for (int a = 0; a < A; a++) put_sums(f[a], R - a * EACH, out + a * EACH * TILE_OUTS);
+    for (int a = 0; a < A; a++) put_sums(f[a], R - a * EACH, out + (size_t)(a * EACH) * ld, ld);
 }
 
 #define PRODUCT(NAME, GROUP, MIN)                                                                                                      \
-    static void NAME(const uint8_t *t, size_t blocks, const struct act_row *x, int rows, float *out) {                                 \
+    static void NAME(const uint8_t *t, size_t blocks, const struct act_row *x, int rows, float *out, size_t ld) {                      \
         for (int p = 0; p < PANELS; p++, t += blocks * block_bytes(GROUP, MIN), out += PANEL) {                                        \
             int r = 0;                                                                                                                 \
-            for (; r + ROWS <= rows; r += ROWS) panel_product(t, blocks, x + r, ROWS, out + r * TILE_OUTS, GROUP, MIN);                 \
-            if (r + 2 <= rows) panel_product(t, blocks, x + r, 2, out + r * TILE_OUTS, GROUP, MIN), r += 2;                            \
-            if (r < rows) panel_product(t, blocks, x + r, 1, out + r * TILE_OUTS, GROUP, MIN);                                         \
+            for (; r + ROWS <= rows; r += ROWS) panel_product(t, blocks, x + r, ROWS, out + (size_t)r * ld, ld, GROUP, MIN);             \
+            if (r + 2 <= rows) panel_product(t, blocks, x + r, 2, out + (size_t)r * ld, ld, GROUP, MIN), r += 2;                        \
+            if (r < rows) panel_product(t, blocks, x + r, 1, out + (size_t)r * ld, ld, GROUP, MIN);                                     \
         }                                                                                                                              \
     }
 PRODUCT(group32, 32, false)
@@ -111,10 +111,10 @@ PRODUCT(group32_min, 32, true)
 PRODUCT(group16, 16, false)
 PRODUCT(group16_min, 16, true)
 
-static void tile_product(enum dtype type, const void *tile, size_t n, const struct act_row *x, int rows, float *out) {
+static void tile_product(enum dtype type, const void *tile, size_t n, const struct act_row *x, int rows, float *out, size_t ld) {
     const struct dtype_info *info = dtype_info(type);
-    if (info->group == 32) (info->min ? group32_min : group32)(tile, n / ACT_BLOCK, x, rows, out);
-    else (info->min ? group16_min : group16)(tile, n / ACT_BLOCK, x, rows, out);
+    if (info->group == 32) (info->min ? group32_min : group32)(tile, n / ACT_BLOCK, x, rows, out, ld);
+    else (info->min ? group16_min : group16)(tile, n / ACT_BLOCK, x, rows, out, ld);
 }
 
 /* ---- unpacking ---- */

@@ -54,13 +54,13 @@ static float row_product(const struct dtype_info *info, size_t n, const int8_t *
     return sum;
 }
 
-static void tile_product(enum dtype type, const void *tile, size_t n, const struct act_row *x, int rows, float *out) {
+static void tile_product(enum dtype type, const void *tile, size_t n, const struct act_row *x, int rows, float *out, size_t ld) {
     const struct dtype_info *info = dtype_info(type);
     size_t groups = n / info->group;
     const int8_t *q = tile;
     const float *scale = (const float *)(const void *)(q + TILE_OUTS * n), *min = scale + TILE_OUTS * groups;
     for (int r = 0; r < rows; r++)
-        for (size_t o = 0; o < TILE_OUTS; o++) *out++ = row_product(info, n, q + o * n, scale + o * groups, min + o * groups, &x[r]);
+        for (size_t o = 0; o < TILE_OUTS; o++) out[(size_t)r * ld + o] = row_product(info, n, q + o * n, scale + o * groups, min + o * groups, &x[r]);
 }
 
 void kernels_ref_int8(struct kernels *k) {

@@ -130,7 +130,7 @@ INLINE int32_t unbias(int32_t shift, bool min, int bits) { return min || bits ==
 INLINE vf load_floats(const uint8_t *t) { return vf_load((const void *)t); }
 
 /* R rows by a panel. Everything but the pointers is a constant where it is called. */
-INLINE void rows_product(const uint8_t *t, size_t blocks, const struct act_row *x, float *out, int R, int group, bool min, int bits) {
+INLINE void rows_product(const uint8_t *t, size_t blocks, const struct act_row *x, float *out, size_t ld, int R, int group, bool min, int bits) {
     const size_t scales = VECTOR * (32 / (size_t)group), block = CODES + scales * (min ? 2 : 1);
     const int8_t *q[ROWS];
     const struct act_scale *s[ROWS];
@@ -161,13 +161,13 @@ INLINE void rows_product(const uint8_t *t, size_t blocks, const struct act_row *
         }
     }
     UNROLL
-    for (int r = 0; r < R; r++) vf_store(out + r * TILE_OUTS, f[r]);
+    for (int r = 0; r < R; r++) vf_store(out + (size_t)r * ld, f[r]);
 }
 
 #define FOR_ROWS(NAME, GROUP, MIN, BITS)                                                                                          \
-    static void NAME(const uint8_t *t, size_t blocks, const struct act_row *x, int rows, float *out) {                             \
-        for (; rows >= ROWS; rows -= ROWS, x += ROWS, out += ROWS * TILE_OUTS) rows_product(t, blocks, x, out, ROWS, GROUP, MIN, BITS); \
-        for (; rows > 0; rows--, x++, out += TILE_OUTS) rows_product(t, blocks, x, out, 1, GROUP, MIN, BITS);                       \
+    static void NAME(const uint8_t *t, size_t blocks, const struct act_row *x, int rows, float *out, size_t ld) {                  \
+        for (; rows >= ROWS; rows -= ROWS, x += ROWS, out += ROWS * ld) rows_product(t, blocks, x, out, ld, ROWS, GROUP, MIN, BITS); \
+        for (; rows > 0; rows--, x++, out += ld) rows_product(t, blocks, x, out, ld, 1, GROUP, MIN, BITS);                          \
     }
 FOR_ROWS(five_bits_of_32, 32, false, 5)
 FOR_ROWS(five_bits_of_32_min, 32, true, 5)
@@ -178,15 +178,15 @@ FOR_ROWS(six_bits_of_16, 16, false, 6)
 FOR_ROWS(bytes_of_16, 16, false, 8)
 #undef FOR_ROWS
 
-static void tile_product(enum dtype type, const void *tile, size_t n, const struct act_row *x, int rows, float *out) {
+static void tile_product(enum dtype type, const void *tile, size_t n, const struct act_row *x, int rows, float *out, size_t ld) {
     const struct dtype_info *info = dtype_info(type);
     const size_t panel = n / 32 * block_bytes(info);
     const int bits = code_bits(type);
     for (size_t p = 0; p < PANELS; p++) {
         const uint8_t *t = (const uint8_t *)tile + p * panel;
         float *to = out + p * VF_LANES;
-        if (info->group == 32) (info->min ? five_bits_of_32_min : bits == 5 ? five_bits_of_32 : bytes_of_32)(t, n / 32, x, rows, to);
-        else (info->min ? five_bits_of_16_min : bits == 5 ? five_bits_of_16 : bits == 6 ? six_bits_of_16 : bytes_of_16)(t, n / 32, x, rows, to);
+        if (info->group == 32) (info->min ? five_bits_of_32_min : bits == 5 ? five_bits_of_32 : bytes_of_32)(t, n / 32, x, rows, to, ld);
+        else (info->min ? five_bits_of_16_min : bits == 5 ? five_bits_of_16 : bits == 6 ? six_bits_of_16 : bytes_of_16)(t, n / 32, x, rows, to, ld);
     }
 }
 

@@ -55,7 +55,7 @@ INLINE bfloat16x8_t low_halves(uint16x8_t a, uint16x8_t b) { return vreinterpret
 INLINE bfloat16x8_t high_halves(uint16x8_t a, uint16x8_t b) { return vreinterpretq_bf16_u64(vzip2q_u64(vreinterpretq_u64_u16(a), vreinterpretq_u64_u16(b))); }
 
 /* R rows by a panel. A row without a partner is its own. */
-INLINE void panel_product(const uint16_t *t, size_t n, const uint16_t *const *x, float *out, int R) {
+INLINE void panel_product(const uint16_t *t, size_t n, const uint16_t *const *x, float *out, size_t ld, int R) {
     float32x4_t c[ROWS / 2][PAIRS];
     UNROLL
     for (int i = 0; i < (R + 1) / 2 * PAIRS; i++) c[i / PAIRS][i % PAIRS] = vdupq_n_f32(0);
@@ -76,16 +76,16 @@ INLINE void panel_product(const uint16_t *t, size_t n, const uint16_t *const *x,
     UNROLL
     for (int r = 0; r < R; r++)
         UNROLL
-        for (int b = 0; b < PAIRS; b++) vst1_f32(out + r * TILE_OUTS + 2 * b, r % 2 ? vget_high_f32(c[r / 2][b]) : vget_low_f32(c[r / 2][b]));
+        for (int b = 0; b < PAIRS; b++) vst1_f32(out + (size_t)r * ld + 2 * b, r % 2 ? vget_high_f32(c[r / 2][b]) : vget_low_f32(c[r / 2][b]));
 }
 
-static void half_product(const void *tile, size_t n, const uint16_t *const *x, int rows, float *out) {
+static void half_product(const void *tile, size_t n, const uint16_t *const *x, int rows, float *out, size_t ld) {
     const uint16_t *t = tile;
     for (int p = 0; p < TILE_OUTS / PANEL; p++, t += PANEL * n, out += PANEL) {
         int r = 0;
-        for (; r + ROWS <= rows; r += ROWS) panel_product(t, n, x + r, out + r * TILE_OUTS, ROWS);
-        for (; r + 2 <= rows; r += 2) panel_product(t, n, x + r, out + r * TILE_OUTS, 2);
-        if (r < rows) panel_product(t, n, x + r, out + r * TILE_OUTS, 1);
+        for (; r + ROWS <= rows; r += ROWS) panel_product(t, n, x + r, out + (size_t)r * ld, ld, ROWS);
+        for (; r + 2 <= rows; r += 2) panel_product(t, n, x + r, out + (size_t)r * ld, ld, 2);
+        if (r < rows) panel_product(t, n, x + r, out + (size_t)r * ld, ld, 1);
     }
 }
 

@@ -31,11 +31,11 @@ INLINE void of_outputs(const float *p, float32x4_t v[B]) {
     for (int b = 0; b < B; b++) v[b] = vcombine_f32(vld1_f32(p + 2 * b), vld1_f32(p + 2 * b));
 }
 INLINE float32x4_t of_rows(const float p[EACH]) { return vcombine_f32(vdup_n_f32(p[0]), vdup_n_f32(p[1])); }
-INLINE void put_sums(const float32x4_t f[B], int rows, float *out) {
+INLINE void put_sums(const float32x4_t f[B], int rows, float *out, size_t ld) {
     UNROLL
     for (int b = 0; b < B; b++) {
         vst1_f32(out + 2 * b, vget_low_f32(f[b]));
-        if (rows > 1) vst1_f32(out + TILE_OUTS + 2 * b, vget_high_f32(f[b]));
+        if (rows > 1) vst1_f32(out + ld + 2 * b, vget_high_f32(f[b]));
     }
 }
 

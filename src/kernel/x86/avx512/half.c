@@ -47,7 +47,7 @@ static void half_unpack(enum dtype type, const void *w, size_t row_bytes, int ou
     }
 }
 
-INLINE void rows_product(const __m512i *t, size_t n, const uint16_t *const *x, float *out, int R) {
+INLINE void rows_product(const __m512i *t, size_t n, const uint16_t *const *x, float *out, size_t ld, int R) {
     __m512 c[ROWS][2];
     UNROLL
     for (int r = 0; r < R; r++) c[r][0] = c[r][1] = _mm512_setzero_ps();
@@ -63,13 +63,13 @@ INLINE void rows_product(const __m512i *t, size_t n, const uint16_t *const *x, f
         }
     }
     UNROLL
-    for (int r = 0; r < R; r++) _mm512_storeu_ps(out + r * TILE_OUTS, c[r][0]), _mm512_storeu_ps(out + r * TILE_OUTS + PANEL, c[r][1]);
+    for (int r = 0; r < R; r++) _mm512_storeu_ps(out + (size_t)r * ld, c[r][0]), _mm512_storeu_ps(out + (size_t)r * ld + PANEL, c[r][1]);
 }
 
-static void half_product(const void *tile, size_t n, const uint16_t *const *x, int rows, float *out) {
-    for (; rows >= ROWS; rows -= ROWS, x += ROWS, out += ROWS * TILE_OUTS) rows_product(tile, n, x, out, ROWS);
+static void half_product(const void *tile, size_t n, const uint16_t *const *x, int rows, float *out, size_t ld) {
+    for (; rows >= ROWS; rows -= ROWS, x += ROWS, out += ROWS * ld) rows_product(tile, n, x, out, ld, ROWS);
     switch (rows) {
-#define CASE(R) case R: rows_product(tile, n, x, out, R); break;
+#define CASE(R) case R: rows_product(tile, n, x, out, ld, R); break;
         CASE(9) CASE(8) CASE(7) CASE(6) CASE(5) CASE(4) CASE(3) CASE(2) CASE(1)
 #undef CASE
     default: break;

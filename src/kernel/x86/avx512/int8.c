@@ -92,7 +92,7 @@ INLINE void block_product(const struct place *at, int R, int group, bool min, __
 }
 
 /* R rows by a tile. */
-INLINE void rows_product(const uint8_t *t, size_t blocks, const struct act_row *x, float *out, int R, int group, bool min) {
+INLINE void rows_product(const uint8_t *t, size_t blocks, const struct act_row *x, float *out, size_t ld, int R, int group, bool min) {
     const size_t block = 512 + 64 * (32 / (size_t)group) * (min ? 2 : 1);
     __m512 f[ROWS][PANELS];
     struct place at = {.t = t, .panel = blocks * block};
@@ -104,29 +104,29 @@ INLINE void rows_product(const uint8_t *t, size_t blocks, const struct act_row *
         for (int r = 0; r < R; r++) at.q[r] += 32, at.s[r]++;
     }
     UNROLL
-    for (int r = 0; r < R; r++) _mm512_storeu_ps(out + r * TILE_OUTS, f[r][0]), _mm512_storeu_ps(out + r * TILE_OUTS + PANEL, f[r][1]);
+    for (int r = 0; r < R; r++) _mm512_storeu_ps(out + (size_t)r * ld, f[r][0]), _mm512_storeu_ps(out + (size_t)r * ld + PANEL, f[r][1]);
 }
 
 #define CASE(PRODUCT, R) case R: PRODUCT(R); break;
 #define REST(PRODUCT) CASE(PRODUCT, 5) CASE(PRODUCT, 4) CASE(PRODUCT, 3) CASE(PRODUCT, 2) CASE(PRODUCT, 1) default: break;
 #define FOR_ROWS(NAME)                                                                                          \
-    static void NAME(const uint8_t *t, size_t blocks, const struct act_row *x, int rows, float *out) {          \
-        for (; rows >= ROWS; rows -= ROWS, x += ROWS, out += ROWS * TILE_OUTS) NAME##_(ROWS);                   \
+    static void NAME(const uint8_t *t, size_t blocks, const struct act_row *x, int rows, float *out, size_t ld) { \
+        for (; rows >= ROWS; rows -= ROWS, x += ROWS, out += ROWS * ld) NAME##_(ROWS);                            \
         switch (rows) { REST(NAME##_) }                                                                         \
     }
-#define group32_(R) rows_product(t, blocks, x, out, R, 32, false)
-#define group32_min_(R) rows_product(t, blocks, x, out, R, 32, true)
-#define group16_(R) rows_product(t, blocks, x, out, R, 16, false)
-#define group16_min_(R) rows_product(t, blocks, x, out, R, 16, true)
+#define group32_(R) rows_product(t, blocks, x, out, ld, R, 32, false)
+#define group32_min_(R) rows_product(t, blocks, x, out, ld, R, 32, true)
+#define group16_(R) rows_product(t, blocks, x, out, ld, R, 16, false)
+#define group16_min_(R) rows_product(t, blocks, x, out, ld, R, 16, true)
 FOR_ROWS(group32)
 FOR_ROWS(group32_min)
 FOR_ROWS(group16)
 FOR_ROWS(group16_min)
 
-static void tile_product(enum dtype type, const void *tile, size_t n, const struct act_row *x, int rows, float *out) {
+static void tile_product(enum dtype type, const void *tile, size_t n, const struct act_row *x, int rows, float *out, size_t ld) {
     const struct dtype_info *info = dtype_info(type);
-    if (info->group == 32) (info->min ? group32_min : group32)(tile, n / 32, x, rows, out);
-    else (info->min ? group16_min : group16)(tile, n / 32, x, rows, out);
+    if (info->group == 32) (info->min ? group32_min : group32)(tile, n / 32, x, rows, out, ld);
+    else (info->min ? group16_min : group16)(tile, n / 32, x, rows, out, ld);
 }
 
 /* ---- unpacking ---- */
