@@ -125,8 +125,41 @@ static int out_failed(struct err *e) {
     return ERR_IO;
 }
 
-int out_write(struct slice text, struct err *e) { return fwrite(text.p, 1, text.n, stdout) == text.n ? 0 : out_failed(e); }
-int out_flush(struct err *e) { return fflush(stdout) == 0 ? 0 : out_failed(e); }
+/* A buffer of our own: the C library's forgets what is in its when a signal (Ctrl-C) interrupts a terminal that is slow to take it. */
+static struct {
+    char data[1 << 15];
+    size_t n;
+    bool at_end; /* what is left is written at the end, as the C library does */
+} out;
+
+static bool write_out(const char *p, size_t n) {
+    while (n) {
+        ssize_t k = write(STDOUT_FILENO, p, n);
+        if (k < 0 && errno != EINTR) return false;
+        if (k > 0) p += k, n -= (size_t)k;
+    }
+    return true;
+}
+
+int out_flush(struct err *e) {
+    size_t n = out.n;
+    out.n = 0;
+    return write_out(out.data, n) ? 0 : out_failed(e);
+}
+
+static void flush_at_end(void) { (void)out_flush(NULL); }
+
+int out_write(struct slice text, struct err *e) {
+    if (!out.at_end) out.at_end = atexit(flush_at_end) == 0;
+    if (text.n > sizeof out.data - out.n) {
+        int code = out_flush(e);
+        if (code) return code;
+        if (text.n > sizeof out.data) return write_out(text.p, text.n) ? 0 : out_failed(e);
+    }
+    memcpy(out.data + out.n, text.p, text.n);
+    out.n += text.n;
+    return 0;
+}
 
 void progress(const char *fmt, ...) {
     static double shown; /* when, so that a terminal is not flooded */

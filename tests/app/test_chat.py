@@ -292,6 +292,24 @@ def at_a_terminal():
     check(t.close() == 0, "Ctrl-D leaves")
 
 
+def slow_terminal():
+    """Ctrl-C while the terminal takes nothing more: nothing of the answer is lost, and writing does not fail."""
+    t = Terminal("chat", EMBER, "--temp", 1, "--ignore-eos", "-v", HEARTH_HISTORY=None)
+    check(t.until("> "), "a prompt", t.seen)
+    t.send("Tell me a story\n")
+    write, end, same, last = {"x86_64": "1", "aarch64": "64"}.get(os.uname().machine), time.monotonic() + 60, 0, None
+    while same < 20 and time.monotonic() < end:  # until it stays in one and the same call
+        time.sleep(0.01)
+        call = open(f"/proc/{t.pid}/syscall").read().split()
+        same, last = (same + 1 if call == last and call[:2] == [write, "0x1"] else 0), call
+    check(time.monotonic() < end, "the terminal is full")
+    t.send("\x03")
+    check(t.until("; stopped") and "cannot write" not in t.seen, "an interrupted write goes on", t.seen[-200:])
+    check(t.until("> "), "the program goes on", t.seen)
+    t.send("\x04")
+    check(t.close() == 0, "Ctrl-D leaves")
+
+
 def long_prompt():
     talk, saved = save("long-talk.json", [{"role": "user", "content": "word " * 8000}, {"role": "assistant", "content": "b"}]), tmp("short.json", None)
     t = Terminal("chat", EMBER, "-n", 5, "-ub", 64)
@@ -337,7 +355,7 @@ def history_and_colour():
     t.close()
 
 
-for test in (turns, reuse, going_back, reasoning, templates, context, failures, at_a_terminal, long_prompt, history_and_colour):
+for test in (turns, reuse, going_back, reasoning, templates, context, failures, at_a_terminal, slow_terminal, long_prompt, history_and_colour):
     try:
         test()
     except NoTerminal:
