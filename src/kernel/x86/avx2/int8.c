@@ -3,6 +3,7 @@
 #include <stdint.h>
 
 #include "kernel/x86/avx2/math.h"
+#include "kernel/x86/avx2/stream.h"
 #include "tensor/block.h"
 
 typedef __m256i vi;
@@ -60,4 +61,30 @@ static inline __attribute__((always_inline)) void turn(vi v[8]) {
 
 #include "kernel/x86/vector_int8.h"
 
-void kernels_avx2_int8(struct kernels *k) { vector_int8(k); }
+/* Few rows straight from the weights; others through a tile, which gives the same bits. */
+static void stream_product(enum dtype type, const void *w, size_t row_bytes, int outs, size_t n, const void *x, int rows, float *out, size_t ld, void *tile) {
+    enum { SOME = 16 };
+    if (rows <= STREAM_FEW) {
+        avx2_stream_few(type, w, row_bytes, outs, n, x, rows, out, ld);
+        return;
+    }
+    for (int o = 0; o < outs; o += TILE_OUTS) {
+        const int here = outs - o < TILE_OUTS ? outs - o : TILE_OUTS;
+        tile_unpack(type, (const char *)w + (size_t)o * row_bytes, row_bytes, here, n, tile);
+        for (int r = 0; r < rows; r += SOME) {
+            const int some = rows - r < SOME ? rows - r : SOME;
+            struct act_row row[SOME];
+            float y[SOME * TILE_OUTS];
+            for (int i = 0; i < some; i++) row[i] = avx2_stream_row(x, n, r + i);
+            tile_product(type, tile, n, row, some, y, TILE_OUTS);
+            for (int i = 0; i < some; i++) memcpy(out + (size_t)(r + i) * ld + o, y + i * TILE_OUTS, (size_t)here * sizeof *y);
+        }
+    }
+}
+
+void kernels_avx2_int8(struct kernels *k) {
+    vector_int8(k);
+    k->stream_bytes = avx2_stream_bytes;
+    k->stream_layout = avx2_stream_layout;
+    k->stream_product = stream_product;
+}
