@@ -1,8 +1,4 @@
 /* cmd_logits.c: hearth logits: the raw logits of every position, for comparing engines. */
-#include <errno.h>
-#include <stdio.h>
-#include <string.h>
-
 #include "app/commands.h"
 #include "app/common.h"
 #include "base/os.h"
@@ -15,7 +11,7 @@ struct options {
 
 static const struct flag flags[] = {
     {"--ids", NULL, FLAG_STRING, offsetof(struct options, ids), "FILE", "token ids, separated by white space", 0, 0},
-    {"--out", NULL, FLAG_STRING, offsetof(struct options, out), "FILE", "where the logits go: little-endian float32, a row of the vocabulary's size per id", 0, 0},
+    {"--out", NULL, FLAG_STRING, offsetof(struct options, out), "FILE", "where the logits go (\"-\": standard output): little-endian float32, a row of the vocabulary's size per id", 0, 0},
     {"--chunk", NULL, FLAG_INT, offsetof(struct options, chunk), "N", "tokens fed at a time (default: all)", 1, 1 << 20},
     {0},
 };
@@ -29,7 +25,7 @@ static int read_ids(const char *path, struct tokens *ids, struct err *e) {
     return code;
 }
 
-static int write_logits(struct session *s, const struct options *o, const int32_t *ids, int n, FILE *f, struct err *e) {
+static int write_logits(struct session *s, const struct options *o, const int32_t *ids, int n, struct os_out *out, struct err *e) {
     struct seq *seq;
     int code = seq_new(&seq, s->engine, e), chunk = o->chunk ? o->chunk : n;
     for (int at = 0; code == 0 && at < n; at += chunk) {
@@ -39,8 +35,7 @@ static int write_logits(struct session *s, const struct options *o, const int32_
             if ((code = engine_step(s->engine, e))) break;
             int count = engine_results(s->engine, &r);
             for (int i = 0; code == 0 && i < count; i++)
-                if (fwrite(r[i].logits, sizeof(float), s->model->hp.n_vocab, f) != s->model->hp.n_vocab)
-                    code = err_set(e, ERR_IO, "%s: cannot write: %s", o->out, strerror(errno));
+                code = os_out_write(out, r[i].logits, s->model->hp.n_vocab * sizeof(float), e);
         }
     }
     seq_free(seq);
@@ -61,10 +56,14 @@ static int run(int argc, char **argv, struct err *e) {
     code = read_ids(o.ids, &ids, e);
     if (!o.model.n_ctx) o.model.n_ctx = ids.n > 0 ? (int)ids.n : 1; /* as small as it can be: LongRoPE chooses its factors by it */
     if (code == 0) code = session_open(&s, &o.model, "f32", 64, e);
-    FILE *f = code ? NULL : fopen(o.out, "wb");
-    if (code == 0 && !f) code = err_set(e, ERR_IO, "%s: cannot create: %s", o.out, strerror(errno));
-    if (code == 0) code = write_logits(&s, &o, ids.id, (int)ids.n, f, e);
-    if (f && fclose(f) != 0 && code == 0) code = err_set(e, ERR_IO, "%s: cannot write: %s", o.out, strerror(errno));
+    struct os_out *out = NULL;
+    if (code == 0) code = os_out_check(o.out, &o.ids, 1, e);
+    if (code == 0) code = os_out_open(&out, o.out, e);
+    if (code == 0 && (code = write_logits(&s, &o, ids.id, (int)ids.n, out, e)) == 0) {
+        code = os_out_commit(out, e);
+        out = NULL;
+    }
+    os_out_abort(out);
     session_close(&s);
     tokens_free(&ids);
     return code;

@@ -31,15 +31,20 @@ bool os_map_find(const void *address, const char **path, size_t *offset);
 int os_read_file(const char *path, size_t limit, struct buf *b, struct err *e);
 
 /* A file written piece by piece, so that path holds either the old or the whole new content: to a temporary name beside
- * it, fsync, rename. What is not a regular file (a pipe, /dev/stdout) is written straight to. Pieces are collected, so they may be
- * small. One thread at a time. */
+ * it, fsync, rename. Standard output ("-", whose reader may go away: ERR_IO with an empty message) and what is not a regular file (a
+ * pipe, /dev/stdout) are written straight to. Pieces are collected, so they may be small. One thread at a time. */
 struct os_out;
 int os_out_open(struct os_out **o, const char *path, struct err *e);
 int os_out_write(struct os_out *o, const void *data, size_t n, struct err *e);
 int os_out_commit(struct os_out *o, struct err *e); /* puts the file in place; frees o, also when it fails */
 void os_out_abort(struct os_out *o);                /* leaves path as it was; frees o; NULL is fine */
 
-/* The same for content that is there at once. */
+/* ERR_USAGE when writing to path would overwrite a file that is mapped now (a model, in each of its parts) or one of n inputs by their names
+ * ("-": standard input; NULL: none), under whatever name: files are the same when their device and inode are. For whoever asks before
+ * os_out_open: that itself does not judge. Mappings beyond the first few hundred are not known. */
+int os_out_check(const char *path, const char *const *inputs, int n, struct err *e);
+
+/* os_out_open to os_out_commit for content that is there at once. */
 int os_write_file(const char *path, const void *data, size_t n, struct err *e);
 
 double os_now(void);                /* seconds on a clock that only goes forward */

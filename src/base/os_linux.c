@@ -26,15 +26,18 @@ static struct {
     atomic_int state;
     const uint8_t *data;
     size_t size;
+    atomic_ullong device, inode; /* os_out_check looks at them while others come and go */
     char path[PATH_KEPT];
 } maps[MAX_MAPS];
 
-static int map_register(const uint8_t *data, size_t size, const char *path) {
+static int map_register(const uint8_t *data, const struct stat *st, const char *path) {
     for (int i = 0; i < MAX_MAPS; i++) {
         int expected = 0;
         if (!atomic_compare_exchange_strong(&maps[i].state, &expected, 1)) continue;
         maps[i].data = data;
-        maps[i].size = size;
+        maps[i].size = (size_t)st->st_size;
+        atomic_store(&maps[i].device, st->st_dev);
+        atomic_store(&maps[i].inode, st->st_ino);
         (void)snprintf(maps[i].path, sizeof maps[i].path, "%s", path);
         atomic_store(&maps[i].state, 2);
         return i;
@@ -70,7 +73,7 @@ int os_map_open(struct os_map *m, const char *path, struct err *e) {
         } else {
             m->data = p;
             m->size = (size_t)st.st_size;
-            m->slot = map_register(m->data, m->size, path);
+            m->slot = map_register(m->data, &st, path);
         }
     }
     (void)close(fd);
@@ -128,10 +131,32 @@ static int write_all(int fd, const char *p, size_t n) {
     return 0;
 }
 
+/* The regular file that a name stands for, "-" being the given standard stream. */
+static bool regular_file(const char *path, int standard, struct stat *st) {
+    return (strcmp(path, "-") == 0 ? fstat(standard, st) : stat(path, st)) == 0 && S_ISREG(st->st_mode);
+}
+
+static int would_overwrite(const char *path, const char *input, struct err *e) {
+    return err_set(e, ERR_USAGE, "%s: would overwrite the input %s; give the output another name", strcmp(path, "-") == 0 ? "standard output" : path, input);
+}
+
+int os_out_check(const char *path, const char *const *inputs, int n, struct err *e) {
+    struct stat out, in;
+    if (!regular_file(path, STDOUT_FILENO, &out)) return 0;
+    for (int i = 0; i < MAX_MAPS; i++)
+        if (atomic_load(&maps[i].state) == 2 && atomic_load(&maps[i].device) == out.st_dev && atomic_load(&maps[i].inode) == out.st_ino)
+            return would_overwrite(path, maps[i].path, e);
+    for (int i = 0; i < n; i++)
+        if (inputs[i] && regular_file(inputs[i], STDIN_FILENO, &in) && in.st_dev == out.st_dev && in.st_ino == out.st_ino)
+            return would_overwrite(path, inputs[i], e);
+    return 0;
+}
+
 enum { OUT_BYTES = 65536 };
 struct os_out {
     int fd;
-    char *path, *tmp; /* tmp NULL: path is no regular file and is written straight to */
+    bool standard;    /* standard output, which is not ours to close */
+    char *path, *tmp; /* tmp NULL: written straight to */
     size_t held;
     char bytes[OUT_BYTES];
 };
@@ -164,18 +189,25 @@ static int out_create(struct os_out *o) {
     return -1;
 }
 
+/* Names of descriptors that are open already, be it a file behind them: a new file in the place of such a name would be nobody's. */
+static bool names_descriptor(const char *path) {
+    return strncmp(path, "/dev/std", 8) == 0 || strncmp(path, "/dev/fd/", 8) == 0 || strncmp(path, "/proc/", 6) == 0;
+}
+
 int os_out_open(struct os_out **out, const char *path, struct err *e) {
     *out = NULL;
     struct os_out *o = mem_alloc(sizeof *o);
     if (!o) return err_nomem(e, path, sizeof *o);
-    *o = (struct os_out){.fd = -1, .path = mem_strndup(path, strlen(path))};
+    bool standard = strcmp(path, "-") == 0;
+    if (standard) path = "standard output";
+    *o = (struct os_out){.fd = standard ? STDOUT_FILENO : -1, .standard = standard, .path = mem_strndup(path, strlen(path))};
     if (!o->path) {
         out_free(o);
         return err_nomem(e, path, strlen(path) + 1);
     }
     struct stat st;
-    bool straight = stat(path, &st) == 0 && !S_ISREG(st.st_mode);
-    if (straight) o->fd = open(path, O_WRONLY | O_CLOEXEC);
+    bool straight = standard || (stat(path, &st) == 0 && (!S_ISREG(st.st_mode) || names_descriptor(path)));
+    if (straight && !standard) o->fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC); /* behind what was written there before */
     if (straight ? o->fd < 0 : out_create(o) != 0) {
         int code = err_set(e, errno == ENOMEM ? ERR_MEMORY : ERR_IO, "%s: cannot create: %s", path, strerror(errno));
         out_free(o);
@@ -186,7 +218,11 @@ int os_out_open(struct os_out **out, const char *path, struct err *e) {
 }
 
 static int out_flush(struct os_out *o, const char *p, size_t n, struct err *e) {
-    return write_all(o->fd, p, n) == 0 ? 0 : err_set(e, ERR_IO, "%s: cannot write: %s", o->path, strerror(errno));
+    if (write_all(o->fd, p, n) == 0) return 0;
+    bool gone = o->standard && errno == EPIPE; /* the reader */
+    int code = err_set(e, ERR_IO, "%s: cannot write: %s", o->path, strerror(errno));
+    if (gone && e) e->msg[0] = 0;
+    return code;
 }
 
 int os_out_write(struct os_out *o, const void *data, size_t n, struct err *e) {
@@ -204,7 +240,7 @@ int os_out_write(struct os_out *o, const void *data, size_t n, struct err *e) {
 int os_out_commit(struct os_out *o, struct err *e) {
     int code = out_flush(o, o->bytes, o->held, e);
     if (code == 0 && o->tmp && fsync(o->fd) != 0) code = err_set(e, ERR_IO, "%s: cannot write: %s", o->path, strerror(errno));
-    if (close(o->fd) != 0 && code == 0) code = err_set(e, ERR_IO, "%s: cannot write: %s", o->path, strerror(errno));
+    if (!o->standard && close(o->fd) != 0 && code == 0) code = err_set(e, ERR_IO, "%s: cannot write: %s", o->path, strerror(errno));
     if (code == 0 && o->tmp && rename(o->tmp, o->path) != 0)
         code = err_set(e, ERR_IO, "%s: cannot rename into place: %s", o->path, strerror(errno));
     if (code != 0 && o->tmp) (void)unlink(o->tmp);
@@ -214,7 +250,7 @@ int os_out_commit(struct os_out *o, struct err *e) {
 
 void os_out_abort(struct os_out *o) {
     if (!o) return;
-    (void)close(o->fd);
+    if (!o->standard) (void)close(o->fd);
     if (o->tmp) (void)unlink(o->tmp);
     out_free(o);
 }

@@ -4,9 +4,11 @@
 """
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PROGRAM = os.path.join(TOP, os.environ.get("HEARTH", "build/hearth"))
@@ -54,6 +56,22 @@ def refused(status, word, *args, stdin=b""):
     lines = [line for line in r.err.split("\n") if line.startswith(f"hearth {args[0]}: ")]
     check(r.status == status and len(lines) == 1 and word in lines[0] and not r.out, f"refused with {status} and '{word}'", r)
     return r
+
+
+def stopped(signals, *args):
+    """The program is started in an empty folder and, as soon as it writes a file there, gets the signals. (status, stderr, seconds that the
+    end took, files left)"""
+    with tempfile.TemporaryDirectory() as folder:
+        # what ran these tests may have had signals ignored, which a program inherits
+        p = subprocess.Popen([PROGRAM, *map(str, args)], cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                             preexec_fn=lambda: [signal.signal(s, signal.SIG_DFL) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)])
+        while p.poll() is None and not any(os.path.getsize(os.path.join(folder, f)) for f in os.listdir(folder)):
+            time.sleep(0.002)
+        start = time.monotonic()
+        for s in signals:
+            p.send_signal(s)
+        err = p.communicate(timeout=60)[1].decode("utf-8", "backslashreplace")
+        return p.returncode, err, time.monotonic() - start, os.listdir(folder)
 
 
 def tmp(name, content=b""):

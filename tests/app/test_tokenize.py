@@ -3,6 +3,8 @@
 import glob
 import os
 import random
+import signal
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -46,6 +48,25 @@ def errors():
         check(r.status in (0, UNSUPPORTED), "another pre-tokenizer", r)
 
 
+def where_logits_go():
+    """To a file at once or not at all, to standard output, never over an input."""
+    out, ids, link = tmp("logits", None), tmp("ids", "1 2 3"), tmp("link", None)
+    with open(EMBER, "rb") as f:
+        model = tmp("model.gguf", f.read())
+    check(hearth("logits", model, "--ids", ids, "--out", out).status == 0, "logits")
+    rows = open(out, "rb").read()
+    r = subprocess.run([PROGRAM, "logits", model, "--ids", ids, "--out", "-"], cwd=TMP.name, capture_output=True, timeout=60)
+    check(r.returncode == 0 and r.stdout == rows and not os.path.exists(tmp("-", None)), "- is standard output", r.stderr)
+    os.symlink(model, link)
+    for over in (model, link, ids):
+        refused(USAGE, "would overwrite the input", "logits", model, "--ids", ids, "--out", over)
+    check(open(model, "rb").read() == open(EMBER, "rb").read() and open(ids).read() == "1 2 3", "inputs stay")
+    refused(TEXT, "vocabulary", "logits", model, "--ids", tmp("bad", "1 2 2048"), "--out", out)
+    check(open(out, "rb").read() == rows, "an error leaves what was there")
+    status, err, _, files = stopped([signal.SIGINT], "logits", EMBER, "--ids", tmp("many", "1 2 3 4 5 6 7 8 " * 4000), "--out", "out")
+    check(status == CANCELLED and not files, "Ctrl-C leaves nothing", (status, err, files))
+
+
 def vocabularies():
     if not shared("vocab"):
         return
@@ -56,6 +77,6 @@ def vocabularies():
         check(r.text.split() == want[texts.index(text)].split(), os.path.basename(path), r)
 
 
-for test in (there_and_back, special, errors, vocabularies):
+for test in (there_and_back, special, errors, where_logits_go, vocabularies):
     test()
 finish()

@@ -279,6 +279,77 @@ static void writes_straight_to_what_is_no_file(void **state) {
     }
 }
 
+/* A name such as /dev/stdout is the descriptor, also when a file is behind it: the name stays, and what was written before too. */
+static void writes_through_the_name_of_a_descriptor(void **state) {
+    (void)state;
+    char fd_path[64];
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, "first ", 6), 6);
+    (void)snprintf(fd_path, sizeof fd_path, "/proc/self/fd/%d", fd);
+    write_text(fd_path, "second");
+    expect_file(path, "first second", 12);
+    (void)close(fd);
+    assert_int_equal(files_in_folder(), 1);
+}
+
+static void writes_to_standard_output(void **state) {
+    (void)state;
+    struct err e = {0};
+    char got[16];
+    int ends[2], kept = dup(STDOUT_FILENO);
+    (void)fflush(stdout);
+    assert_true(kept >= 0 && pipe(ends) == 0);
+    assert_true(dup2(ends[1], STDOUT_FILENO) >= 0);
+    (void)close(ends[1]);
+    int first = os_write_file("-", "to a ", 5, &e), second = os_write_file("-", "pipe", 4, &e); /* it stays open */
+    ssize_t n = read(ends[0], got, sizeof got);
+    (void)close(ends[0]);
+    (void)signal(SIGPIPE, SIG_IGN);
+    int gone = os_write_file("-", "x", 1, &e);
+    (void)signal(SIGPIPE, SIG_DFL);
+    assert_true(dup2(kept, STDOUT_FILENO) >= 0);
+    (void)close(kept);
+    assert_int_equal(first, 0);
+    assert_int_equal(second, 0);
+    assert_int_equal(n, 9);
+    assert_memory_equal(got, "to a pipe", 9);
+    assert_int_equal(gone, ERR_IO);
+    assert_string_equal(e.msg, "");
+    assert_int_equal(access("-", F_OK), -1);
+}
+
+static void knows_what_it_would_overwrite(void **state) {
+    (void)state;
+    struct os_map m;
+    struct err e = {0};
+    char link_path[80];
+    const char *const inputs[] = {NULL, other};
+    (void)snprintf(link_path, sizeof link_path, "%s/link", folder);
+    write_text(path, "mapped");
+    ok(os_out_check(path, inputs, 2, &e), &e);
+    ok(os_out_check("/nowhere/at/all", inputs, 2, &e), &e);
+    ok(os_map_open(&m, path, &e), &e);
+    assert_int_equal(os_out_check(path, NULL, 0, &e), ERR_USAGE);
+    assert_non_null(strstr(e.msg, "would overwrite the input"));
+    assert_int_equal(symlink(path, link_path), 0);
+    assert_int_equal(os_out_check(link_path, NULL, 0, &e), ERR_USAGE);
+    assert_int_equal(unlink(link_path), 0);
+    ok(os_out_check(link_path, NULL, 0, &e), &e); /* nothing is there */
+    assert_int_equal(link(path, link_path), 0);
+    assert_int_equal(os_out_check(link_path, NULL, 0, &e), ERR_USAGE);
+    assert_int_equal(unlink(link_path), 0);
+    ok(os_out_check(other, inputs, 2, &e), &e);
+    write_text(other, "an input");
+    assert_int_equal(os_out_check(other, inputs, 2, &e), ERR_USAGE);
+    ok(os_out_check(other, inputs, 1, &e), &e);
+    os_map_close(&m);
+    ok(os_out_check(path, inputs, 2, &e), &e);
+    const char *const null[] = {"/dev/null"};
+    ok(os_out_check("/dev/null", null, 1, &e), &e); /* can be read and written at once */
+    assert_int_equal(unlink(other), 0);
+}
+
 static void the_machine(void **state) {
     (void)state;
     double t = os_now();
@@ -354,6 +425,9 @@ int main(void) {
         cmocka_unit_test(writes_whole_files),
         cmocka_unit_test(writes_in_pieces),
         cmocka_unit_test(writes_straight_to_what_is_no_file),
+        cmocka_unit_test(writes_through_the_name_of_a_descriptor),
+        cmocka_unit_test(writes_to_standard_output),
+        cmocka_unit_test(knows_what_it_would_overwrite),
         cmocka_unit_test(the_machine),
         cmocka_unit_test(affinity_counts),
         cmocka_unit_test(terminals),
