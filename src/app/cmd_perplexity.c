@@ -271,7 +271,8 @@ static int open_text(struct scorer *sc, const char *path, struct err *e) {
 
 static int score(struct scorer *sc, const char *path, struct err *e) {
     const struct options *o = sc->o;
-    int code = open_text(sc, path, e);
+    int code = o->save ? os_out_check(o->save, &path, 1, e) : 0;
+    if (code == 0) code = open_text(sc, path, e);
     if (code) return code;
     size_t rows = (size_t)(sc->file.n_ctx - 1 - sc->file.first) * sc->file.n_chunks;
     sc->score = mem_array(NULL, ROWS, sizeof *sc->score);
@@ -300,6 +301,7 @@ static int run(int argc, char **argv, struct err *e) {
     if (n_words > first + 1) return err_set(e, ERR_USAGE, "\"%.64s\" is one argument too many", words[first + 1]);
     if (!path && !o.base) return err_set(e, ERR_USAGE, "name a text: hearth perplexity MODEL FILE");
     if (o.base && o.save) return err_set(e, ERR_USAGE, "give --save-logits or --kl-divergence, not both");
+    if (o.save && strcmp(o.save, "-") == 0) return err_set(e, ERR_USAGE, "--save-logits -: the result goes to standard output; name a file");
     if (o.save_type && strcmp(o.save_type, "f16") != 0 && strcmp(o.save_type, "f32") != 0) return err_set(e, ERR_USAGE, "--save-type %.20s: f32 or f16", o.save_type);
     struct scorer sc = {.o = &o};
     bool asked = o.model.n_ctx > 0;

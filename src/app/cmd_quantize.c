@@ -63,6 +63,7 @@ static int run(int argc, char **argv, struct err *e) {
     struct pool *pool = NULL;
     struct quantize_report r;
     code = gguf_open(&g, words[0], e);
+    if (code == 0) code = os_out_check(words[1], NULL, 0, e);
     if (code == 0) code = pool_new(&pool, o.threads ? o.threads : os_cpu_count(), e);
     if (code == 0) code = quantize_write(g, words[1], &qo, pool, &r, e);
     progress_clear();

@@ -189,6 +189,12 @@ def failures():
     check(hearth("chat", EMBER, stdin="/save\n").status == USAGE, "/save without a file")
     check(hearth("chat", EMBER, stdin="/load /no/such/file\n").status == IO, "a file that is not there")
     check(hearth("chat", EMBER, stdin="/save /no/such/folder/file\n").status == IO, "a folder that is not there")
+    with open(EMBER, "rb") as f:
+        model, draft, template = tmp("model.gguf", f.read()), tmp("draft.gguf", open(EMBER, "rb").read()), tmp("own.jinja", "{{ messages[-1].content }}")
+    for over in (model, draft, template):
+        r = hearth("chat", model, "--draft", draft, "--chat-template-file", template, stdin=f"/save {over}\n")
+        check(r.status == USAGE and "would overwrite the input" in r.err, "/save spares what the chat reads", r)
+    check(open(model, "rb").read() == open(draft, "rb").read() == open(EMBER, "rb").read() and os.path.getsize(template) == 26, "inputs stay as they were")
     for bad in ('[{"role": 1}]', "{}", "[", '[{"role": "user"}]', '[{"role": "", "content": ""}]', '[{"role": "a\\u0000", "content": ""}]', ""):
         check(hearth("chat", EMBER, stdin="/load " + tmp("bad.json", bad) + "\n").status == FORMAT, "a file that is no conversation: " + bad)
     tools = save("tools.json", [{"role": "user", "content": "", "tool_calls": []}])

@@ -81,6 +81,12 @@ def errors():
     path = tmp("never", None)
     refused(TEXT, "", "perplexity", EMBER, tmp("short", "few words"), "--save-logits", path)
     check(not os.path.exists(path), "nothing is left behind")
+    with open(EMBER, "rb") as f:
+        model, text = tmp("model.gguf", f.read()), tmp("text", "some words " * 500)
+    for over in (model, text):
+        refused(USAGE, "would overwrite the input", "perplexity", model, text, "-c", N, "--save-logits", over)
+    check(open(model, "rb").read() == open(EMBER, "rb").read() and open(text).read() == "some words " * 500, "inputs stay as they were")
+    refused(USAGE, "name a file", "perplexity", model, text, "--save-logits", "-")
 
 
 for test in (against_the_definition, divergence, errors):

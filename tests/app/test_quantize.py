@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
 """test_quantize.py: hearth quantize: the file it writes runs, what it says, what it refuses."""
 import os
+import subprocess
 import sys
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "golden")]
+import ggufmodel  # noqa: E402
 from hearth import *  # noqa: E402,F403
 
 
@@ -37,6 +40,31 @@ def refusals():
     check(r.status == 0 and "Q4_K_M" in r.text and "IQ4_XS" in r.text, "the help lists the types", r)
 
 
+def inputs_stay():
+    with open(EMBER, "rb") as f:
+        model, link, hard = tmp("model.gguf", f.read()), tmp("link.gguf", None), tmp("hard.gguf", None)
+    os.symlink(model, link)
+    os.link(model, hard)
+    over = [(model, model), (model, link), (link, model), (model, hard)]
+    parts = [tmp(f"part-0000{i + 1}-of-00002.gguf", None) for i in range(2)]
+    for i, path in enumerate(parts):
+        w = ggufmodel.Writer("part", "llama")
+        w.meta = {"general.architecture": "llama"} if i == 0 else {}
+        for key, value in (("no", i), ("count", 2), ("tensors.count", 2)):
+            w.put("split." + key, value)
+        w.random(f"blk.{i}.attn_q.weight", (256, 8), 1)
+        w.save(path)
+    over += [(parts[0], path) for path in parts]
+    before = [open(path, "rb").read() for path in [model, *parts]]
+    for path, out in over:
+        refused(USAGE, "would overwrite the input", "quantize", path, out, "Q4_0", "--allow-requantize")
+    check([open(path, "rb").read() for path in [model, *parts]] == before and os.path.islink(link), "inputs stay as they were")
+    check(hearth("quantize", parts[0], tmp("whole.gguf", None), "Q4_0").status == 0, "elsewhere all is well")
+    r = subprocess.run([PROGRAM, "quantize", parts[0], "-", "Q4_0"], capture_output=True, timeout=60)
+    check(r.returncode == 0 and r.stdout == open(tmp("whole.gguf", None), "rb").read(), "- is standard output", r.stderr)
+
+
 sizes()
 refusals()
+inputs_stay()
 finish()
