@@ -145,6 +145,7 @@ static struct cost cost_of(const struct bench *b, const struct measure *m) {
 static int await_turn(const struct bench *b, struct err *e) {
     char line[64];
     if (!b->o->paced || fgets(line, sizeof line, stdin)) return 0;
+    if (interrupted) return check_interrupt(e);
     return err_set(e, ERR_IO, "--paced: standard input ended before the last repetition");
 }
 

@@ -19,7 +19,7 @@ static const struct flag *const tables[] = {flags, FLAGS_MODEL, NULL};
 
 static int read_ids(const char *path, struct tokens *ids, struct err *e) {
     struct buf text = {0};
-    int code = os_read_file(path, 1u << 28, &text, e);
+    int code = read_input(path, 1u << 28, &text, e);
     if (code == 0) code = parse_ids((struct slice){text.data ? text.data : "", text.len}, path, ids, e);
     buf_free(&text);
     return code;

@@ -233,7 +233,7 @@ static int read_text(struct scorer *sc, const char *path, uint32_t n_ctx, struct
     struct tokens ids = {0};
     struct encode_options eo = {.add_special = true, .parse = sc->o->special ? SPECIAL_ALL : SPECIAL_NONE};
     const struct tokenizer *t = sc->s.tok;
-    int code = os_read_file(path, TEXT_MAX, &text, e);
+    int code = read_input(path, TEXT_MAX, &text, e);
     if (code == 0 && text.len >= 4 && memcmp(text.data, "GGUF", 4) == 0) code = err_set(e, ERR_USAGE, "%s is a model; name a text too: hearth perplexity MODEL FILE", path);
     if (code == 0) code = tokenizer_encode(t, (struct slice){text.data ? text.data : "", text.len}, &eo, &ids, e);
     size_t chunks = ids.n / n_ctx;

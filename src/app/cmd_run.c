@@ -32,7 +32,7 @@ static int read_prompt(const struct options *o, bool demo, struct buf *b, struct
         if (demo) return buf_str(b, "Once upon a time") ? 0 : err_nomem(e, "the prompt", 20);
         (void)fprintf(stderr, "Type a prompt; Ctrl-D on a line of its own ends it.\n");
     }
-    int code = os_read_file(o->file ? o->file : "-", PROMPT_MAX, b, e);
+    int code = read_input(o->file ? o->file : "-", PROMPT_MAX, b, e);
     if (code == 0 && b->len > 0 && b->data[b->len - 1] == '\n') b->data[--b->len] = 0;
     if (code == 0 && demo && !o->file && b->len == 0 && !buf_str(b, "Once upon a time")) code = err_nomem(e, "the prompt", 20);
     return code;

@@ -6,7 +6,6 @@
 #include "app/commands.h"
 #include "app/common.h"
 #include "app/json.h"
-#include "base/os.h"
 #include "text/template.h"
 
 struct options {
@@ -52,9 +51,9 @@ static int render(const char *path, const struct options *o, const struct render
     struct template *t = NULL;
     struct value *v = NULL;
     struct rendering r = {0};
-    int code = os_read_file(path, TEMPLATE_SOURCE_MAX, &source, e);
+    int code = read_input(path, TEMPLATE_SOURCE_MAX, &source, e);
     if (code == 0 && (code = template_parse(&t, (struct slice){source.data ? source.data : "", source.len}, e))) (void)err_in(e, "%s", path);
-    if (code == 0) code = os_read_file("-", 1u << 28, &context, e);
+    if (code == 0) code = read_input("-", 1u << 28, &context, e);
     if (code == 0 && (code = value_from_json(&a, context.data ? context.data : "", context.len, &v, e))) (void)err_in(e, "standard input");
     if (code == 0 && (code = template_render(t, v, ro, &r, e))) (void)err_in(e, "%s", path);
     if (code == 0) code = print(&r, o->spans, e);

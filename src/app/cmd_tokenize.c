@@ -3,7 +3,6 @@
 
 #include "app/commands.h"
 #include "app/common.h"
-#include "base/os.h"
 #include "engine/vocab.h"
 
 enum { TEXT_MAX = 1 << 30 };
@@ -63,7 +62,7 @@ static int run(int argc, char **argv, struct err *e) {
     struct buf text = {0};
     code = open_file(&file, &o.model, e);
     if (code == 0 && (code = vocab_open(&t, file, o.pre ? slice_of(o.pre) : (struct slice){0}, e))) code = err_in(e, "%s", gguf_path(file));
-    if (code == 0) code = os_read_file("-", TEXT_MAX, &text, e);
+    if (code == 0) code = read_input("-", TEXT_MAX, &text, e);
     struct slice in = {text.data ? text.data : "", text.len};
     if (code == 0) code = o.decode ? decode(t, &o, in, e) : encode(t, &o, in, e);
     if (code == 0) code = out_flush(e);

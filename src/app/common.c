@@ -119,6 +119,8 @@ int parse_ids(struct slice text, const char *name, struct tokens *ids, struct er
     return code;
 }
 
+int read_input(const char *path, size_t limit, struct buf *b, struct err *e) { return os_read_until(path, limit, &interrupted, b, e); }
+
 static int out_failed(struct err *e) {
     if (errno != EPIPE) return err_set(e, ERR_IO, "standard output: cannot write: %s", strerror(errno));
     if (e) *e = (struct err){.code = ERR_IO};

@@ -45,6 +45,9 @@ int default_context(struct model_options *o, int n, struct err *e);
 /* Token ids in text (a NUL stands behind it), separated by white space or commas; *ids is the caller's to free, also after an error. name: for messages. */
 int parse_ids(struct slice text, const char *name, struct tokens *ids, struct err *e);
 
+/* os_read_file that Ctrl-C ends. */
+int read_input(const char *path, size_t limit, struct buf *b, struct err *e);
+
 /* Standard output. A reader that has gone (a closed pipe) is ERR_IO without a message: the program then ends quietly. */
 int out_write(struct slice text, struct err *e);
 int out_flush(struct err *e);

@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "app/common.h"
 #include "app/json.h"
 #include "base/os.h"
 
@@ -136,7 +137,7 @@ int conversation_load(struct conversation *c, const char *path, struct err *e) {
     json_error_t why;
     struct conversation loaded = {0};
     json_t *list = NULL;
-    int code = os_read_file(path, FILE_LIMIT, &text, e);
+    int code = read_input(path, FILE_LIMIT, &text, e);
     if (code == 0 && !(list = json_loadb(text.data ? text.data : "", text.len, JSON_ALLOW_NUL, &why)))
         code = err_set(e, ERR_FORMAT, "%s: line %d: %s", path, why.line, why.text);
     if (code == 0 && !json_is_array(list)) code = err_set(e, ERR_FORMAT, "%s: not a JSON array of messages", path);

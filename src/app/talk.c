@@ -7,14 +7,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/os.h"
 #include "base/utf8.h"
 #include "graph/graph.h"
 
 static int open_chat(struct talk *t, struct err *e) {
     struct buf source = {0};
     const char *path = t->o->template_file;
-    int code = path ? os_read_file(path, TEMPLATE_SOURCE_MAX, &source, e) : 0;
+    int code = path ? read_input(path, TEMPLATE_SOURCE_MAX, &source, e) : 0;
     if (code == 0 && path && !source.len) code = err_set(e, ERR_TEMPLATE, "%s: the template is empty", path);
     if (code == 0 && (code = chat_new(&t->chat, t->s.model->file, t->s.tok, (struct slice){source.data, source.len}, NULL, e)) && path) (void)err_in(e, "%s", path);
     buf_free(&source);

@@ -2,6 +2,7 @@
 #ifndef HEARTH_OS_H
 #define HEARTH_OS_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -29,6 +30,9 @@ bool os_map_find(const void *address, const char **path, size_t *offset);
 
 /* Appends a whole file ("-": standard input) of at most limit bytes to b, which the caller frees, also after an error. */
 int os_read_file(const char *path, size_t limit, struct buf *b, struct err *e);
+
+/* The same for a person who may not wait: ERR_CANCELLED soon after *stop is not 0 any more. */
+int os_read_until(const char *path, size_t limit, const volatile sig_atomic_t *stop, struct buf *b, struct err *e);
 
 /* A file written piece by piece, so that path holds either the old or the whole new content: to a temporary name beside
  * it, fsync, rename. Standard output ("-", whose reader may go away: ERR_IO with an empty message) and what is not a regular file (a

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -93,18 +94,41 @@ void os_map_willneed(const struct os_map *m) {
     if (m->data) (void)madvise((void *)(uintptr_t)m->data, m->size, MADV_WILLNEED);
 }
 
-enum { READ_BYTES = 65536 };
+enum { READ_BYTES = 65536, LOOK_MS = 100 };
 
-int os_read_file(const char *path, size_t limit, struct buf *b, struct err *e) {
+/* Waits until fd has something to read; false: *stop came first. A wait is short, and the flag is looked at before each, since a signal that comes
+ * between looking and waiting, or to another thread, wakes nobody here. */
+static bool wait_for_bytes(int fd, const volatile sig_atomic_t *stop) {
+    struct pollfd in = {.fd = fd, .events = POLLIN};
+    while (stop && !*stop) {
+        int n = poll(&in, 1, LOOK_MS);
+        if (n > 0 || (n < 0 && errno != EINTR)) break;
+    }
+    return !stop || !*stop;
+}
+
+static int open_to_read(const char *path, const volatile sig_atomic_t *stop) {
+    int fd;
+    do fd = open(path, O_RDONLY | O_CLOEXEC); /* a named pipe waits here for its writer */
+    while (fd < 0 && errno == EINTR && !(stop && *stop));
+    return fd;
+}
+
+int os_read_until(const char *path, size_t limit, const volatile sig_atomic_t *stop, struct buf *b, struct err *e) {
     bool standard_input = strcmp(path, "-") == 0;
-    int fd = standard_input ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return err_set(e, ERR_IO, "%s: cannot open: %s", path, strerror(errno));
     const char *name = standard_input ? "standard input" : path;
+    int fd = standard_input ? STDIN_FILENO : open_to_read(path, stop);
+    if (fd < 0 && errno == EINTR) return err_set(e, ERR_CANCELLED, "%s: stopped while reading", name);
+    if (fd < 0) return err_set(e, ERR_IO, "%s: cannot open: %s", path, strerror(errno));
     int code = 0;
     size_t total = 0;
     while (code == 0) {
         if (!buf_reserve(b, READ_BYTES)) {
             code = err_nomem(e, name, b->len + READ_BYTES);
+            break;
+        }
+        if (!wait_for_bytes(fd, stop)) {
+            code = err_set(e, ERR_CANCELLED, "%s: stopped while reading", name);
             break;
         }
         ssize_t n = read(fd, b->data + b->len, READ_BYTES);
@@ -119,6 +143,8 @@ int os_read_file(const char *path, size_t limit, struct buf *b, struct err *e) {
     if (!standard_input) (void)close(fd);
     return code;
 }
+
+int os_read_file(const char *path, size_t limit, struct buf *b, struct err *e) { return os_read_until(path, limit, NULL, b, e); }
 
 static int write_all(int fd, const char *p, size_t n) {
     while (n) {

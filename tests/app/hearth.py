@@ -4,6 +4,9 @@
 """
 import json
 import os
+import pty
+import re
+import select
 import signal
 import subprocess
 import sys
@@ -72,6 +75,54 @@ def stopped(signals, *args):
             p.send_signal(s)
         err = p.communicate(timeout=60)[1].decode("utf-8", "backslashreplace")
         return p.returncode, err, time.monotonic() - start, os.listdir(folder)
+
+
+class NoTerminal(Exception):
+    """This place makes no pseudo-terminals."""
+
+
+class Terminal:
+    """The program at a pseudo-terminal."""
+    def __init__(self, *args, **more):
+        env = {**os.environ, "XDG_STATE_HOME": TMP.name, "TERM": "vt100", "NO_COLOR": "1", **more}
+        env = {k: v for k, v in env.items() if v is not None}
+        try:
+            self.pid, self.fd = pty.fork()
+        except OSError as why:
+            raise NoTerminal from why
+        if self.pid == 0:
+            os.execve(PROGRAM, [PROGRAM, *map(str, args)], env)
+        self.seen = ""
+
+    def until(self, pattern, seconds=60):
+        end = time.monotonic() + seconds
+        while not re.search(pattern, self.seen):
+            ready, _, _ = select.select([self.fd], [], [], max(0, end - time.monotonic()))
+            try:
+                data = os.read(self.fd, 4096) if ready else b""
+            except OSError:
+                data = b""
+            if not data:
+                return False
+            self.seen += data.decode("utf-8", "replace")
+        self.seen = self.seen[re.search(pattern, self.seen).end():]
+        return True
+
+    def send(self, text):
+        os.write(self.fd, text.encode())
+
+    def close(self, seconds=30):
+        self.until("(?!)", 0.2)
+        for _ in range(seconds * 10):
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                break
+            time.sleep(0.1)
+        else:
+            os.kill(self.pid, signal.SIGKILL)
+            _, status = os.waitpid(self.pid, 0)
+        os.close(self.fd)
+        return os.waitstatus_to_exitcode(status)
 
 
 def tmp(name, content=b""):

@@ -2,12 +2,8 @@
 """test_chat.py: hearth chat: from a file and at a terminal."""
 import json
 import os
-import pty
 import re
-import select
-import signal
 import sys
-import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "golden")]
@@ -208,53 +204,6 @@ def failures():
     model = shared("models/stories260K.gguf")
     if model:
         refused(UNSUPPORTED, "chat template", "chat", model)
-
-
-class NoTerminal(Exception):
-    """This place makes no pseudo-terminals."""
-
-
-class Terminal:
-    def __init__(self, *args, **more):
-        env = {**os.environ, "XDG_STATE_HOME": TMP.name, "TERM": "vt100", "NO_COLOR": "1", **more}
-        env = {k: v for k, v in env.items() if v is not None}
-        try:
-            self.pid, self.fd = pty.fork()
-        except OSError as why:
-            raise NoTerminal from why
-        if self.pid == 0:
-            os.execve(PROGRAM, [PROGRAM, *map(str, args)], env)
-        self.seen = ""
-
-    def until(self, pattern, seconds=60):
-        end = time.monotonic() + seconds
-        while not re.search(pattern, self.seen):
-            ready, _, _ = select.select([self.fd], [], [], max(0, end - time.monotonic()))
-            try:
-                data = os.read(self.fd, 4096) if ready else b""
-            except OSError:
-                data = b""
-            if not data:
-                return False
-            self.seen += data.decode("utf-8", "replace")
-        self.seen = self.seen[re.search(pattern, self.seen).end():]
-        return True
-
-    def send(self, text):
-        os.write(self.fd, text.encode())
-
-    def close(self, seconds=30):
-        self.until("(?!)", 0.2)
-        for _ in range(seconds * 10):
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                break
-            time.sleep(0.1)
-        else:
-            os.kill(self.pid, signal.SIGKILL)
-            _, status = os.waitpid(self.pid, 0)
-        os.close(self.fd)
-        return os.waitstatus_to_exitcode(status)
 
 
 def at_a_terminal():

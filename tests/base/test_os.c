@@ -185,6 +185,36 @@ static void reads_standard_input(void **state) {
     buf_free(&b);
 }
 
+static volatile sig_atomic_t stop;
+static void on_alarm(int sig) { stop = sig; }
+
+/* A pipe that nobody writes to: the flag ends the waiting, whether it was there before or a signal brings it. */
+static void reads_until_told_to_stop(void **state) {
+    (void)state;
+    int ends[2];
+    struct buf b = {0};
+    struct err e = {0};
+    char fd_path[64];
+    assert_int_equal(pipe(ends), 0);
+    (void)snprintf(fd_path, sizeof fd_path, "/proc/self/fd/%d", ends[0]);
+    assert_int_equal(write(ends[1], "some", 4), 4);
+    struct sigaction action = {.sa_handler = on_alarm}, before;
+    assert_int_equal(sigaction(SIGALRM, &action, &before), 0);
+    stop = 0;
+    (void)alarm(1);
+    assert_int_equal(os_read_until(fd_path, 100, &stop, &b, &e), ERR_CANCELLED);
+    assert_string_equal(b.data, "some");
+    assert_int_equal(os_read_until(fd_path, 100, &stop, &b, &e), ERR_CANCELLED);
+    assert_non_null(strstr(e.msg, "stopped"));
+    (void)sigaction(SIGALRM, &before, NULL);
+    stop = 0;
+    (void)close(ends[1]);
+    ok(os_read_until(fd_path, 100, &stop, &b, &e), &e);
+    assert_string_equal(b.data, "some");
+    (void)close(ends[0]);
+    buf_free(&b);
+}
+
 static void expect_file(const char *file, const void *data, size_t n) {
     struct buf b = {0};
     struct err e = {0};
@@ -422,6 +452,7 @@ int main(void) {
         cmocka_unit_test(a_file_that_shrinks),
         cmocka_unit_test(reads_whole_files),
         cmocka_unit_test(reads_standard_input),
+        cmocka_unit_test(reads_until_told_to_stop),
         cmocka_unit_test(writes_whole_files),
         cmocka_unit_test(writes_in_pieces),
         cmocka_unit_test(writes_straight_to_what_is_no_file),
