@@ -83,8 +83,9 @@ static int converse(struct talk *t, struct line_reader *l, bool terminal, struct
         bool slash = line.data[0] == '/', slashes = slash && line.data[1] == '/';
         if (slash && !slashes) code = command(t, line.data, &leave, e);
         else code = talk_say(t, (struct slice){line.data + slashes, line.len - slashes}, e);
-        if (!terminal && code == 0 && interrupted) code = err_set(e, ERR_CANCELLED, "stopped");
-        if (code && terminal && e->msg[0]) { /* no message: standard output is gone */
+        bool end = interrupted && (!terminal || interrupted != SIGINT); /* Ctrl-C at a terminal was for the answer */
+        if (code == 0 && end) code = check_interrupt(e);
+        if (code && terminal && !end && e->msg[0]) { /* no message: standard output is gone */
             (void)fprintf(stderr, "(%s)\n", e->msg);
             code = 0;
         }
@@ -110,7 +111,9 @@ static int run(int argc, char **argv, struct err *e) {
     if (code == 0) code = check_interrupt(e);
     if (code == 0) code = line_open(&l, e);
     if (code == 0 && terminal) (void)fprintf(stderr, "Type a message; /help lists the commands.\n");
+    conversing = terminal;
     if (code == 0) code = converse(&t, l, terminal, e);
+    conversing = false;
     line_close(l);
     talk_close(&t);
     return code;

@@ -14,7 +14,7 @@
 #include "engine/vocab.h"
 #include "model/embedded.h"
 
-volatile sig_atomic_t interrupted;
+volatile sig_atomic_t interrupted, conversing;
 
 const struct flag FLAGS_MODEL[] = {
     {"-m", "--model", FLAG_STRING, offsetof(struct model_options, model), "FILE", "the model, a GGUF file (default: the embedded demonstration model)", 0, 0},

@@ -56,9 +56,11 @@ int out_flush(struct err *e);
 void progress(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void progress_clear(void);
 
-/* Set by main's handler of Ctrl-C; long work looks at it and ends with ERR_CANCELLED. The one mutable global of the program: a
- * signal handler can reach nothing else. */
-extern volatile sig_atomic_t interrupted;
+/* Set by main's handler: 0, or the signal that came: SIGINT (Ctrl-C), SIGTERM or SIGHUP. Long work looks at it and ends with
+ * ERR_CANCELLED. A second signal ends the program at once, except for Ctrl-C in a conversation: there it stops the answer, and ends
+ * the program only when that takes more than a second. These two are the mutable globals of the program: a signal handler can
+ * reach nothing else. */
+extern volatile sig_atomic_t interrupted, conversing;
 int check_interrupt(struct err *e); /* ERR_CANCELLED or 0 */
 
 #endif

@@ -22,6 +22,7 @@
 
 #include "app/common.h"
 #include "app/paint.h"
+#include "app/stop.h"
 #include "base/os.h"
 #include "base/utf8.h"
 
@@ -46,13 +47,12 @@ static char *prompt(EditLine *el) {
     return l->color ? color : plain;
 }
 
-/* Waits for input; false after Ctrl-C. That counts whenever it came: it is held back outside of the wait, so that it cannot slip in between
+/* Waits for input; false after Ctrl-C or its kin. That counts whenever it came: it is held back outside of the wait, so that it cannot slip in between
  * looking at the flag and waiting. (The engine's threads do not take it: see talk_open.) */
 static bool wait_for_input(EditLine *el, FILE *screen) {
     struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
     sigset_t block, before;
-    (void)sigemptyset(&block);
-    (void)sigaddset(&block, SIGINT);
+    stop_signals(&block);
     (void)pthread_sigmask(SIG_BLOCK, &block, &before);
     while (!interrupted && ppoll(&in, 1, NULL, &before) < 0 && errno == EINTR) {
         (void)pthread_sigmask(SIG_SETMASK, &before, NULL); /* libedit's handler raised the signal anew: let it come */
@@ -200,10 +200,11 @@ static int read_edited(struct line_reader *l, struct buf *text, bool *more, stru
     const char *line = el_gets(l->el, &n);
     if (interrupted) {
         bool typed = l->goes_on || (line && n > 0) || el_line(l->el)->lastchar > el_line(l->el)->buffer;
-        (void)fprintf(l->screen, "\n%s", typed ? "" : "(/exit or Ctrl-D leaves)\n");
+        bool ctrl_c = interrupted == SIGINT;
+        (void)fprintf(l->screen, "\n%s", typed || !ctrl_c ? "" : "(/exit or Ctrl-D leaves)\n");
         (void)fflush(l->screen);
         text->len = 0;
-        return 0;
+        return ctrl_c ? 0 : check_interrupt(e);
     }
     if (line && n > 0) return buf_add(text, line, (size_t)n) ? 0 : err_nomem(e, "a line", (unsigned long long)n);
     (void)fprintf(l->screen, "\n");
@@ -217,7 +218,7 @@ int line_read(struct line_reader *l, struct buf *text, bool *more, struct err *e
     text->limit = LINE_LIMIT;
     *more = true;
     l->goes_on = false;
-    if (l->el) interrupted = 0;
+    if (l->el && interrupted == SIGINT) interrupted = 0;
     if (!buf_reserve(text, 1)) return err_nomem(e, "a line", 1);
     for (;;) {
         size_t start = text->len;

@@ -1,5 +1,5 @@
 /* main.c: the program: finds the subcommand, prints its error, and exits with its status. The only place that exits, and the only
- * one that handles signals: Ctrl-C is noted for whoever works, a bus error (a mapped file that shrank) names file and offset. */
+ * one that handles signals: Ctrl-C and its kin are noted for whoever works, a bus error (a mapped file that shrank) names file and offset. */
 #define _GNU_SOURCE
 #include <signal.h>
 #include <stdatomic.h>
@@ -9,6 +9,7 @@
 
 #include "app/commands.h"
 #include "app/common.h"
+#include "app/stop.h"
 #include "base/log.h"
 #include "base/os.h"
 
@@ -28,9 +29,20 @@ static void list_architectures(void) {
     for (int i = 0; model_arch_name(i); i++) (void)printf("%-16s %s\n", model_arch_name(i), model_arch_description(i));
 }
 
-static void on_interrupt(int sig) {
-    (void)sig;
-    interrupted = 1;
+/* Only async-signal-safe calls; the three signals hold each other back meanwhile. */
+static void on_stop(int sig) {
+    static atomic_llong since;
+    enum { GRACE = 1000 };
+    long long now = (long long)(os_now() * 1000);
+    if (!interrupted) {
+        atomic_store(&since, now);
+        interrupted = sig;
+        return;
+    }
+    if (conversing && sig == SIGINT && interrupted == SIGINT && now - atomic_load(&since) < GRACE) return;
+    os_out_remove_all();
+    (void)signal(sig, SIG_DFL); /* and come again when this returns */
+    (void)raise(sig);
 }
 
 /* Appends text to a line that is full at the worst. */
@@ -53,6 +65,7 @@ static void on_bus_error(int sig, siginfo_t *info, void *context) {
         return;
     }
     while (atomic_flag_test_and_set(&taken)) (void)pause();
+    os_out_remove_all();
     digits[first] = 0;
     do digits[--first] = (char)('0' + offset % 10);
     while ((offset /= 10) > 0);
@@ -67,10 +80,23 @@ static void on_bus_error(int sig, siginfo_t *info, void *context) {
 }
 
 static void handle_signals(void) {
-    struct sigaction bus = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO}, interrupt = {.sa_handler = on_interrupt}; /* no SA_RESTART: reading a line ends */
+    struct sigaction bus = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO}, stop = {.sa_handler = on_stop}, hangup; /* no SA_RESTART: reading a line ends */
+    stop_signals(&stop.sa_mask);
     (void)sigaction(SIGBUS, &bus, NULL);
-    (void)sigaction(SIGINT, &interrupt, NULL);
+    (void)sigaction(SIGINT, &stop, NULL);
+    (void)sigaction(SIGTERM, &stop, NULL);
+    if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN) (void)sigaction(SIGHUP, &stop, NULL); /* else nohup was asked for */
     (void)signal(SIGPIPE, SIG_IGN);
+}
+
+/* What SIGTERM or SIGHUP stopped in order dies of it in the end, so that whoever sent it sees that it was heeded. */
+static int status(int code) {
+    int sig = interrupted;
+    if (code == 0 || (sig != SIGTERM && sig != SIGHUP)) return code;
+    (void)fflush(stdout);
+    (void)signal(sig, SIG_DFL);
+    (void)raise(sig);
+    return code;
 }
 
 int main(int argc, char **argv) {
@@ -93,7 +119,7 @@ int main(int argc, char **argv) {
         if (strcmp(commands[i]->name, argv[1]) == 0) {
             int code = commands[i]->run(argc - 1, argv + 1, &e);
             if (code && e.msg[0]) (void)fprintf(stderr, "hearth %s: %s\n", argv[1], e.msg);
-            return code;
+            return status(code);
         }
     (void)fprintf(stderr, "hearth: no command \"%.64s\"; hearth --help lists them\n", argv[1]);
     return ERR_USAGE;

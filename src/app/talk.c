@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "app/stop.h"
 #include "base/utf8.h"
 #include "graph/graph.h"
 
@@ -20,11 +21,10 @@ static int open_chat(struct talk *t, struct err *e) {
     return code;
 }
 
-/* Ctrl-C is for this thread, which may wait for it: those that the engine starts inherit that they do not take it. */
+/* Ctrl-C and its kin are for this thread, which may wait for them: those that the engine starts inherit that they do not take them. */
 static int open_session(struct talk *t, struct err *e) {
     sigset_t block, before;
-    (void)sigemptyset(&block);
-    (void)sigaddset(&block, SIGINT);
+    stop_signals(&block);
     (void)pthread_sigmask(SIG_BLOCK, &block, &before);
     int code = generate_open(&t->s, &t->o->g, e);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);

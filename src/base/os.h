@@ -43,6 +43,10 @@ int os_out_write(struct os_out *o, const void *data, size_t n, struct err *e);
 int os_out_commit(struct os_out *o, struct err *e); /* puts the file in place; frees o, also when it fails */
 void os_out_abort(struct os_out *o);                /* leaves path as it was; frees o; NULL is fine */
 
+/* Async-signal-safe: removes the temporary names of all outputs that are open, for a handler that ends the process. None of them can be
+ * committed any more. */
+void os_out_remove_all(void);
+
 /* ERR_USAGE when writing to path would overwrite a file that is mapped now (a model, in each of its parts) or one of n inputs by their names
  * ("-": standard input; NULL: none), under whatever name: files are the same when their device and inode are. For whoever asks before
  * os_out_open: that itself does not judge. Mappings beyond the first few hundred are not known. */

@@ -178,18 +178,41 @@ int os_out_check(const char *path, const char *const *inputs, int n, struct err 
     return 0;
 }
 
+/* Temporary names that are in use. Handlers of signals take them too: a name belongs to whoever took it out of here. */
+enum { MAX_OUTS = 64 };
+static _Atomic(char *) temporaries[MAX_OUTS];
+
+/* -1: more than MAX_OUTS at once; a process that is ended from outside then leaves the file. */
+static int temporary_register(char *name) {
+    for (int i = 0; i < MAX_OUTS; i++) {
+        char *none = NULL;
+        if (atomic_compare_exchange_strong(&temporaries[i], &none, name)) return i;
+    }
+    return -1;
+}
+
+void os_out_remove_all(void) {
+    for (int i = 0; i < MAX_OUTS; i++) {
+        const char *name = atomic_exchange(&temporaries[i], NULL);
+        if (name) (void)unlink(name);
+    }
+}
+
 enum { OUT_BYTES = 65536 };
 struct os_out {
     int fd;
     bool standard;    /* standard output, which is not ours to close */
     char *path, *tmp; /* tmp NULL: written straight to */
+    int slot;         /* of tmp among the temporaries */
     size_t held;
     char bytes[OUT_BYTES];
 };
 
 static void out_free(struct os_out *o) {
+    char *mine = o->tmp;
+    bool taken = mine && o->slot >= 0 && !atomic_compare_exchange_strong(&temporaries[o->slot], &mine, NULL);
     mem_free(o->path);
-    mem_free(o->tmp);
+    if (!taken) mem_free(o->tmp); /* else a handler reads it, and the process ends */
     mem_free(o);
 }
 
@@ -205,6 +228,7 @@ static int out_create(struct os_out *o) {
         o->fd = open(tmp.data, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (o->fd >= 0) {
             o->tmp = tmp.data;
+            o->slot = temporary_register(o->tmp);
             return 0;
         }
         if (errno != EEXIST) break;

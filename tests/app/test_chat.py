@@ -3,7 +3,9 @@
 import json
 import os
 import re
+import signal
 import sys
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "golden")]
@@ -265,6 +267,25 @@ def slow_terminal():
     check(t.close() == 0, "Ctrl-D leaves")
 
 
+def signals():
+    t = Terminal("chat", EMBER, "--temp", 1, "--ignore-eos", "-c", 2048)
+    t.until("> ")
+    t.send("Tell me a story\n")
+    check(t.until("story\r\n") and t.until("[a-z]{3}"), "an answer streams", t.seen)
+    for _ in range(3):
+        os.kill(t.pid, signal.SIGINT)
+        time.sleep(0.001)
+    check(t.until("> "), "Ctrl-C more than once stops the answer and not the program", t.seen)
+    os.kill(t.pid, signal.SIGTERM)
+    check(t.until("hearth chat: stopped") and t.close() == -signal.SIGTERM, "SIGTERM at the prompt", t.seen)
+    t = Terminal("chat", EMBER, "--temp", 1, "--ignore-eos", "-c", 2048)
+    t.until("> ")
+    t.send("Tell me a story\n")
+    t.until("story\r\n") and t.until("[a-z]{3}")
+    os.kill(t.pid, signal.SIGTERM)
+    check(t.until("hearth chat: stopped") and t.close() == -signal.SIGTERM, "SIGTERM while it answers", t.seen)
+
+
 def long_prompt():
     talk, saved = save("long-talk.json", [{"role": "user", "content": "word " * 8000}, {"role": "assistant", "content": "b"}]), tmp("short.json", None)
     t = Terminal("chat", EMBER, "-n", 5, "-ub", 64)
@@ -310,7 +331,7 @@ def history_and_colour():
     t.close()
 
 
-for test in (turns, reuse, going_back, reasoning, templates, context, failures, at_a_terminal, slow_terminal, long_prompt, history_and_colour):
+for test in (turns, reuse, going_back, reasoning, templates, context, failures, at_a_terminal, slow_terminal, signals, long_prompt, history_and_colour):
     try:
         test()
     except NoTerminal:

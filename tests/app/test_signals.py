@@ -2,6 +2,8 @@
 """test_signals.py: Ctrl-C and its kin: what waits or works ends soon, with the status that hearth(1) names, and leaves no temporary file.
 (In a chat: test_chat.py.)"""
 import os
+import signal
+import subprocess
 import sys
 import time
 
@@ -24,7 +26,25 @@ def while_reading():
         check(status == CANCELLED and time.monotonic() - start < 5, f"Ctrl-C ends {args[0]} while it reads", (status, t.seen))
 
 
-for test in (while_reading,):
+def while_writing():
+    args = "logits", EMBER, "--ids", tmp("many", "1 2 3 4 5 6 7 8 " * 4000), "--out", "out"
+    for signals, expected, word in (([signal.SIGINT], CANCELLED, "stopped"), ([signal.SIGTERM], -signal.SIGTERM, "stopped"), ([signal.SIGHUP], -signal.SIGHUP, "stopped"),
+                                    # both are there when it wakes up: the second ends it before the first is heeded
+                                    ([signal.SIGSTOP, signal.SIGINT, signal.SIGTERM, signal.SIGCONT], -signal.SIGTERM, "")):
+        status, err, _, files = stopped(signals, *args)
+        check(status == expected and not files and word in err and bool(word) == bool(err), f"{signals} leaves no file", (status, err, files))
+
+
+def nohup():
+    p = subprocess.Popen([PROGRAM, "tokenize", EMBER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                         preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    time.sleep(0.3)
+    p.send_signal(signal.SIGHUP)
+    out, err = p.communicate(b"text", timeout=60)
+    check(p.returncode == 0 and out.strip() and not err, "a hangup that was to be ignored is", (p.returncode, out, err))
+
+
+for test in (while_reading, while_writing, nohup):
     try:
         test()
     except NoTerminal:

@@ -285,6 +285,28 @@ static void writes_in_pieces(void **state) {
     assert_int_equal(files_in_folder(), 1);
 }
 
+/* What a handler does that ends the process: in a child, since nothing can be put in place after it. */
+static void removes_what_is_unfinished(void **state) {
+    (void)state;
+    (void)fflush(stdout);
+    write_text(path, "old");
+    pid_t child = fork();
+    if (child == 0) {
+        struct os_out *one, *two, *three;
+        if (os_out_open(&one, path, NULL) || os_out_open(&two, other, NULL) || os_out_open(&three, other, NULL) || os_out_write(one, "x", 1, NULL)) _exit(1);
+        os_out_abort(three);
+        if (files_in_folder() != 3) _exit(2);
+        os_out_remove_all();
+        if (files_in_folder() != 1) _exit(3);
+        _exit(os_out_commit(one, NULL) == ERR_IO ? 0 : 4);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    expect_file(path, "old", 3);
+}
+
 static void writes_straight_to_what_is_no_file(void **state) {
     (void)state;
     struct err e = {0};
@@ -455,6 +477,7 @@ int main(void) {
         cmocka_unit_test(reads_until_told_to_stop),
         cmocka_unit_test(writes_whole_files),
         cmocka_unit_test(writes_in_pieces),
+        cmocka_unit_test(removes_what_is_unfinished),
         cmocka_unit_test(writes_straight_to_what_is_no_file),
         cmocka_unit_test(writes_through_the_name_of_a_descriptor),
         cmocka_unit_test(writes_to_standard_output),
