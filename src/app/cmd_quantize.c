@@ -36,8 +36,7 @@ static int help(int argc, char **argv) {
 
 static int show(void *ctx, const char *tensor, uint64_t done, uint64_t total, struct err *e) {
     (void)ctx;
-    if (done == total) return 0;
-    progress("%3d %%  %.60s", (int)(100.0 * (double)done / (double)total), tensor);
+    progress("%3d %%  %.60s", total ? (int)(100.0 * (double)done / (double)total) : 100, tensor);
     return check_interrupt(e);
 }
 

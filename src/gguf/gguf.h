@@ -102,6 +102,9 @@ int gguf_put_strings(struct gguf_writer *w, const char *key, const struct slice 
  * NULL then. An error ends the writing. */
 typedef int (*gguf_fill_fn)(void *ctx, const struct tensor *t, void *data, struct err *e);
 int gguf_put_tensor(struct gguf_writer *w, const struct tensor *t, gguf_fill_fn fill, void *ctx, struct err *e); /* fill NULL: t->data is written */
+/* Called by gguf_write before each piece of tensor data, a megabyte at most: so long writing can be stopped. An error ends the writing. */
+typedef int (*gguf_watch_fn)(void *ctx, struct err *e);
+void gguf_writer_watch(struct gguf_writer *w, gguf_watch_fn watch, void *ctx);
 int gguf_write(struct gguf_writer *w, const char *path, struct err *e); /* atomic: temporary file, fsync, rename */
 
 #endif

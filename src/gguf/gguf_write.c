@@ -10,7 +10,7 @@
 #include "base/utf8.h"
 #include "gguf/gguf.h"
 
-enum { MAX_NAME = 65535 };
+enum { MAX_NAME = 65535, PIECE = 1 << 20 };
 
 struct out_tensor {
     struct tensor t;
@@ -25,6 +25,8 @@ struct gguf_writer {
     struct out_tensor *tensors;
     size_t n_tensors, cap_tensors;
     struct strmap keys, names;
+    gguf_watch_fn watch;
+    void *watch_ctx;
 };
 
 /* Bytes of an element; 0 for strings and what is no element. */
@@ -153,6 +155,11 @@ int gguf_put_tensor(struct gguf_writer *w, const struct tensor *t, gguf_fill_fn 
     return 0;
 }
 
+void gguf_writer_watch(struct gguf_writer *w, gguf_watch_fn watch, void *ctx) {
+    w->watch = watch;
+    w->watch_ctx = ctx;
+}
+
 /* The stream of one gguf_write. After an error further writes do nothing. */
 struct stream {
     struct os_out *out;
@@ -214,11 +221,18 @@ static void put_header(struct stream *s, const struct gguf_writer *w, uint64_t a
     }
 }
 
+static void put_data(struct stream *s, const struct gguf_writer *w, const uint8_t *data, size_t n) {
+    for (size_t at = 0; at < n && s->code == 0; at += PIECE) {
+        if (w->watch && (s->code = w->watch(w->watch_ctx, s->e)) != 0) return;
+        put_bytes(s, data + at, n - at < PIECE ? n - at : PIECE);
+    }
+}
+
 static void put_tensors(struct stream *s, const struct gguf_writer *w, uint64_t alignment, void *scratch) {
     for (size_t i = 0; i < w->n_tensors && s->code == 0; i++) {
         const struct out_tensor *t = &w->tensors[i];
         if (t->fill && (s->code = t->fill(t->ctx, &t->t, scratch, s->e)) != 0) return;
-        put_bytes(s, t->fill ? scratch : t->t.data, t->t.size);
+        put_data(s, w, t->fill ? scratch : t->t.data, t->t.size);
         put_padding(s, alignment);
     }
 }

@@ -1,7 +1,11 @@
 /* quantize.c: writing a model file anew with other element types; see quantize.h. */
 #include "model/quantize.h"
 
+#include <stdatomic.h>
+
 #include "base/log.h"
+
+enum { AT_ONCE = 8192 }; /* elements that a worker converts at a time */
 
 struct job {
     const struct gguf *g;
@@ -16,35 +20,53 @@ struct job {
     const struct tensor *from;
     const struct dtype_info *to;
     uint8_t *data;
+    atomic_llong next;    /* row that nobody has taken yet */
+    atomic_bool stopped;  /* because of code, which the driving thread sets, as *e */
+    int code;
+    struct err *e;
 };
 
-/* One worker's share of the rows. All elements of a row count alike: weighting them by their magnitude, in four ways, left the embedded model's
- * divergence from the original the same within its scatter of five per cent over five perturbed copies. */
+/* How far we are, with `bytes` of the tensor whose turn it is. */
+static int tell(const struct job *j, uint64_t bytes, struct err *e) {
+    return j->o->progress ? j->o->progress(j->o->ctx, j->from ? j->from->name : "", j->done + bytes, j->total, e) : 0;
+}
+
+/* Rows as long as there are any, a few at a time: that takes no worker long, so that all end together and a wish to stop is soon
+ * heard. Worker 0 is the driving thread. All elements of a row count alike: weighting them by their magnitude, in four ways, left
+ * the embedded model's divergence from the original the same within its scatter of five per cent over five perturbed copies. */
 static void convert(void *ctx, int worker, int workers) {
     struct job *j = ctx;
     const struct tensor *t = j->from;
     size_t n = (size_t)t->ne[0], from_bytes = tensor_row_bytes(t), to_bytes = n / j->to->block * j->to->bytes;
-    int64_t rows = tensor_rows(t), share = rows / workers, rest = rows % workers;
-    int64_t first = share * worker + (worker < rest ? worker : rest), last = first + share + (worker < rest);
-    for (int64_t i = first; i < last; i++) {
-        float *row = j->rows + (size_t)worker * j->row_elements;
-        dtype_info((uint32_t)t->type)->decode((const uint8_t *)t->data + (size_t)i * from_bytes, row, n);
-        j->to->encode(row, j->data + (size_t)i * to_bytes, n, NULL);
+    float *row = j->rows + (size_t)worker * j->row_elements;
+    int64_t rows = tensor_rows(t), few = n < AT_ONCE ? AT_ONCE / (int64_t)n : 1, first;
+    (void)workers;
+    while (!atomic_load(&j->stopped) && (first = atomic_fetch_add(&j->next, few)) < rows) {
+        int64_t last = rows - first < few ? rows : first + few;
+        for (int64_t i = first; i < last; i++) {
+            dtype_info((uint32_t)t->type)->decode((const uint8_t *)t->data + (size_t)i * from_bytes, row, n);
+            j->to->encode(row, j->data + (size_t)i * to_bytes, n, NULL);
+        }
+        if (worker == 0 && (j->code = tell(j, (uint64_t)last * from_bytes, j->e)) != 0) atomic_store(&j->stopped, true);
     }
 }
 
 /* A gguf_fill_fn, of the tensors whose type changes. */
 static int fill(void *ctx, const struct tensor *t, void *data, struct err *e) {
     struct job *j = ctx;
-    int code = j->o->progress ? j->o->progress(j->o->ctx, t->name, j->done, j->total, e) : 0;
-    if (code) return code;
     j->from = gguf_tensor(j->g, t->name);
     j->to = dtype_info((uint32_t)t->type);
     j->data = data;
-    pool_run(j->pool, convert, j);
+    j->e = e;
+    atomic_store(&j->next, 0);
+    j->code = tell(j, 0, e);
+    if (j->code == 0) pool_run(j->pool, convert, j);
     j->done += j->from->size;
-    return 0;
+    return j->code;
 }
+
+/* A gguf_watch_fn. */
+static int watch(void *ctx, struct err *e) { return tell(ctx, 0, e); }
 
 static int put_keys(struct gguf_writer *w, const struct job *j, struct err *e) {
     int code = 0;
@@ -97,9 +119,9 @@ int quantize_write(const struct gguf *g, const char *path, const struct quantize
                      m.first->name, (long long)m.first->ne[0], dtype_info((uint32_t)m.given)->name);
         r->misfits = m.n;
         j.rows = mem_array(NULL, workers * sizeof *j.rows, j.row_elements);
+        gguf_writer_watch(w, watch, &j);
         code = j.rows || j.row_elements == 0 ? gguf_write(w, path, e) : err_nomem(e, "a row per thread", workers * j.row_elements * sizeof *j.rows);
     }
-    if (code == 0 && o->progress) code = o->progress(o->ctx, "", j.total, j.total, e);
     mem_free(j.rows);
     mem_free(j.types);
     gguf_writer_free(w);

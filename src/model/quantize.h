@@ -35,8 +35,8 @@ struct quantize_options {
     const struct quant_target *target;
     bool pure;
     bool allow_requantize; /* take a source that is quantised already, though errors add up */
-    /* Called before each tensor that is converted and, with done = total, at the end; bytes are those of the input that are converted. Not 0: the writing
-     * ends with that code. NULL: not called. */
+    /* Called by the driving thread before each tensor that is converted, and every few milliseconds of converting and writing;
+     * bytes are those of the input that are converted. Not 0: the writing ends soon, with that code. NULL: not called. */
     int (*progress)(void *ctx, const char *tensor, uint64_t done, uint64_t total, struct err *e);
     void *ctx;
 };

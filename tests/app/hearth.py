@@ -62,13 +62,13 @@ def refused(status, word, *args, stdin=b""):
 
 
 def stopped(signals, *args):
-    """The program is started in an empty folder and, as soon as it writes a file there, gets the signals. (status, stderr, seconds that the
+    """The program is started in an empty folder and, as soon as it makes a file there, gets the signals. (status, stderr, seconds that the
     end took, files left)"""
     with tempfile.TemporaryDirectory() as folder:
         # what ran these tests may have had signals ignored, which a program inherits
         p = subprocess.Popen([PROGRAM, *map(str, args)], cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                              preexec_fn=lambda: [signal.signal(s, signal.SIG_DFL) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)])
-        while p.poll() is None and not any(os.path.getsize(os.path.join(folder, f)) for f in os.listdir(folder)):
+        while p.poll() is None and not os.listdir(folder):
             time.sleep(0.002)
         start = time.monotonic()
         for s in signals:

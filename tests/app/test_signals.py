@@ -1,13 +1,17 @@
 #!/usr/bin/env python3
 """test_signals.py: Ctrl-C and its kin: what waits or works ends soon, with the status that hearth(1) names, and leaves no temporary file.
 (In a chat: test_chat.py.)"""
+import math
 import os
 import signal
 import subprocess
 import sys
 import time
+from array import array
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "golden")]
+import ggufmodel  # noqa: E402
 from hearth import *  # noqa: E402,F403
 
 
@@ -35,6 +39,18 @@ def while_writing():
         check(status == expected and not files and word in err and bool(word) == bool(err), f"{signals} leaves no file", (status, err, files))
 
 
+def while_quantising():
+    """One tensor, so that a look between tensors would come too late: the file would be there, complete."""
+    model = tmp("one-tensor.gguf", None)
+    w = ggufmodel.Writer("one", "llama")
+    row = array("f", (math.sin(i * i) for i in range(1024))).tobytes()
+    w.tensors.append(("output.weight", (1024, 8192), ggufmodel.F32, row * 8192))
+    w.save(model)
+    for signals, expected in (([signal.SIGINT], CANCELLED), ([signal.SIGTERM], -signal.SIGTERM)):
+        status, err, _, files = stopped(signals, "quantize", model, "out.gguf", "Q2_K", "--pure", "-t", 2)
+        check(status == expected and not files and "stopped" in err, f"{signals} within a tensor", (status, err, files))
+
+
 def nohup():
     p = subprocess.Popen([PROGRAM, "tokenize", EMBER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                          preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
@@ -44,7 +60,7 @@ def nohup():
     check(p.returncode == 0 and out.strip() and not err, "a hangup that was to be ignored is", (p.returncode, out, err))
 
 
-for test in (while_reading, while_writing, nohup):
+for test in (while_reading, while_writing, while_quantising, nohup):
     try:
         test()
     except NoTerminal:

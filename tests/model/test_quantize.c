@@ -307,6 +307,62 @@ static int stop_at_half(void *ctx, const char *tensor, uint64_t done, uint64_t t
     return done > total / 2 ? err_set(e, ERR_CANCELLED, "enough") : 0;
 }
 
+/* Ends the writing at a quarter of the input, and counts the calls within the tensor. */
+struct quarter {
+    int within, after;
+    uint64_t last;
+    bool backwards;
+};
+
+static int stop_at_quarter(void *ctx, const char *tensor, uint64_t done, uint64_t total, struct err *e) {
+    struct quarter *q = ctx;
+    (void)tensor;
+    q->after += q->last > total / 4;
+    q->within += done > 0 && done < total;
+    q->backwards |= done < q->last;
+    q->last = done;
+    return done > total / 4 ? err_set(e, ERR_CANCELLED, "enough") : 0;
+}
+
+static int stop_at_third_call(void *ctx, const char *tensor, uint64_t done, uint64_t total, struct err *e) {
+    (void)tensor, (void)done, (void)total;
+    return ++*(int *)ctx == 3 ? err_set(e, ERR_CANCELLED, "enough") : 0;
+}
+
+/* One tensor of four megabytes: stopped while it is converted, by any number of threads, and while it is copied as it is. */
+static void stops_within_a_tensor(void **state) {
+    (void)state;
+    struct err e = {0};
+    struct gguf *g;
+    struct gguf_writer *w;
+    struct quantize_report r;
+    OK(gguf_writer_new(&w, &e));
+    OK(gguf_put_str(w, "general.architecture", SLICE("llama"), &e));
+    add(w, "output.weight", 1024, 1024, 1);
+    OK(gguf_write(w, in, &e));
+    gguf_writer_free(w);
+    OK(gguf_open(&g, in, &e));
+    (void)unlink(out);
+    for (int threads = 1; threads <= 3; threads++) {
+        struct pool *pool;
+        struct quarter q = {0};
+        int calls = 0;
+        OK(pool_new(&pool, threads, &e));
+        struct quantize_options o = {.target = quant_target_find("Q8_0"), .progress = stop_at_quarter, .ctx = &q};
+        assert_int_equal(quantize_write(g, out, &o, pool, &r, &e), ERR_CANCELLED);
+        assert_string_equal(e.msg, "enough");
+        assert_int_equal(access(out, F_OK), -1);
+        assert_true((q.within > 0 || threads > 1) && !q.backwards && q.after == 0); /* of several the driving one may be late */
+        o = (struct quantize_options){.target = quant_target_find("F32"), .progress = stop_at_third_call, .ctx = &calls};
+        assert_int_equal(quantize_write(g, out, &o, pool, &r, &e), ERR_CANCELLED);
+        assert_int_equal(r.changed, 0);
+        assert_int_equal(calls, 3);
+        assert_int_equal(access(out, F_OK), -1);
+        pool_free(pool);
+    }
+    gguf_close(g);
+}
+
 static void errors(void **state) {
     (void)state;
     struct err e = {0};
@@ -391,6 +447,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mixes), cmocka_unit_test(shapes), cmocka_unit_test(rows_that_do_not_fit), cmocka_unit_test(what_is_written),
         cmocka_unit_test(twice), cmocka_unit_test(split_input),       cmocka_unit_test(errors), cmocka_unit_test(every_allocation),
+        cmocka_unit_test(stops_within_a_tensor),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
