@@ -276,6 +276,8 @@ def signals():
         os.kill(t.pid, signal.SIGINT)
         time.sleep(0.001)
     check(t.until("> "), "Ctrl-C more than once stops the answer and not the program", t.seen)
+    t.send("/help\n")  # by now the last of them has been heeded
+    check(t.until("/system TEXT") and t.until("> "), "it goes on", t.seen)
     os.kill(t.pid, signal.SIGTERM)
     check(t.until("hearth chat: stopped") and t.close() == -signal.SIGTERM, "SIGTERM at the prompt", t.seen)
     t = Terminal("chat", EMBER, "--temp", 1, "--ignore-eos", "-c", 2048)
