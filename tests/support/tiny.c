@@ -1,4 +1,5 @@
 /* tiny.c: tiny models; see tiny.h. */
+#include "support/light.h"
 #include "support/tiny.h"
 
 #include <math.h>
@@ -411,6 +412,8 @@ static const struct {
     const char *name;
     void (*make)(struct maker *);
 } kinds[TINY_KINDS] = {{"llama", llama}, {"gpt-oss", gpt_oss}, {"qwen35", qwen35}, {"lfm2", lfm2}, {"mamba2", mamba2}, {"deepseek2", deepseek2}, {"gpt2", gpt2}, {"phi3", phi3}};
+
+enum tiny_kind tiny_step(void) { return light("every other kind of model") ? 2 : 1; }
 
 const char *tiny_name(enum tiny_kind kind) { return kinds[kind].name; }
 

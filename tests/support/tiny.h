@@ -32,6 +32,8 @@ struct tiny {
     char edited[96]; /* the name of what was spoilt */
 };
 
+/* From one kind to the next: 1, or 2 where tests are asked to do less (light.h), which leaves one of each way to mix tokens. */
+enum tiny_kind tiny_step(void);
 const char *tiny_name(enum tiny_kind kind);
 void tiny_make(struct tiny *t, enum tiny_kind kind, const struct tiny_edit *edit); /* edit NULL: none */
 void tiny_free(struct tiny *t);
