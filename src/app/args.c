@@ -14,41 +14,82 @@ static const struct flag *find(const struct flag *const *tables, const char *nam
     return NULL;
 }
 
-static int in_bounds(const struct flag *f, double v, struct err *e) {
+/* text: the number as it was typed, which says more than what became of it. Bounds are at most 2^53: all their digits are shown. */
+static int in_bounds(const struct flag *f, const char *text, double v, struct err *e) {
     if (!(f->min < f->max) || (v >= f->min && v <= f->max)) return 0;
-    return err_set(e, ERR_USAGE, "%s %g: must be from %g to %g", f->name, v, f->min, f->max);
+    return err_set(e, ERR_USAGE, "%s %.64s: must be from %.15g to %.15g", f->name, text, f->min, f->max);
+}
+
+static int set_int(const struct flag *f, int *field, const char *text, struct err *e) {
+    char *end = NULL;
+    errno = 0;
+    long v = strtol(text, &end, 10);
+    if (end == text || *end) return err_set(e, ERR_USAGE, "%s: \"%.64s\" is not a whole number", f->name, text);
+    int code = in_bounds(f, text, (double)v, e); /* first: where there are bounds, they are what the user has to know */
+    if (code == 0 && (errno || v < INT32_MIN || v > INT32_MAX)) code = err_set(e, ERR_USAGE, "%s: %.64s is beyond the numbers of 32 bits", f->name, text);
+    if (code == 0) *field = f->kind == FLAG_CONTEXT && v == 0 ? CONTEXT_OWN : (int)v;
+    return code;
+}
+
+/* A whole number, with what it is to be multiplied by: nothing, K, M, G, T, or Ki and so on. 0 when it is none or does not fit. */
+static bool read_bytes(const char *text, uint64_t *v) {
+    static const char units[] = "KMGT";
+    char *end = NULL;
+    errno = 0;
+    *v = strtoull(text, &end, 10);
+    if (*text < '0' || *text > '9' || errno) return false;
+    const char *unit = *end ? strchr(units, *end) : NULL;
+    if (!unit) return !*end;
+    uint64_t step = end[1] == 'i' ? 1024 : 1000;
+    if (end[step == 1024 ? 2 : 1]) return false;
+    for (const char *u = units; u <= unit; u++)
+        if (__builtin_mul_overflow(*v, step, v)) return false;
+    return true;
 }
 
 static int set_value(const struct flag *f, void *options, const char *text, struct err *e) {
     void *field = (char *)options + f->offset;
     char *end = NULL;
-    errno = 0;
-    if (f->kind == FLAG_STRING) {
-        *(const char **)field = text;
-        return 0;
-    }
-    if (f->kind == FLAG_LIST) {
+    switch (f->kind) {
+    case FLAG_STRING: *(const char **)field = text; return 0;
+    case FLAG_LIST: {
         struct string_list *list = field;
         if (list->n == LIST_MAX) return err_set(e, ERR_USAGE, "%s: given more than %d times", f->name, LIST_MAX);
         list->at[list->n++] = text;
         return 0;
     }
-    if (f->kind == FLAG_FLOAT) {
+    case FLAG_FLOAT: {
         double v = strtod(text, &end);
         if (end == text || *end || !isfinite(v)) return err_set(e, ERR_USAGE, "%s: \"%.64s\" is not a number", f->name, text);
         *(float *)field = (float)v;
-        return in_bounds(f, v, e);
+        return in_bounds(f, text, v, e);
     }
-    if (f->kind == FLAG_U64) {
-        unsigned long long v = strtoull(text, &end, 10);
-        if (end == text || *end || errno || *text == '-') return err_set(e, ERR_USAGE, "%s: \"%.64s\" is not a whole number from 0 on", f->name, text);
-        *(uint64_t *)field = v;
-        return in_bounds(f, (double)v, e);
+    case FLAG_BYTES:
+        if (read_bytes(text, field)) return 0;
+        return err_set(e, ERR_USAGE, "%s: \"%.64s\" is not a number of bytes; give one like 6000000000, 6G or 6Gi", f->name, text);
+    default: return set_int(f, field, text, e);
     }
-    long v = strtol(text, &end, 10);
-    if (end == text || *end || errno || v < INT32_MIN || v > INT32_MAX) return err_set(e, ERR_USAGE, "%s: \"%.64s\" is not a whole number", f->name, text);
-    *(int *)field = (int)v;
-    return in_bounds(f, (double)v, e);
+}
+
+/* ---- flags that others have ---- */
+
+/* Flags that people bring along from llama.cpp and that have nothing to do here. */
+static const struct {
+    const char *name, *alias, *why;
+} needless[] = {
+    {"-ngl", "--n-gpu-layers", "all layers are computed by the processor"},
+    {"--gpu-layers", NULL, "all layers are computed by the processor"},
+    {"-fa", "--flash-attn", "attention is always computed page by page, without a matrix of all scores"},
+    {"--no-mmap", NULL, "the file is always mapped, and --memory-limit and --paged say how much memory it may take"},
+    {"--mlock", NULL, "the file is mapped, and what is in use stays in the system's cache of files"},
+    {"-tb", "--threads-batch", "-t counts for prompts and for generation"},
+};
+
+static int unknown_flag(const char *name, const char *command, struct err *e) {
+    for (size_t i = 0; i < sizeof needless / sizeof *needless; i++)
+        if (strcmp(name, needless[i].name) == 0 || (needless[i].alias && strcmp(name, needless[i].alias) == 0))
+            return err_set(e, ERR_USAGE, "unknown flag %s: it is not needed here, leave it out: %s", name, needless[i].why);
+    return err_set(e, ERR_USAGE, "unknown flag %s; see hearth %s --help", name, command);
 }
 
 int args_parse(int argc, char **argv, const struct flag *const *tables, void *options, const char **words, int max_words, int *n_words, struct err *e) {
@@ -57,7 +98,7 @@ int args_parse(int argc, char **argv, const struct flag *const *tables, void *op
     for (int i = 1; i < argc; i++) {
         const char *a = argv[i];
         if (only_words || a[0] != '-' || !a[1]) {
-            if (*n_words == max_words) return err_set(e, ERR_USAGE, "%s: \"%.64s\" is one argument too many; see hearth %s --help", argv[0], a, argv[0]);
+            if (*n_words == max_words) return err_set(e, ERR_USAGE, "\"%.64s\" is one argument too many; see hearth %s --help", a, argv[0]);
             words[(*n_words)++] = a;
             continue;
         }
@@ -69,7 +110,7 @@ int args_parse(int argc, char **argv, const struct flag *const *tables, void *op
         const char *equals = strchr(a, '=');
         (void)snprintf(name, sizeof name, "%.*s", equals ? (int)(equals - a) : (int)strlen(a), a);
         const struct flag *f = find(tables, name);
-        if (!f) return err_set(e, ERR_USAGE, "%s: unknown flag %s; see hearth %s --help", argv[0], name, argv[0]);
+        if (!f) return unknown_flag(name, argv[0], e);
         if (f->kind == FLAG_BOOL) {
             if (equals) return err_set(e, ERR_USAGE, "%s takes no value", name);
             *(bool *)(void *)((char *)options + f->offset) = true;

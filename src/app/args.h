@@ -9,7 +9,16 @@
 
 #include "base/err.h"
 
-enum flag_kind { FLAG_BOOL, FLAG_INT, FLAG_FLOAT, FLAG_STRING, FLAG_U64, FLAG_LIST /* may be repeated: struct string_list */ };
+enum flag_kind {
+    FLAG_BOOL,
+    FLAG_INT,
+    FLAG_CONTEXT, /* an int: 0 is kept as CONTEXT_OWN, since a flag that is not given leaves 0 */
+    FLAG_FLOAT,
+    FLAG_STRING,
+    FLAG_BYTES, /* uint64_t; 6G is 6 * 1000^3, 6Gi is 6 * 1024^3 */
+    FLAG_LIST,  /* may be repeated: struct string_list */
+};
+enum { CONTEXT_OWN = -1 }; /* what the model was made for */
 
 enum { LIST_MAX = 256 };
 struct string_list {

@@ -299,8 +299,8 @@ static int open_session(struct bench *b, struct err *e) {
     for (int i = 0; i < b->n_batch; i++) most = b->batch[i] > most ? b->batch[i] : most;
     for (int i = 0; i < b->n_depth; i++) depth = b->depth[i] > depth ? b->depth[i] : depth;
     if (!mo.n_ctx) mo.n_ctx = depth + longest > most ? depth + longest : most; /* a step has no more rows than a sequence may hold */
-    if (depth + longest > mo.n_ctx) return err_set(e, ERR_CONTEXT, "-c %d: depth and test need %d tokens", mo.n_ctx, depth + longest);
-    if (most > mo.n_ctx) return err_set(e, ERR_USAGE, "--batch %d: more than -c %d", most, mo.n_ctx);
+    if (mo.n_ctx > 0 && depth + longest > mo.n_ctx) return err_set(e, ERR_CONTEXT, "-c %d: depth and test need %d tokens", mo.n_ctx, depth + longest);
+    if (mo.n_ctx > 0 && most > mo.n_ctx) return err_set(e, ERR_USAGE, "--batch %d: more than -c %d", most, mo.n_ctx);
     if (!mo.ubatch) mo.ubatch = 512;
     if (mo.ubatch < most) mo.ubatch = most;
     if (mo.batch && mo.batch < most) mo.batch = most;

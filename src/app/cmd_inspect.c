@@ -254,12 +254,14 @@ static void engine_facts(struct out *o, const struct engine *en) {
 
 /* Memory and arithmetic at the context that was asked for, whatever this machine has: nothing is run. */
 static int plan(struct out *o, const struct options *opt, const struct model *m, struct err *e) {
-    int kv = dtype_by_name(opt->model.kv_type ? opt->model.kv_type : "f16");
-    if (kv < 0) return err_set(e, ERR_USAGE, "--kv-type %.32s: use f32, f16, bf16 or q8_0", opt->model.kv_type);
-    struct engine_options eo = {.n_ctx = opt->model.n_ctx, .max_rows = opt->model.ubatch, .max_logits = 1, .kv_type = (enum dtype)kv, .paged = true, .memory_limit = UINT64_MAX >> 1};
+    int n_ctx = opt->model.n_ctx == CONTEXT_OWN ? 0 : opt->model.n_ctx;
+    enum dtype kv;
+    int code = kv_type_of(&opt->model, "f16", &kv, e);
+    if (code) return code;
+    struct engine_options eo = {.n_ctx = n_ctx, .max_rows = opt->model.ubatch, .max_logits = 1, .kv_type = kv, .paged = true, .memory_limit = UINT64_MAX >> 1};
     struct pool *pool = NULL;
     struct engine *en = NULL;
-    int code = pool_new(&pool, 1, e);
+    code = pool_new(&pool, 1, e);
     if (code == 0) code = engine_new(&en, m, pool, eo, e);
     if (code == 0) engine_facts(o, en);
     engine_free(en);

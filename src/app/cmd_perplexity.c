@@ -18,12 +18,13 @@ enum { TEXT_MAX = 1 << 30, ROWS = 32 /* logits looked at together */ };
 
 struct options {
     struct model_options model;
-    const char *save, *base, *save_type;
+    const char *file, *save, *base, *save_type;
     int chunks;
     bool json, special;
 };
 
 static const struct flag flags[] = {
+    {"-f", "--file", FLAG_STRING, offsetof(struct options, file), "FILE", "the text (\"-\": standard input), where it is not named without a flag", 0, 0},
     {"--save-logits", NULL, FLAG_STRING, offsetof(struct options, save), "FILE", "write the log-probabilities of all tokens at every place scored", 0, 0},
     {"--save-type", NULL, FLAG_STRING, offsetof(struct options, save_type), "TYPE", "as f32 or f16 (default f32)", 0, 0},
     {"--kl-divergence", NULL, FLAG_STRING, offsetof(struct options, base), "FILE", "compare with what --save-logits wrote (which brings the text with it)", 0, 0},
@@ -288,28 +289,35 @@ static int score(struct scorer *sc, const char *path, struct err *e) {
     return code ? code : report(sc, e);
 }
 
+/* The first word is the model unless -m named one, or it is the only one and can but be the text. */
+static int read_words(struct options *o, const char **words, int n_words, struct err *e) {
+    int first = !o->model.model && n_words > (o->base || o->file ? 0 : 1); /* where words begin that are no model */
+    if (first) o->model.model = words[0];
+    if (n_words > first + 1) return err_set(e, ERR_USAGE, "\"%.64s\" is one argument too many", words[first + 1]);
+    if (n_words > first && o->file) return err_set(e, ERR_USAGE, "give -f %.64s or \"%.64s\", not both", o->file, words[first]);
+    if (n_words > first) o->file = words[first];
+    if (!o->file && !o->base) return err_set(e, ERR_USAGE, "name a text: hearth perplexity MODEL FILE");
+    return 0;
+}
+
 static int run(int argc, char **argv, struct err *e) {
     struct options o = {0};
-    const char *words[2], *path = NULL;
+    const char *words[2];
     int n_words;
     if (args_help(argc, argv, &cmd_perplexity, tables)) return 0;
     int code = args_parse(argc, argv, tables, &o, words, 2, &n_words, e);
+    if (code == 0) code = read_words(&o, words, n_words, e);
     if (code) return code;
-    int first = !o.model.model && n_words > (o.base ? 0 : 1); /* where words begin that are no model */
-    if (first) o.model.model = words[0];
-    if (n_words > first) path = words[first];
-    if (n_words > first + 1) return err_set(e, ERR_USAGE, "\"%.64s\" is one argument too many", words[first + 1]);
-    if (!path && !o.base) return err_set(e, ERR_USAGE, "name a text: hearth perplexity MODEL FILE");
     if (o.base && o.save) return err_set(e, ERR_USAGE, "give --save-logits or --kl-divergence, not both");
     if (o.save && strcmp(o.save, "-") == 0) return err_set(e, ERR_USAGE, "--save-logits -: the result goes to standard output; name a file");
     if (o.save_type && strcmp(o.save_type, "f16") != 0 && strcmp(o.save_type, "f32") != 0) return err_set(e, ERR_USAGE, "--save-type %.20s: f32 or f16", o.save_type);
     struct scorer sc = {.o = &o};
-    bool asked = o.model.n_ctx > 0;
+    bool asked = o.model.n_ctx != 0;
     if (!asked && o.base) code = logprobs_context(o.base, &o.model.n_ctx, e);
     else if (!asked) code = default_context(&o.model, 512, e);
-    if (code == 0 && o.model.n_ctx < 4) code = err_set(e, ERR_USAGE, "-c %d: a chunk needs 4 tokens at least", o.model.n_ctx);
+    if (code == 0 && o.model.n_ctx != CONTEXT_OWN && o.model.n_ctx < 4) code = err_set(e, ERR_USAGE, "-c %d: a chunk needs 4 tokens at least", o.model.n_ctx);
     if (code == 0) code = session_open(&sc.s, &o.model, "f16", ROWS, e);
-    if (code == 0) code = score(&sc, path, e);
+    if (code == 0) code = score(&sc, o.file, e);
     logprobs_abort(sc.out);
     logprobs_close(&sc.file);
     mem_free(sc.score);

@@ -18,14 +18,17 @@ volatile sig_atomic_t interrupted, conversing;
 
 const struct flag FLAGS_MODEL[] = {
     {"-m", "--model", FLAG_STRING, offsetof(struct model_options, model), "FILE", "the model, a GGUF file (default: the embedded demonstration model)", 0, 0},
-    {"-c", "--ctx-size", FLAG_INT, offsetof(struct model_options, n_ctx), "N", "tokens of context (default: what the model was made for)", 1, 1 << 24},
+    {"-c", "--ctx-size", FLAG_CONTEXT, offsetof(struct model_options, n_ctx), "N",
+     "tokens of context; 0: what the model was made for (the default; of perplexity 512, of logits one for each id, of bench what it measures)", 0, 1 << 24},
     {"-t", "--threads", FLAG_INT, offsetof(struct model_options, threads), "N", "threads (default: one per physical core)", 1, 1024},
     {"--cpus", "--cpu-range", FLAG_STRING, offsetof(struct model_options, cpus), "LIST", "processors that threads run on, such as 0-3,8, or none (default: physical cores)", 0, 0},
     {"-b", "--batch-size", FLAG_INT, offsetof(struct model_options, batch), "N", "most tokens of a prompt given to the engine at once (default 2048)", 1, 1 << 20},
     {"-ub", "--ubatch-size", FLAG_INT, offsetof(struct model_options, ubatch), "N", "most tokens of a step (default 512)", 1, 1 << 16},
-    {"--kv-type", "-ctk", FLAG_STRING, offsetof(struct model_options, kv_type), "TYPE", "keys and values as f32, f16, bf16 or q8_0 (default f16)", 0, 0},
+    {"--kv-type", "-ctk", FLAG_STRING, offsetof(struct model_options, kv_type), "TYPE", "keys and values as f32, f16, bf16 or q8_0 (default f16; of logits f32)", 0, 0},
+    {"-ctv", "--cache-type-v", FLAG_STRING, offsetof(struct model_options, v_type), "TYPE", "values alone; must be the type of --kv-type", 0, 0},
     {"--paged", NULL, FLAG_BOOL, offsetof(struct model_options, paged), NULL, "run a model larger than memory, reading weights from disk as needed", 0, 0},
-    {"--memory-limit", NULL, FLAG_U64, offsetof(struct model_options, memory_limit), "BYTES", "memory that may be taken (default: what the system has)", 0, 0},
+    {"--memory-limit", NULL, FLAG_BYTES, offsetof(struct model_options, memory_limit), "BYTES",
+     "memory that may be taken, such as 6G or 6Gi (default: what the system has)", 0, 0},
     {0},
 };
 
@@ -53,16 +56,26 @@ int default_context(struct model_options *o, int n, struct err *e) {
     return 0;
 }
 
+int kv_type_of(const struct model_options *o, const char *otherwise, enum dtype *type, struct err *e) {
+    const char *name = o->kv_type ? o->kv_type : otherwise;
+    int kv = dtype_by_name(name), v = o->v_type ? dtype_by_name(o->v_type) : kv;
+    if (kv < 0) return err_set(e, ERR_USAGE, "--kv-type %.32s: use f32, f16, bf16 or q8_0", name);
+    if (v != kv) return err_set(e, ERR_USAGE, "-ctv %.32s: keys and values are kept as one type, here %.32s; --kv-type sets it for both", o->v_type, name);
+    *type = (enum dtype)kv;
+    return 0;
+}
+
 int session_open(struct session *s, const struct model_options *o, const char *default_kv, int max_logits, struct err *e) {
     *s = (struct session){0};
     double start = os_now();
-    const char *kv_name = o->kv_type ? o->kv_type : default_kv;
-    int kv = dtype_by_name(kv_name);
-    if (kv < 0) return err_set(e, ERR_USAGE, "--kv-type %.32s: use f32, f16, bf16 or q8_0", kv_name);
+    enum dtype kv;
+    int code = kv_type_of(o, default_kv, &kv, e);
+    if (code) return code;
     int rows = o->ubatch ? o->ubatch : 512;
     if (o->batch && o->batch < rows) rows = o->batch;
-    struct engine_options eo = {.n_ctx = o->n_ctx, .max_rows = rows, .max_logits = max_logits, .kv_type = (enum dtype)kv, .memory_limit = o->memory_limit, .paged = o->paged};
-    int code = open_model(&s->model, o, e);
+    int n_ctx = o->n_ctx == CONTEXT_OWN ? 0 : o->n_ctx;
+    struct engine_options eo = {.n_ctx = n_ctx, .max_rows = rows, .max_logits = max_logits, .kv_type = kv, .memory_limit = o->memory_limit, .paged = o->paged};
+    code = open_model(&s->model, o, e);
     if (code == 0) code = open_pool(&s->pool, o->threads, o->cpus, e);
     if (code == 0) code = engine_new(&s->engine, s->model, s->pool, eo, e);
     if (code) session_close(s);

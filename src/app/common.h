@@ -10,9 +10,10 @@
 
 struct model_options {
     const char *model; /* -m; the first word of the command line counts too; NULL: the embedded default model */
-    int n_ctx, threads, batch, ubatch;
+    int n_ctx; /* 0: the command's default; CONTEXT_OWN: what the model was made for, or what fits memory */
+    int threads, batch, ubatch;
     const char *cpus; /* as open_pool takes them */
-    const char *kv_type;
+    const char *kv_type, *v_type; /* v_type: NULL, or the same again */
     bool paged;
     uint64_t memory_limit;
 };
@@ -38,6 +39,9 @@ void session_close(struct session *s);
 /* Opens the model that o names, or the embedded one, saying so on standard error. The same for its file alone. */
 int open_model(struct model **m, const struct model_options *o, struct err *e);
 int open_file(struct gguf **g, const struct model_options *o, struct err *e);
+
+/* How o wants keys and values; otherwise: without a wish. ERR_USAGE for what is no type, and for two. */
+int kv_type_of(const struct model_options *o, const char *otherwise, enum dtype *type, struct err *e);
 
 /* Sets o->n_ctx to n, or to what the model was made for where that is less. */
 int default_context(struct model_options *o, int n, struct err *e);

@@ -105,6 +105,11 @@ int main(int argc, char **argv) {
         help(stderr);
         return ERR_USAGE;
     }
+    if (argc > 2 && strcmp(argv[1], "help") == 0 && strcmp(argv[2], "architectures") != 0) { /* help NAME: NAME --help */
+        static char flag[] = "--help";
+        argv[1] = argv[2];
+        argv[2] = flag;
+    }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
         if (argc > 2 && strcmp(argv[2], "architectures") == 0) list_architectures();
         else help(stdout);

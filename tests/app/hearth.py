@@ -57,7 +57,8 @@ def refused(status, word, *args, stdin=b""):
     """The program fails with this status, says so in one line that has `word` in it, and writes nothing to standard output."""
     r = hearth(*args, stdin=stdin)
     lines = [line for line in r.err.split("\n") if line.startswith(f"hearth {args[0]}: ")]
-    check(r.status == status and len(lines) == 1 and word in lines[0] and not r.out, f"refused with {status} and '{word}'", r)
+    good = r.status == status and len(lines) == 1 and word in lines[0] and not r.out
+    check(good and not lines[0].startswith(f"hearth {args[0]}: {args[0]}: "), f"refused with {status} and '{word}'", r)
     return r
 
 

@@ -71,6 +71,20 @@ def divergence():
         refused(USAGE, "vocabulary", "perplexity", model, "--kl-divergence", base)
 
 
+def texts():
+    """The text as a word, by -f, or with the model inside."""
+    flags = ("-c", N, "--chunks", 2)
+    want = hearth("perplexity", EMBER, HELDOUT, *flags)
+    for args in ((EMBER, "-f", HELDOUT), ("-f", HELDOUT), ("-m", EMBER, "--file", HELDOUT), ("-m", EMBER, HELDOUT), (HELDOUT,)):
+        r = hearth("perplexity", *args, *flags)
+        check(r.status == 0 and r.out == want.out, f"the same by {args}", r)
+    r = hearth("perplexity", EMBER, "-f", "-", *flags, stdin=open(HELDOUT, "rb").read())
+    check(r.out == want.out, "the same from standard input", r)
+    refused(USAGE, "not both", "perplexity", EMBER, HELDOUT, "-f", HELDOUT)
+    short = tmp("short", open(HELDOUT).read()[:2000])
+    refused(TEXT, "not one chunk of 32768", "perplexity", EMBER, short, "-c", 0)
+
+
 def errors():
     refused(USAGE, "name a text", "perplexity")
     refused(USAGE, "is a model", "perplexity", EMBER)
@@ -89,6 +103,6 @@ def errors():
     refused(USAGE, "name a file", "perplexity", model, text, "--save-logits", "-")
 
 
-for test in (against_the_definition, divergence, errors):
+for test in (against_the_definition, divergence, texts, errors):
     test()
 finish()

@@ -129,7 +129,7 @@ def errors():
     refused(FORMAT, "empty.gguf", "run", tmp("empty.gguf"), "-p", "x")
     refused(MEMORY, "GB", "run", EMBER, "-p", "x", "--memory-limit", 1000000)
     for flags, word in ((("--temp", "warm"), "--temp"), (("--temp", "nan"), "--temp"), (("--top-p", 2), "--top-p"), (("--no-such",), "--no-such"), (("-n",), "-n"), (("-n", "4x"), "-n"),
-                        (("-c", 0), "-c"), (("--seed", "x"), "--seed"), (("--seed", "-5"), "--seed"), (("--logit-bias", "7"), "--logit-bias"), (("--logit-bias", "999999=1"), "999999"),
+                        (("--seed", "x"), "--seed"), (("--seed", "-5"), "--seed"), (("--logit-bias", "7"), "--logit-bias"), (("--logit-bias", "999999=1"), "999999"),
                         (("--logit-bias", "1=nan"), "--logit-bias"), (("--stop", ""), "--stop"), (("-p", "a", "-f", "b"), "not both"), (("--logprobs", 3), "--json"),
                         (("a.gguf", "b.gguf"), "too many"), (("--kv-type", "q5"), "--kv-type"), (("--json=1",), "--json"), (("--repeat-penalty", 0), "repeat"),
                         (("--cpus", "0-"), "--cpus"), (("--cpus", "3-1"), "--cpus"), (("--cpus", "0,,1"), "--cpus"), (("--cpus", ""), "--cpus"), (("--cpus", 1024), "--cpus"),
@@ -138,6 +138,35 @@ def errors():
     check(hearth().status == USAGE and hearth("no-such").status == USAGE, "no command")
     check(hearth("run", "--help").status == 0 and b"--min-p" in hearth("run", "--help").out and hearth("--help").status == 0, "help")
     check(b"\nqwen3 " in hearth("--help", "architectures").out, "the list of architectures")
+
+
+def flags():
+    """What is typed comes back as it was typed, and what is known elsewhere is known here."""
+    for flag, value, bounds in (("-c", "99999999", "from 0 to 16777216"), ("-n", "-5", "from -1 to 1073741824"), ("-n", "99999999999", "from -1 to 1073741824"),
+                                ("--temp", "1e9", "from 0 to 1000"), ("--frequency-penalty", "2000001", "from -1000000 to 1000000")):
+        refused(USAGE, f"{flag} {value}: must be {bounds}", "run", "-p", "x", flag, value)
+    for flag in ("-ngl", "--n-gpu-layers", "--gpu-layers", "-fa", "--flash-attn", "--no-mmap", "--mlock", "-tb", "--threads-batch"):
+        refused(USAGE, f"unknown flag {flag}: it is not needed here", "run", "-p", "x", flag, "1")
+    for command in ("bench", "perplexity", "chat"):
+        refused(USAGE, "unknown flag --foo", command, "--foo")
+        refused(USAGE, "too many", command, "a", "b", "c")
+    some = ("run", "-p", "Once", *GREEDY, "-n", 6)
+    plain = hearth(*some).out
+    for more in (("-c", 0), ("-ctk", "f16", "-ctv", "f16"), ("-ctv", "f16"), ("--memory-limit", "1G"), ("--memory-limit", "2Gi"), ("--memory-limit", "900M"),
+                 ("--memory-limit", "900000Ki")):
+        r = hearth(*some, *more)
+        check(r.status == 0 and r.out == plain, f"taken: {more}", r)
+    refused(USAGE, "-ctv q8_0: keys and values are kept as one type, here f16", *some, "-ctv", "q8_0")
+    refused(USAGE, "-ctv f16: keys", "inspect", EMBER, "-ctk", "q8_0", "-ctv", "f16")
+    check(hearth(*some, "-c", 0, "--json").json["generated_tokens"] == 6, "-c 0 is the model's own context")
+    refused(MEMORY, "there are", *some, "--memory-limit", "2M")
+    refused(MEMORY, "there are", *some, "--memory-limit", "2047Ki")
+    for wrong in ("5X", "5Gix", "5GG", "99999999T", "-5", "", "G", "1.5G"):
+        refused(USAGE, "is not a number of bytes", *some, "--memory-limit", wrong)
+    check(hearth("help", "run").out == hearth("run", "--help").out, "help run")
+    check(hearth("help", "nonsense").status == USAGE and b"qwen3" in hearth("help", "architectures").out, "other help")
+    check(b"0: what the model was made for (the default; of perplexity 512, of logits one" in hearth("perplexity", "--help").out, "the defaults of -c")
+    check(b"default f16; of logits f32" in hearth("logits", "--help").out, "the defaults of --kv-type")
 
 
 def pipes():
@@ -175,6 +204,6 @@ def stories():
         check(r.out == want, f"200 greedy tokens of stories260K ({kv})", r)
 
 
-for test in (completions, seeds, as_json, partial_characters, endings, contexts, guesses, errors, pipes, vanishing, stories):
+for test in (completions, seeds, as_json, partial_characters, endings, contexts, guesses, errors, flags, pipes, vanishing, stories):
     test()
 finish()
