@@ -1,11 +1,12 @@
 /* engine.c: an engine's memory and its steps; see engine.h. */
 #include "engine/engine.h"
 
+#include <math.h>
+#include <stdio.h>
+
 #include "base/log.h"
 #include "base/os.h"
 #include "engine/internal.h"
-
-static double gb(uint64_t bytes) { return (double)bytes / 1e9; }
 
 uint64_t engine_sequence_bytes(const struct engine *en, int n) {
     uint64_t bytes = graph_state_floats(en->graph) * sizeof(float), pages = ((uint64_t)n + KV_PAGE - 1) / KV_PAGE;
@@ -18,22 +19,6 @@ uint64_t engine_sequence_bytes(const struct engine *en, int n) {
 
 struct memory_need engine_memory(const struct engine *en) {
     return (struct memory_need){gguf_file_size(en->model->file), engine_sequence_bytes(en, en->o.n_ctx), graph_buffer_bytes(en->graph)};
-}
-
-static int choose_context(struct engine *en, uint64_t memory, bool asked, struct err *e) {
-    struct memory_need need = engine_memory(en);
-    uint64_t fixed = (en->o.paged ? 0 : need.weights) + need.buffers;
-    if (memory == 0) return 0; /* unknown: the system will tell */
-    if (fixed > memory)
-        return err_set(e, ERR_MEMORY, "%s needs %.2f GB (weights %.2f, buffers %.2f), but there are %.2f GB; take a smaller quantisation, or --paged to read weights from disk as needed",
-                       gguf_path(en->model->file), gb(fixed), gb(need.weights), gb(need.buffers), gb(memory));
-    int wanted = en->o.n_ctx;
-    while (!asked && en->o.n_ctx > 512 && engine_sequence_bytes(en, en->o.n_ctx) > (memory - fixed) / 2) en->o.n_ctx /= 2;
-    if (en->o.n_ctx != wanted) log_warn("the context is %d tokens, not the %d the model was made for, to fit memory; -c sets it", en->o.n_ctx, wanted);
-    need = engine_memory(en);
-    if (fixed + need.sequence <= memory) return 0;
-    return err_set(e, ERR_MEMORY, "%s needs %.2f GB (weights %.2f, keys and values of %d tokens %.2f, buffers %.2f), but there are %.2f GB; use a smaller -c or another --kv-type",
-                   gguf_path(en->model->file), gb(fixed + need.sequence), gb(need.weights), en->o.n_ctx, gb(need.sequence), gb(need.buffers), gb(memory));
 }
 
 static int reserve_step(struct engine *en, struct err *e) {
@@ -52,6 +37,55 @@ static int record(struct engine *en, struct err *e) {
     int code = model_record(en->model, en->o.n_ctx, &en->graph, e);
     struct plan_options p = {en->o.max_rows, en->o.max_logits, pool_threads(en->pool), en->o.kv_type, en->kernels};
     return code ? code : graph_plan(en->graph, p, e);
+}
+
+/* ---- what fits memory ---- */
+
+/* A context that nobody asked for shrinks until its sequence takes half of what the rest leaves; below this size it need only fit; and
+ * with less than the least nothing can be done. */
+enum { COMFORTABLE_CONTEXT = 512, LEAST_CONTEXT = 64 };
+
+static double mb(uint64_t bytes) { return (double)bytes / 1e6; }
+
+static uint64_t resident(const struct engine *en, const struct memory_need *need) { return (en->o.paged ? 0 : need->weights) + need->buffers; }
+
+/* What is needed is rounded up and what there is down, so that the two differ as shown. */
+static int too_much(const struct engine *en, uint64_t memory, struct err *e) {
+    struct memory_need need = engine_memory(en);
+    char weights[40] = "";
+    if (!en->o.paged) (void)snprintf(weights, sizeof weights, "weights %.1f, ", mb(need.weights));
+    const char *advice = "use a smaller -c or another --kv-type";
+    if (!en->o.paged && need.weights > memory) advice = "take a smaller quantisation, or --paged to read weights from disk as needed";
+    else if (resident(en, &need) > memory) advice = en->o.paged ? "use a smaller -ub" : "use a smaller -ub, or --paged to read weights from disk as needed";
+    return err_set(e, ERR_MEMORY, "%s needs %.1f MB (%sbuffers %.1f, keys and values of %d tokens %.1f), but there are %.1f MB; %s",
+                   gguf_path(en->model->file), ceil(10 * mb(resident(en, &need) + need.sequence)) / 10, weights, mb(need.buffers), en->o.n_ctx,
+                   mb(need.sequence), floor(10 * mb(memory)) / 10, advice);
+}
+
+/* A step has no more rows than a sequence may hold: a small context makes the buffers smaller too. */
+static int shrink_context(struct engine *en, uint64_t memory, struct err *e) {
+    int code = 0;
+    while (code == 0 && en->o.n_ctx > LEAST_CONTEXT) {
+        struct memory_need need = engine_memory(en);
+        uint64_t fixed = resident(en, &need), rest = memory > fixed ? memory - fixed : 0;
+        if (need.sequence <= (en->o.n_ctx > COMFORTABLE_CONTEXT ? rest / 2 : rest) && fixed <= memory) break;
+        en->o.n_ctx = en->o.n_ctx / 2 > LEAST_CONTEXT ? en->o.n_ctx / 2 : LEAST_CONTEXT;
+        if (en->o.max_rows <= en->o.n_ctx) continue;
+        en->o.max_rows = en->o.n_ctx;
+        if (en->o.max_logits > en->o.max_rows) en->o.max_logits = en->o.max_rows;
+        code = record(en, e);
+    }
+    return code;
+}
+
+static int choose_context(struct engine *en, uint64_t memory, bool asked, struct err *e) {
+    int wanted = en->o.n_ctx, code = 0;
+    if (memory == 0) return 0; /* unknown: the system will tell */
+    if (!asked && (code = shrink_context(en, memory, e))) return code;
+    struct memory_need need = engine_memory(en);
+    if (resident(en, &need) + need.sequence > memory) return too_much(en, memory, e);
+    if (en->o.n_ctx != wanted) log_warn("the context is %d tokens, not the %d the model was made for, to fit memory; -c sets it", en->o.n_ctx, wanted);
+    return 0;
 }
 
 static int set_up(struct engine *en, bool asked, struct err *e) {

@@ -18,7 +18,7 @@
 #include "model/model.h"
 
 struct engine_options {
-    int n_ctx;             /* positions a sequence may hold; 0: what the model was made for, or what fits memory */
+    int n_ctx;             /* positions a sequence may hold; 0: what the model was made for, or what fits memory (with fewer rows, if need be) */
     int max_rows;          /* rows of a step; 0: 512 */
     int max_logits;        /* rows of a step whose logits are wanted; 0: 16 */
     enum dtype kv_type;    /* F32, F16, BF16 or Q8_0 */

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """test_run.py: hearth run: what it writes, how it ends, and how it fails."""
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -127,7 +128,7 @@ def errors():
     few = raw[:at] + (2047).to_bytes(8, "little") + raw[at + 8:]
     refused(FORMAT, "has 2048 tokens, but token_embd.weight has 2047 rows", "run", tmp("few.gguf", few), "-p", "x")
     refused(FORMAT, "empty.gguf", "run", tmp("empty.gguf"), "-p", "x")
-    refused(MEMORY, "GB", "run", EMBER, "-p", "x", "--memory-limit", 1000000)
+    refused(MEMORY, "MB", "run", EMBER, "-p", "x", "--memory-limit", 1000000)
     for flags, word in ((("--temp", "warm"), "--temp"), (("--temp", "nan"), "--temp"), (("--top-p", 2), "--top-p"), (("--no-such",), "--no-such"), (("-n",), "-n"), (("-n", "4x"), "-n"),
                         (("--seed", "x"), "--seed"), (("--seed", "-5"), "--seed"), (("--logit-bias", "7"), "--logit-bias"), (("--logit-bias", "999999=1"), "999999"),
                         (("--logit-bias", "1=nan"), "--logit-bias"), (("--stop", ""), "--stop"), (("-p", "a", "-f", "b"), "not both"), (("--logprobs", 3), "--json"),
@@ -159,14 +160,29 @@ def flags():
     refused(USAGE, "-ctv q8_0: keys and values are kept as one type, here f16", *some, "-ctv", "q8_0")
     refused(USAGE, "-ctv f16: keys", "inspect", EMBER, "-ctk", "q8_0", "-ctv", "f16")
     check(hearth(*some, "-c", 0, "--json").json["generated_tokens"] == 6, "-c 0 is the model's own context")
-    refused(MEMORY, "there are", *some, "--memory-limit", "2M")
-    refused(MEMORY, "there are", *some, "--memory-limit", "2047Ki")
+    refused(MEMORY, "there are 2.0 MB", *some, "--memory-limit", "2M")
+    refused(MEMORY, "there are 2.0 MB", *some, "--memory-limit", "2047Ki")
     for wrong in ("5X", "5Gix", "5GG", "99999999T", "-5", "", "G", "1.5G"):
         refused(USAGE, "is not a number of bytes", *some, "--memory-limit", wrong)
     check(hearth("help", "run").out == hearth("run", "--help").out, "help run")
     check(hearth("help", "nonsense").status == USAGE and b"qwen3" in hearth("help", "architectures").out, "other help")
     check(b"0: what the model was made for (the default; of perplexity 512, of logits one" in hearth("perplexity", "--help").out, "the defaults of -c")
     check(b"default f16; of logits f32" in hearth("logits", "--help").out, "the defaults of --kv-type")
+
+
+def memory():
+    """What does not fit is told in numbers that differ; a context that nobody asked for shrinks until it fits."""
+    def numbers(r):
+        return [float(n) for n in re.findall(r"(?:needs|there are) (\d+\.\d) MB", r.err)]
+    for more, advice in (((), "smaller -ub, or --paged"), (("--paged",), "smaller -ub\n"), (("-c", 64), "smaller -ub, or --paged")):
+        for limit in (1000, 4800000):
+            r = hearth("run", EMBER, "-p", "Once", "-n", 2, "--memory-limit", limit if more != ("--paged",) else limit // 10, *more)
+            need, there = numbers(r)
+            check(r.status == MEMORY and need > there and (advice in r.err or limit == 1000 and "smaller quantisation" in r.err), "both numbers, and what to do", r)
+            check("--paged" not in r.err.split("MB; ")[1] or "--paged" not in more, "--paged is not advised to who has it", r)
+    fixed = hearth("inspect", EMBER, "-c", 256, "-ub", 256, "--json").json["memory"]
+    r = hearth("run", EMBER, "-p", "Once", "-n", 2, "--memory-limit", fixed["all"])
+    check(r.status == 0 and re.search(r"the context is \d+ tokens", r.err), "the default context shrinks until it fits", r)
 
 
 def pipes():
@@ -204,6 +220,6 @@ def stories():
         check(r.out == want, f"200 greedy tokens of stories260K ({kv})", r)
 
 
-for test in (completions, seeds, as_json, partial_characters, endings, contexts, guesses, errors, flags, pipes, vanishing, stories):
+for test in (completions, seeds, as_json, partial_characters, endings, contexts, guesses, errors, flags, memory, pipes, vanishing, stories):
     test()
 finish()

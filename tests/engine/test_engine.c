@@ -327,7 +327,7 @@ static void options(void **state) {
     refused(TINY_LLAMA, (struct engine_options){.kv_type = DT_Q4_0}, ERR_UNSUPPORTED, "Q4_0", "q8_0");
     refused(TINY_LLAMA, (struct engine_options){.kv_type = (enum dtype)999}, ERR_UNSUPPORTED, "f16", "");
     refused(TINY_LLAMA, (struct engine_options){.isa = "abacus"}, ERR_USAGE, "abacus", "ref");
-    refused(TINY_LLAMA, (struct engine_options){.max_rows = TINY_CONTEXT, .memory_limit = 1000}, ERR_MEMORY, "weights", "there are 0.00 GB");
+    refused(TINY_LLAMA, (struct engine_options){.max_rows = TINY_CONTEXT, .memory_limit = 1000}, ERR_MEMORY, "weights", "there are 0.0 MB; take a smaller quantisation, or --paged");
 }
 
 static void memory_limits(void **state) {
@@ -356,6 +356,54 @@ static void memory_limits(void **state) {
     /* asked: it does not */
     o.n_ctx = TINY_CONTEXT;
     refused(TINY_LLAMA, o, ERR_MEMORY, "4096 tokens", "-c");
+}
+
+/* The numbers of a refusal: what is needed is more than what there is, also as shown. */
+static void says_both(enum tiny_kind kind, struct engine_options o, const char *advice) {
+    struct rig r;
+    struct err e = {0};
+    assert_int_equal(rig_try(&r, kind, 1, o, &e), ERR_MEMORY);
+    const char *needs = strstr(e.msg, "needs "), *has = strstr(e.msg, "there are ");
+    assert_true(needs && has && strtod(needs + 6, NULL) > strtod(has + 10, NULL));
+    SAYS(ERR_MEMORY, advice, "MB");
+    assert_true(!o.paged || (!strstr(e.msg, "--paged") && !strstr(e.msg, "weights")));
+    rig_close(&r);
+}
+
+/* A context that was not asked for becomes as small as it must, and the rows of a step with it. */
+static void small_contexts(void **state) {
+    (void)state;
+    enum { LEAST = 64 };
+    struct rig r;
+    rig_open(&r, TINY_LLAMA, 1, (struct engine_options){.n_ctx = LEAST});
+    struct memory_need need = engine_memory(r.engine);
+    rig_close(&r);
+    rig_open(&r, TINY_LLAMA, 1, (struct engine_options){.n_ctx = 512});
+    struct memory_need more = engine_memory(r.engine);
+    rig_close(&r);
+    assert_true(more.buffers > need.buffers + need.sequence); /* which makes the rows count below */
+    struct engine_options o = {.memory_limit = need.weights + need.buffers + need.sequence};
+    rig_open(&r, TINY_LLAMA, 1, o);
+    assert_int_equal(engine_context(r.engine), LEAST);
+    assert_int_equal(engine_rows(r.engine), LEAST);
+    int32_t ids[LEAST];
+    random_ids(ids, LEAST, 1);
+    free(logits_of(r.engine, ids, LEAST, LEAST));
+    rig_close(&r);
+    o.memory_limit = more.weights + more.buffers + more.sequence - 1;
+    rig_open(&r, TINY_LLAMA, 1, o);
+    assert_in_range(engine_context(r.engine), LEAST, 511);
+    need = engine_memory(r.engine);
+    assert_true(need.weights + need.buffers + need.sequence <= o.memory_limit);
+    rig_close(&r);
+    o.n_ctx = 512;
+    says_both(TINY_LLAMA, o, "smaller -c");
+    o = (struct engine_options){.memory_limit = need.weights - 1};
+    says_both(TINY_LLAMA, o, "smaller quantisation, or --paged");
+    o.memory_limit = need.weights + 1;
+    says_both(TINY_LLAMA, o, "smaller -ub, or --paged");
+    o = (struct engine_options){.paged = true, .memory_limit = 1000};
+    says_both(TINY_LLAMA, o, "smaller -ub");
 }
 
 /* LongRoPE has a list of factors for contexts up to the first one and another for those beyond; what counts is the context that is had in the end. */
@@ -409,7 +457,7 @@ int main(void) {
         cmocka_unit_test(forks_share_and_copy_on_write), cmocka_unit_test(the_original_may_go_first), cmocka_unit_test(back_in_global_pages),
         cmocka_unit_test(back_in_windows), cmocka_unit_test(back_in_recurrent_states), cmocka_unit_test(snapshots_behind_a_window),
         cmocka_unit_test(snapshots_come_by_themselves_and_are_few), cmocka_unit_test(windows_give_pages_back), cmocka_unit_test(the_loop_allocates_only_pages),
-        cmocka_unit_test(context_and_tokens), cmocka_unit_test(options), cmocka_unit_test(memory_limits), cmocka_unit_test(the_context_chooses_the_factors), cmocka_unit_test(nobody_starves),
+        cmocka_unit_test(context_and_tokens), cmocka_unit_test(options), cmocka_unit_test(memory_limits), cmocka_unit_test(small_contexts), cmocka_unit_test(the_context_chooses_the_factors), cmocka_unit_test(nobody_starves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
