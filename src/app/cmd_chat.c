@@ -37,12 +37,22 @@ static const struct {
     {"/save", WORD_SAVE, true},  {"/load", WORD_LOAD, true}, {"/exit", WORD_EXIT, false},   {"/quit", WORD_EXIT, false},   {"/bye", WORD_EXIT, false},
 };
 
+/* What a person at a terminal would otherwise have to guess. */
+static void tell(const char *text) {
+    if (os_is_terminal(STDIN_FILENO)) (void)fprintf(stderr, "(%s)\n", text);
+}
+
 static int obey(struct talk *t, enum word word, const char *argument, bool *leave, struct err *e) {
     int code = 0;
     switch (word) {
     case WORD_HELP: (void)fputs(help, stderr); break;
-    case WORD_RESET: talk_reset(t); break;
-    case WORD_SYSTEM: return talk_system(t, slice_of(argument), e);
+    case WORD_RESET:
+        talk_reset(t);
+        tell(conversation_has_system(&t->c) ? "the conversation is forgotten; the system message stays" : "the conversation is forgotten");
+        break;
+    case WORD_SYSTEM:
+        if ((code = talk_system(t, slice_of(argument), e)) == 0) tell(*argument ? "the system message is set" : "there is no system message now");
+        break;
     case WORD_RETRY: return talk_retry(t, e);
     case WORD_SAVE:
         code = os_out_check(argument, &t->o->template_file, 1, e);

@@ -8,6 +8,7 @@
 #include "base/os.h"
 
 enum { PROMPT_MAX = 1 << 28, DEMO_PREDICT = 200 };
+#define DEMO_PROMPT "Once upon a time"
 
 struct options {
     struct generate_options g;
@@ -16,7 +17,8 @@ struct options {
 };
 
 static const struct flag flags[] = {
-    {"-p", "--prompt", FLAG_STRING, offsetof(struct options, prompt), "TEXT", "the prompt, as it is (default: standard input)", 0, 0},
+    {"-p", "--prompt", FLAG_STRING, offsetof(struct options, prompt), "TEXT",
+     "the prompt, as it is (default: standard input; the embedded model begins with \"" DEMO_PROMPT "\" where there is none, and shows it)", 0, 0},
     {"-f", "--file", FLAG_STRING, offsetof(struct options, file), "FILE", "the prompt from a file (\"-\": standard input), less one newline at its end", 0, 0},
     {"--special", "-sp", FLAG_BOOL, offsetof(struct options, g.special), NULL, "control tokens that the prompt spells count as such; show those that are generated", 0, 0},
     {"--logprobs", NULL, FLAG_INT, offsetof(struct options, g.logprobs), "N", "with --json: also the N most probable tokens at each place", 0, LOGPROBS_MAX},
@@ -25,16 +27,24 @@ static const struct flag flags[] = {
 };
 static const struct flag *const tables[] = {flags, FLAGS_GENERATE, FLAGS_MODEL, NULL};
 
+/* The demonstration's own, where the user has none. A text is to be read from its beginning: this prompt nobody typed, and so it is shown. */
+static int demo_prompt(const struct options *o, struct buf *b, struct err *e) {
+    if (!buf_str(b, DEMO_PROMPT)) return err_nomem(e, "the prompt", sizeof DEMO_PROMPT);
+    if (!o->json) return out_write(SLICE(DEMO_PROMPT), e);
+    (void)fprintf(stderr, "hearth: the prompt is \"" DEMO_PROMPT "\"\n");
+    return 0;
+}
+
 /* Appends the prompt to *b. */
 static int read_prompt(const struct options *o, bool demo, struct buf *b, struct err *e) {
     if (o->prompt) return buf_str(b, o->prompt) ? 0 : err_nomem(e, "the prompt", strlen(o->prompt));
     if (!o->file && os_is_terminal(STDIN_FILENO)) {
-        if (demo) return buf_str(b, "Once upon a time") ? 0 : err_nomem(e, "the prompt", 20);
+        if (demo) return demo_prompt(o, b, e);
         (void)fprintf(stderr, "Type a prompt; Ctrl-D on a line of its own ends it.\n");
     }
     int code = read_input(o->file ? o->file : "-", PROMPT_MAX, b, e);
     if (code == 0 && b->len > 0 && b->data[b->len - 1] == '\n') b->data[--b->len] = 0;
-    if (code == 0 && demo && !o->file && b->len == 0 && !buf_str(b, "Once upon a time")) code = err_nomem(e, "the prompt", 20);
+    if (code == 0 && demo && !o->file && b->len == 0) code = demo_prompt(o, b, e);
     return code;
 }
 
@@ -97,6 +107,18 @@ static int print_json(const struct generator *g, enum end end, struct output *ou
     return jw_print(&j, e);
 }
 
+/* A full context is the end that was asked for where -n named no number that it kept from being reached. The last token drawn has no place any
+ * more: the context holds one less than were shown. */
+static int context_full(const struct generator *g, struct err *e) {
+    static const char text[] = "the context of %d tokens is full: it holds %d of the prompt and %d of the %d generated; use a larger -c, or --shift to forget the older half";
+    int n_ctx = engine_context(g->s->engine), held = n_ctx - g->n_prompt;
+    if (g->o->n_predict >= 0) return err_set(e, ERR_CONTEXT, text, n_ctx, g->n_prompt, held, g->generated);
+    (void)fprintf(stderr, "hearth: ");
+    (void)fprintf(stderr, text, n_ctx, g->n_prompt, held, g->generated);
+    (void)fprintf(stderr, "\n");
+    return 0;
+}
+
 static int generate(struct session *s, const struct options *o, const struct tokens *prompt, struct err *e) {
     struct generator g;
     struct output out = {.s = s, .json = o->json};
@@ -110,9 +132,7 @@ static int generate(struct session *s, const struct options *o, const struct tok
     if (code == 0 && !o->json && out.last != '\n' && out.last) code = out_write(SLICE("\n"), e);
     if (code == 0) code = out_flush(e);
     if (code == 0) generator_report(&g, end);
-    if (code == 0 && end == END_CONTEXT)
-        code = err_set(e, ERR_CONTEXT, "the context of %d tokens is full: %zu of the prompt and %d generated; use a larger -c, or --shift to forget the older half",
-                       engine_context(s->engine), prompt->n, g.generated);
+    if (code == 0 && end == END_CONTEXT) code = context_full(&g, e);
     if (code == 0 && end == END_CANCELLED) code = err_set(e, ERR_CANCELLED, "stopped");
     generator_free(&g);
     buf_free(&out.text);

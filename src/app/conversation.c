@@ -117,12 +117,23 @@ static bool member(const json_t *message, const char *key, bool needed, struct s
     return true;
 }
 
+/* Templates pass over a role that they do not know, or fail in words of their own. */
+static bool known_role(const char *role) {
+    static const char *const roles[] = {"system", "user", "assistant", "tool"};
+    for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
+        if (strcmp(role, roles[i]) == 0) return true;
+    return false;
+}
+
 static int add_loaded(struct conversation *c, json_t *m, size_t i, const char *path, struct err *e) {
     struct slice role, content, reasoning;
     char shown[40];
     if (!member(m, "role", true, &role) || !member(m, "content", true, &content) || !member(m, "reasoning_content", false, &reasoning))
         return err_set(e, ERR_FORMAT, "%s: message %zu is not an object with the strings \"role\" and \"content\"", path, i + 1);
     if (!role.n || strlen(role.p) != role.n) return err_set(e, ERR_FORMAT, "%s: message %zu has no sound role", path, i + 1);
+    if (!known_role(role.p))
+        return err_set(e, ERR_FORMAT, "%s: message %zu has the role \"%s\"; a chat has system, user, assistant and tool", path, i + 1,
+                       err_quote(shown, sizeof shown, role.p, role.n));
     for (void *it = json_object_iter(m); it; it = json_object_iter_next(m, it)) {
         const char *key = json_object_iter_key(it);
         if (strcmp(key, "role") && strcmp(key, "content") && strcmp(key, "reasoning_content"))

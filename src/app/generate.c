@@ -14,7 +14,7 @@
 #define OPTION(field) offsetof(struct generate_options, field)
 
 const struct flag FLAGS_GENERATE[] = {
-    {"-n", "--predict", FLAG_INT, OPTION(n_predict), "N", "most tokens to generate; -1: until the model ends or the context is full", -1, 1 << 30},
+    {"-n", "--predict", FLAG_INT, OPTION(n_predict), "N", "most tokens to generate; -1: until the model ends or the context is full (default)", -1, 1 << 30},
     {"--temp", "--temperature", FLAG_FLOAT, SAMPLING(temperature), "T", "temperature; 0: always the most probable token (default 0.8)", 0, 1000},
     {"--top-k", NULL, FLAG_INT, SAMPLING(top_k), "K", "draw from the K most probable; 0: all (default 40)", -1, 1 << 30},
     {"--top-p", NULL, FLAG_FLOAT, SAMPLING(top_p), "P", "draw from the fewest that have probability P together; 1: all (default 0.95)", 0, 1},
@@ -28,7 +28,8 @@ const struct flag FLAGS_GENERATE[] = {
     {"--seed", "-s", FLAG_STRING, OPTION(seed), "N", "seed of the random draws; -1: a fresh one (default)", 0, 0},
     {"--ignore-eos", NULL, FLAG_BOOL, OPTION(ignore_eos), NULL, "forbid the tokens that end a text", 0, 0},
     {"--stop", "-r", FLAG_LIST, OPTION(stop), "TEXT", "end before this text appears; may be repeated", 0, 0},
-    {"--shift", "--context-shift", FLAG_BOOL, OPTION(shift), NULL, "when the context is full, forget the older half and go on", 0, 0},
+    {"--shift", "--context-shift", FLAG_BOOL, OPTION(shift), NULL,
+     "when the context is full, forget the older half and go on; of a prompt that does not fit, only the end is read", 0, 0},
     {"--keep", NULL, FLAG_INT, OPTION(keep), "N", "tokens of the prompt that --shift keeps; -1: all (default 0, and BOS)", -1, 1 << 24},
     {"--lookup", NULL, FLAG_INT, OPTION(lookup), "N", "most tokens guessed at once from the text itself, verified in one step; changes speed only; 0: none (default 15)", 0, GUESS_MAX},
     {"--draft", "-md", FLAG_STRING, OPTION(draft), "FILE", "a smaller model of the same vocabulary that guesses what this one will say; changes speed only", 0, 0},
@@ -147,17 +148,41 @@ static int compute_prompt(struct generator *g, struct err *e) {
     return code;
 }
 
+/* How many of the first n tokens a shift keeps, of which the prompt has n_prompt. */
+static int kept_of(const struct generator *g, const int32_t *ids, int n_prompt) {
+    int keep = g->o->keep < 0 || g->o->keep > n_prompt ? n_prompt : g->o->keep;
+    return keep == 0 && n_prompt && ids[0] == tokenizer_role(g->s->tok, ROLE_BOS) ? 1 : keep;
+}
+
+/* Of a prompt that does not fit an empty sequence, with --shift: what --keep keeps and then the end, so that a quarter of the context is free. *ids
+ * becomes g->shifted. */
+static int shorten(struct generator *g, const int32_t **ids, size_t *n, struct err *e) {
+    int n_ctx = engine_context(g->s->engine), keep = kept_of(g, *ids, *n > INT32_MAX ? INT32_MAX : (int)*n), end = n_ctx - n_ctx / 4 - keep;
+    if (end < 1)
+        return err_set(e, ERR_CONTEXT, "the prompt has %zu tokens, the context holds %d, and --keep keeps %d of them: nothing is left to forget", *n, n_ctx, keep);
+    memcpy(g->shifted, *ids, (size_t)keep * sizeof **ids);
+    memcpy(g->shifted + keep, *ids + *n - end, (size_t)end * sizeof **ids);
+    (void)fprintf(stderr, "hearth: the prompt has %zu tokens, but the context holds %d: %zu of them were left out, and the first %d and the last %d kept\n",
+                  *n, n_ctx, *n - (size_t)(keep + end), keep, end);
+    *ids = g->shifted;
+    *n = (size_t)(keep + end);
+    return 0;
+}
+
 int generator_start(struct generator *g, const int32_t *ids, size_t n, struct err *e) {
-    int have = seq_length(g->seq), n_ctx = engine_context(g->s->engine);
-    if (n > (size_t)(n_ctx - have))
-        return err_set(e, ERR_CONTEXT, "the prompt has %zu tokens, but the context holds %d; use a larger -c (up to %u for this model) or a shorter prompt", (size_t)have + n,
-                       n_ctx, g->s->model->hp.n_ctx_train);
+    int have = seq_length(g->seq), n_ctx = engine_context(g->s->engine), code = 0;
+    if (n > (size_t)(n_ctx - have) && g->o->shift && !have) code = shorten(g, &ids, &n, e);
+    else if (n > (size_t)(n_ctx - have))
+        code = err_set(e, ERR_CONTEXT, "the prompt has %zu tokens, but the context holds %d; use a larger -c (up to %u for this model), a shorter prompt, "
+                                       "or --shift to read only its end",
+                       (size_t)have + n, n_ctx, g->s->model->hp.n_ctx_train);
+    if (code) return code;
     double start = os_now();
     g->prompt_tokens = (int)n;
-    g->generated = g->shifts = 0;
+    g->generated = g->steps = g->shifts = 0;
     g->prompt_s = g->generate_s = 0;
     g->held.len = 0;
-    int code = seq_feed(g->seq, ids, (int)n, WANT_LAST, e);
+    code = seq_feed(g->seq, ids, (int)n, WANT_LAST, e);
     if (code == 0) code = compute_prompt(g, e);
     if (code) return code;
     for (size_t i = 0; i < n; i++) sampler_accept(g->sampler, ids[i]);
@@ -170,10 +195,8 @@ int generator_start(struct generator *g, const int32_t *ids, size_t n, struct er
 
 /* Keeps the first tokens as --keep says and the later half of the rest, which is computed anew at its new positions. */
 static int shift(struct generator *g, int32_t next, struct err *e) {
-    int n = seq_length(g->seq), keep = g->o->keep < 0 || g->o->keep > g->n_prompt ? g->n_prompt : g->o->keep;
     const int32_t *ids = seq_tokens(g->seq);
-    if (keep == 0 && ids[0] == tokenizer_role(g->s->tok, ROLE_BOS)) keep = 1;
-    int drop = (n - keep + 1) / 2;
+    int n = seq_length(g->seq), keep = kept_of(g, ids, g->n_prompt), drop = (n - keep + 1) / 2;
     if (drop < 1) return err_set(e, ERR_CONTEXT, "the context holds %d tokens and --keep keeps %d of them: nothing is left to forget", n, keep);
     memcpy(g->shifted, ids, (size_t)keep * sizeof *ids);
     memcpy(g->shifted + keep, ids + keep + drop, (size_t)(n - keep - drop) * sizeof *ids);
@@ -276,20 +299,28 @@ int generator_run(struct generator *g, int n, token_fn fn, void *ctx, enum end *
     }
     if (code == 0) code = leave(g, why == END_CANCELLED, e);
     *end = why < 0 ? END_CANCELLED : (enum end)why;
+    g->steps = g->generated ? g->generated - 1 : 0;
     g->generate_s = os_now() - start;
     return code;
 }
 
 /* ---- reporting ---- */
 
-static double rate(int n, double seconds) { return seconds > 0 ? n / seconds : 0; }
+/* NAN where nothing was timed. */
+static double rate(int n, double seconds) { return n && seconds > 0 ? n / seconds : NAN; }
+
+static void report_rate(const char *what, int n, double tps) {
+    (void)fprintf(stderr, "%s: %d token%s", what, n, n == 1 ? "" : "s");
+    if (!isnan(tps)) (void)fprintf(stderr, ", %.1f tokens/s", tps);
+}
 
 void generator_report(const struct generator *g, enum end end) {
     static const char *const why[] = {"the text ended", "a stop text came", "-n was reached", "the context is full", "stopped"};
-    (void)fprintf(stderr, "prompt: %d tokens, %.1f tokens/s; generation: %d tokens, %.1f tokens/s; %s", g->prompt_tokens, rate(g->prompt_tokens, g->prompt_s),
-                  g->generated, rate(g->generated, g->generate_s), why[end]);
+    report_rate("prompt", g->prompt_tokens, rate(g->prompt_tokens, g->prompt_s));
+    report_rate("; generation", g->generated, rate(g->steps, g->generate_s));
+    (void)fprintf(stderr, "; %s", why[end]);
     if (g->counts.drafted) (void)fprintf(stderr, "; %d of %d guesses came true", g->counts.accepted, g->counts.drafted);
-    if (g->shifts) (void)fprintf(stderr, "; the window was shifted %d times", g->shifts);
+    if (g->shifts) (void)fprintf(stderr, "; the window was shifted %d time%s", g->shifts, g->shifts == 1 ? "" : "s");
     (void)fprintf(stderr, "\n");
 }
 
@@ -308,7 +339,7 @@ void generator_report_json(const struct generator *g, enum end end, struct jw *j
     jw_number(j, "prompt_s", g->prompt_s);
     jw_number(j, "prompt_tps", rate(g->prompt_tokens, g->prompt_s));
     jw_number(j, "generation_s", g->generate_s);
-    jw_number(j, "generation_tps", rate(g->generated, g->generate_s));
+    jw_number(j, "generation_tps", rate(g->steps, g->generate_s));
     jw_integer(j, "drafted", g->counts.drafted);
     jw_integer(j, "accepted", g->counts.accepted);
     jw_close(j, '}');

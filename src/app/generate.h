@@ -40,6 +40,7 @@ struct generator {
     int n_prompt;             /* tokens of the prompt; those that o->keep may keep at a shift */
     uint64_t seed;
     int prompt_tokens, generated, shifts; /* counted since the last generator_start */
+    int steps;                /* tokens generated less the first, which the prompt's step gives: what generate_s was spent on */
     struct speculate_counts counts;       /* guesses of the last generator_run */
     double prompt_s, generate_s;
 };
@@ -62,14 +63,14 @@ int generator_new(struct generator *g, struct session *s, const struct generate_
 void generator_free(struct generator *g); /* fine on a zeroed one */
 
 /* Feeds ids behind what the sequence holds, computes them, and gets ready to continue. ERR_CONTEXT with both numbers when they do not
- * fit, ERR_CANCELLED. */
+ * fit; but with --shift, into an empty sequence, the end of them is taken and standard error told. ERR_CANCELLED. */
 int generator_start(struct generator *g, const int32_t *ids, size_t n, struct err *e);
 
 /* Draws tokens until one of enum end, handing each to fn. Texts of o->stop, and EOG tokens, are not shown. At most n tokens (-1: no
  * limit). The token that ended a generation by EOG is in the sequence only if it was fed: it is not. */
 int generator_run(struct generator *g, int n, token_fn fn, void *ctx, enum end *end, struct err *e);
 
-/* Speeds and the reason of the end, on standard error; as members of a JSON object. */
+/* Speeds and the reason of the end, on standard error; as members of a JSON object. A speed that was not measured is left out, or null. */
 void generator_report(const struct generator *g, enum end end);
 void generator_report_json(const struct generator *g, enum end end, struct jw *j);
 

@@ -206,10 +206,19 @@ static int generate(struct talk *t, size_t upto, enum end *end, struct err *e) {
         if (!t->said.n) paint_begin(&t->paint, t->opened);
         code = generator_run(&t->g, most < 0 ? -1 : most - (int)t->said.n, show, t, end, e);
         t->generated += t->g.generated;
+        t->steps += t->g.steps;
         t->generate_s += t->g.generate_s;
     } while (code == 0 && *end == END_CONTEXT && t->o->g.shift);
     tokens_free(&ids);
     return code;
+}
+
+/* The last token drawn has no place in a full context: it holds one less of the answer than were shown. */
+static int full(const struct talk *t, struct err *e) {
+    int n_ctx = engine_context(t->s.engine), held = (int)t->said.n - 1;
+    return err_set(e, ERR_CONTEXT, "the context of %d tokens is full: it holds %d of the conversation and %d of the %d of this answer, which is kept as far as it got; "
+                                   "/reset begins anew%s, a larger -c (up to %u) holds more",
+                   n_ctx, n_ctx - held, held, (int)t->said.n, t->o->g.shift ? "" : ", --shift forgets the oldest turns", t->s.model->hp.n_ctx_train);
 }
 
 /* The answer to message upto - 1, in place of whatever stands behind it. */
@@ -217,7 +226,7 @@ static int answer(struct talk *t, size_t upto, struct err *e) {
     enum end end = END_LENGTH;
     struct slice reasoning, content;
     t->answer.len = t->said.n = 0;
-    t->fed = t->generated = 0;
+    t->fed = t->generated = t->steps = 0;
     t->prompt_s = t->generate_s = 0;
     int code = generate(t, upto, &end, e);
     if (t->said.n || code == 0) {
@@ -232,12 +241,12 @@ static int answer(struct talk *t, size_t upto, struct err *e) {
     conversation_drop(&t->c, upto, old);
     t->g.prompt_tokens = t->fed;
     t->g.generated = t->generated;
+    t->g.steps = t->steps;
     t->g.prompt_s = t->prompt_s;
     t->g.generate_s = t->generate_s;
     if (t->o->verbose) generator_report(&t->g, end);
-    if (end != END_CONTEXT) return 0;
-    return err_set(e, ERR_CONTEXT, "the context of %d tokens is full: %d of the conversation and %d of this answer, which is kept as far as it got; /reset begins anew%s, a larger -c (up to %u) holds more",
-                   engine_context(t->s.engine), t->g.n_prompt, t->generated, t->o->g.shift ? "" : ", --shift forgets the oldest turns", t->s.model->hp.n_ctx_train);
+    if (end == END_LENGTH) (void)fprintf(stderr, "(the answer was cut after %d tokens, as -n says)\n", t->generated);
+    return end == END_CONTEXT ? full(t, e) : 0;
 }
 
 static int check_text(struct slice text, struct err *e) {

@@ -26,7 +26,7 @@ struct talk {
     struct buf answer;
     struct tokens said;   /* the answer's */
     bool opened;          /* the prompt ends inside a reasoning block */
-    int fed, generated;   /* tokens of the turn, for --verbose */
+    int fed, generated, steps; /* tokens of the turn, for --verbose; steps as in struct generator */
     double prompt_s, generate_s;
 };
 

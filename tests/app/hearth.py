@@ -106,7 +106,8 @@ class Terminal:
             if not data:
                 return False
             self.seen += data.decode("utf-8", "replace")
-        self.seen = self.seen[re.search(pattern, self.seen).end():]
+        self.match = re.search(pattern, self.seen)
+        self.seen = self.seen[self.match.end():]
         return True
 
     def send(self, text):

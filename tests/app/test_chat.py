@@ -17,7 +17,7 @@ GREEDY = ("--temp", 0, "-n", 40, "-c", 2048)
 
 def fed(r):
     """[(tokens computed before the answer, tokens of the answer)] of each turn, from --verbose"""
-    return [(int(a), int(b)) for a, b in re.findall(r"prompt: (\d+) tokens.*?generation: (\d+) tokens", r.err)]
+    return [(int(a), int(b)) for a, b in re.findall(r"prompt: (\d+) tokens?.*?generation: (\d+) tokens?", r.err)]
 
 
 def load(path):
@@ -46,7 +46,10 @@ def turns():
     talk = load(saved)
     check(talk[0]["content"] == "one\ntwo" and talk[2]["content"] == "/three", "lines that go on, and slashes", talk)
     hearth("chat", EMBER, "-n", 1, stdin=f"unfinished\\\n/save {saved}")
+    cut = hearth("chat", EMBER, "--temp", 0, "-n", 3, "--ignore-eos", stdin="Hello\n/reset\n/system Be brief.\n")
+    check(cut.status == 0 and "(the answer was cut after 3 tokens, as -n says)" in cut.err and "forgotten" not in cut.err and "is set" not in cut.err, "an answer that -n cuts", cut)
     quiet = hearth("chat", EMBER, *GREEDY, stdin="Hello\n")
+    check("was cut" not in quiet.err, "an answer that ends is not cut", quiet)
     check("prompt:" not in quiet.err and "\x1b" not in quiet.text + quiet.err and "> " not in quiet.text, "no marker, colour or timing in a pipe", quiet)
 
 
@@ -160,7 +163,9 @@ def context():
     t.send(f"/load {talk}\n")
     t.until("loaded") and t.until("> ")
     t.send("Hi\n")
-    check(t.until(r"context of 64 tokens is full: \d+ of the conversation and \d+ of this answer") and t.until("> "), "an answer that fills the context", t.seen)
+    check(t.until(r"context of 64 tokens is full: it holds (\d+) of the conversation and (\d+) of the (\d+) of this answer"), "an answer that fills the context", t.seen)
+    talked, held, said = map(int, t.match.groups())
+    check(talked + held == 64 and held + 1 == said and t.until("> "), "the counts add up", t.match.group())
     t.send("And now?\n")
     check(t.until("holds 64") and t.until("> "), "nothing fits any more", t.seen)
     t.send(f"/save {saved}\n")
@@ -195,6 +200,11 @@ def failures():
     check(open(model, "rb").read() == open(draft, "rb").read() == open(EMBER, "rb").read() and os.path.getsize(template) == 26, "inputs stay as they were")
     for bad in ('[{"role": 1}]', "{}", "[", '[{"role": "user"}]', '[{"role": "", "content": ""}]', '[{"role": "a\\u0000", "content": ""}]', ""):
         check(hearth("chat", EMBER, stdin="/load " + tmp("bad.json", bad) + "\n").status == FORMAT, "a file that is no conversation: " + bad)
+    for role in ("wizard", "System", "developer", "tool "):
+        r = hearth("chat", EMBER, stdin="/load " + save("role.json", [{"role": "user", "content": "a"}, {"role": role, "content": "b"}]) + "\n")
+        check(r.status == FORMAT and f'message 2 has the role "{role}"; a chat has system, user, assistant and tool' in r.err, "a role that no chat has", r)
+    good = save("roles.json", [{"role": role, "content": "a"} for role in ("system", "user", "assistant", "tool")])
+    check(hearth("chat", EMBER, stdin=f"/load {good}\n").status == 0, "all roles that there are")
     tools = save("tools.json", [{"role": "user", "content": "", "tool_calls": []}])
     check(hearth("chat", EMBER, stdin=f"/load {tools}\n").status == UNSUPPORTED, "a member that would be lost")
     r = hearth("chat", stdin="")
@@ -224,13 +234,23 @@ def at_a_terminal():
     check(t.until("2 messages saved") and t.until("> "), "/save", t.seen)
     talk = load(saved)
     check(talk[1]["role"] == "assistant" and talk[1]["content"] + talk[1].get("reasoning_content", ""), "what was said of it is kept", talk)
+    wizard = save("wizard.json", [{"role": "wizard", "content": "a"}])
+    t.send(f"/load {wizard}\n")
+    check(t.until(r'\(\S+: message 1 has the role "wizard"; [^()]*\)') and t.until("> "), "a role that no chat has", t.seen)
+    again = tmp("again.json", None)
+    t.send(f"/save {again}\n")
+    check(t.until("2 messages saved") and t.until("> ") and load(again) == talk, "the conversation is kept", t.seen)
+    for line, told in (("/system Be brief.", "the system message is set"), ("/reset", "the conversation is forgotten; the system message stays"),
+                       ("/system", "there is no system message now"), ("/reset", "the conversation is forgotten")):
+        t.send(line + "\n")
+        check(t.until(rf"\({told}\)") and t.until("> "), f"{line} says what it did", t.seen)
     t.send("half a line")
     check(t.until("half a line"), "what is typed is shown", t.seen)
     t.send("\x03")
     check(t.until("\n> "), "Ctrl-C at the prompt drops the line", t.seen)
     t.send("\x03")
     check(t.until("/exit or Ctrl-D") and t.until("> "), "Ctrl-C on an empty line tells how to leave", t.seen)
-    t.send("\x1b[A\x1b[A")  # up, past /save
+    t.send("\x1b[A" * 8)  # up, past the commands
     check(t.until("Tell me a story"), "the history brings a message back", t.seen)
     t.send("\x15/exit\n")
     check(t.close() == 0, "/exit")

@@ -25,7 +25,11 @@ def completions():
     check(hearth("run", *GREEDY, "-n", 12, "-f", "-", stdin="Once upon a time").out == r.out, "the prompt from '-'")
     for flags in (("-b", 1), ("-ub", 2), ("-t", 1), ("-t", 3), ("-c", 64), ("--cpus", "none"), ("--cpus", CPU), ("--cpus", CPU, "-t", 3)):
         check(hearth("run", *GREEDY, "-n", 12, *flags, "-p", "Once upon a time").out == r.out, f"the same under {flags}")
-    check(hearth("run", "-n", 5, stdin="").status == 0, "without a prompt the embedded model shows something")
+    r = hearth("run", *GREEDY, "-n", 12, stdin="")
+    check(r.status == 0 and r.out == b"Once upon a time" + hearth("run", "-p", "Once upon a time", *GREEDY, "-n", 12).out, "without a prompt, one of its own, which is shown", r)
+    r = hearth("run", *GREEDY, "-n", 12, "--json", stdin="")
+    check(r.status == 0 and not r.json["text"].startswith("Once") and 'the prompt is "Once upon a time"' in r.err, "as JSON it is told", r)
+    check(b'the embedded model begins with "Once upon a time"' in hearth("run", "--help").out, "and the help says so")
     check(hearth("run", *GREEDY, "-n", 0, "-p", "x").out == b"", "-n 0 generates nothing")
 
 
@@ -49,6 +53,12 @@ def as_json():
         check(t["id"] == t["top"][0]["id"] and abs(t["logprob"] - t["top"][0]["logprob"]) < 1e-6 and t["logprob"] <= 0, "greedy takes the best", t)
         check(len(t["top"]) == 3 and t["top"][0]["logprob"] >= t["top"][1]["logprob"] >= t["top"][2]["logprob"], "the best in order", t)
     check(j["timings"]["generation_tps"] > 0 and j["timings"]["prompt_tps"] > 0 and j["prompt_tokens"] > 0, "timings", r)
+    check(abs(j["timings"]["generation_tps"] * j["timings"]["generation_s"] - 5) < 1e-3, "the first token is the prompt's", j["timings"])
+    told = re.search(r"generation: 6 tokens, (\d+\.\d) tokens/s", r.err)
+    check(told and abs(float(told.group(1)) - j["timings"]["generation_tps"]) < 0.06, "the same is said", r)
+    for n in (0, 1):
+        r = hearth("run", "-p", "x", *GREEDY, "-n", n, "--json")
+        check(r.json["timings"]["generation_tps"] is None and f"generation: {n} token{'' if n else 's'}; -n was reached" in r.err, "no speed of no step", r)
     check("logprob" in hearth("run", "-p", "x", "-n", 1, "--json").json["tokens"][0], "log-probabilities are there unasked", r)
     bias = str(j["tokens"][0]["id"]) + "=-inf"
     other = hearth("run", "-p", "Once upon a time", *GREEDY, "-n", 1, "--json", "--logit-bias", bias).json["tokens"][0]
@@ -86,14 +96,32 @@ def endings():
 
 
 def contexts():
-    r = hearth("run", "-p", "Once upon a time", "-c", 16, "-n", -1, *GREEDY, "--ignore-eos")
-    check(r.status == CONTEXT and "context of 16 tokens is full" in r.err and len(r.out) > 5, "a full context is said", r)
+    full = ("run", EMBER, "-p", "Once upon a time", "-c", 16, *GREEDY, "--ignore-eos", "--json")
+    for more in ((), ("-n", -1)):
+        r = hearth(*full, *more)
+        says = re.search(r"the context of 16 tokens is full: it holds (\d+) of the prompt and (\d+) of the (\d+) generated", r.err)
+        check(r.status == 0 and r.json["end"] == "context" and says, "a full context is an end, and is said", r)
+        prompt, held, generated = map(int, says.groups())
+        check(prompt + held == 16 and held + 1 == generated == r.json["generated_tokens"] and prompt == r.json["prompt_tokens"], "the counts add up", r)
+    r = hearth(*full, "-n", 60)
+    check(r.status == CONTEXT and "hearth run: the context of 16 tokens is full" in r.err and r.json["generated_tokens"] == generated, "that -n cannot be reached is an error", r)
     r = hearth("run", "-p", "Once upon a time", "-c", 16, "-n", 60, *GREEDY, "--ignore-eos", "--shift", "--json")
     check(r.status == 0 and r.json["generated_tokens"] == 60 and r.json["shifts"] > 3, "a shift goes on", r)
     r = refused(CONTEXT, "the context holds 16", "run", "-p", "word " * 100, "-c", 16)
     tokens = hearth("tokenize", EMBER, stdin="word " * 100).text.split()
     check(f"has {len(tokens)} tokens" in r.err, "both numbers", r)
     refused(CONTEXT, "32768", "run", "-p", "x", "-c", 40000)
+    text = " ".join(f"word{i}" for i in range(100))
+    ids = hearth("tokenize", EMBER, "--bos", stdin=text).text.split()
+    for keep in (0, 3, 10):
+        r = hearth("run", "-p", text, "-c", 32, "-n", 40, "--shift", "--keep", keep, "--json", "--ignore-eos")
+        says = re.search(r"the prompt has (\d+) tokens, but the context holds 32: (\d+) of them were left out, and the first (\d+) and the last (\d+) kept", r.err)
+        check(r.status == 0 and says and r.json["generated_tokens"] == 40, "--shift shortens a prompt that does not fit, and says so", r)
+        check(says and [int(n) for n in says.groups()] == [len(ids), len(ids) - 24, keep, 24 - keep] and r.json["prompt_tokens"] == 24, "it says how many were left out", (r, len(ids)))
+    end = hearth("tokenize", EMBER, "--decode", stdin=" ".join(ids[-24:])).text
+    whole, short = (hearth("run", "-p", p, "-c", 32, "-n", 5, *GREEDY, "--shift", "--json").json for p in (text, end))
+    check(short["prompt_tokens"] == 24 and whole["tokens"] == short["tokens"], "what is left is the end", (whole, short))
+    refused(CONTEXT, "--keep keeps", "run", "-p", text, "-c", 32, "--shift", "--keep", -1)
 
 
 def guesses():
@@ -218,6 +246,8 @@ def stories():
     for kv in ("f32", "f16"):
         r = hearth("run", model, "-p", "", "-n", 200, *GREEDY, "--kv-type", kv)
         check(r.out == want, f"200 greedy tokens of stories260K ({kv})", r)
+    r = hearth("run", model, "-p", "Once", *GREEDY)
+    check(r.status == 0 and "the context of 512 tokens is full" in r.err, "a model that does not end fills its context", r)
 
 
 for test in (completions, seeds, as_json, partial_characters, endings, contexts, guesses, errors, flags, memory, pipes, vanishing, stories):
