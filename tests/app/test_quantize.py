@@ -2,6 +2,7 @@
 """test_quantize.py: hearth quantize: the file it writes runs, what it says, what it refuses."""
 import os
 import subprocess
+import re
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -64,7 +65,16 @@ def inputs_stay():
     check(r.returncode == 0 and r.stdout == open(tmp("whole.gguf", None), "rb").read(), "- is standard output", r.stderr)
 
 
+def readme():
+    """The README says of each type whether it can be had."""
+    targets = hearth("quantize", "--help").text.split("to the smallest:\n")[1].split()
+    rows = re.findall(r"^\| (\w+) \| [\d.]+ \| yes \| (yes)? *\|$", open(os.path.join(TOP, "README.md"), encoding="utf-8").read(), re.M)
+    said = {name for name, yes in rows if yes}
+    check(len(rows) > 25 and said == {re.sub("_[SML]$", "", t) for t in targets}, "what the README says is written", (said, targets))
+
+
 sizes()
 refusals()
 inputs_stay()
+readme()
 finish()

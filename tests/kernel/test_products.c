@@ -23,6 +23,9 @@ enum { ROWS = 20, MOST = 1088, HALF_ROWS = 25 };
 static const struct kernels *tables[8];
 static int n_tables;
 
+static const size_t block_counts[] = {1, 2, 3, 4, 5, 9, 17, 34};
+static int counts = sizeof block_counts / sizeof *block_counts; /* those that are tried */
+
 static int set_up(void **state) {
     (void)state;
     n_tables = kernels_all(tables, 8);
@@ -291,9 +294,6 @@ static void try_products(const struct kernels *k, enum dtype type, const uint8_t
     }
 }
 
-static const size_t block_counts[] = {1, 2, 3, 4, 5, 9, 17, 34};
-enum { ALL_COUNTS = sizeof block_counts / sizeof *block_counts };
-static int counts = ALL_COUNTS; /* those that are tried */
 
 static void products(void **state) {
     (void)state;
