@@ -31,7 +31,7 @@ enum hearth_code {
     HEARTH_INTERNAL = 1,    /* a mistake of the library's own, noticed */
     HEARTH_USAGE = 2,       /* an argument or option that makes no sense */
     HEARTH_IO = 3,          /* a file that cannot be opened or read */
-    HEARTH_FORMAT = 4,      /* a file that is not what it says it is */
+    HEARTH_FORMAT = 4,      /* a file that is not what it says it is, or a model that gives no numbers */
     HEARTH_UNSUPPORTED = 5, /* well formed, but of a kind that is not known here */
     HEARTH_MEMORY = 6,      /* not enough memory */
     HEARTH_CONTEXT = 7,     /* more tokens than the context, or the caller's array, holds */
@@ -176,7 +176,7 @@ struct hearth_token {
 
 /* Chooses the next token of the sequence and, unless it ends the text, appends it. Computes what is pending on all sequences, so
  * that calling it for each of several sequences in turn costs one step for all. Errors: those of hearth_logits; CONTEXT when
- * the sequence is full; INTERNAL when the model gives numbers that are not finite. MEMORY from a draft model comes after the token was appended. */
+ * the sequence is full; FORMAT when the model gives numbers that are not finite. MEMORY from a draft model comes after the token was appended. */
 int hearth_sample(hearth_sequence *sequence, struct hearth_token *token, struct hearth_error *error);
 
 /* Makes the call that is computing on the model, or the next one, return CANCELLED after the step under way. What was computed

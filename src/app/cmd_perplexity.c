@@ -121,7 +121,7 @@ static int take_results(struct scorer *sc, struct err *e) {
     pool_run(sc->s.pool, score_share, sc);
     for (int i = 0; i < sc->n_results; i++) {
         const struct score *s = &sc->score[i];
-        if (!isfinite(s->nll)) return err_set(e, ERR_INTERNAL, "chunk %d, position %d: a logit is not finite: the model's file is damaged or its type unsuited", sc->chunk, sc->results[i].position);
+        if (!isfinite(s->nll)) return err_set(e, ERR_FORMAT, "chunk %d, position %d: a logit is not finite: the model's file is damaged or its type unsuited", sc->chunk, sc->results[i].position);
         mean_add(&sc->nll, s->nll);
         if (sc->o->base) {
             mean_add(&sc->base_nll, s->base_nll);

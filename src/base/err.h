@@ -13,7 +13,7 @@ enum err_code {
     ERR_INTERNAL = 1,    /* our own mistake, noticed */
     ERR_USAGE = 2,       /* a wrong flag or argument */
     ERR_IO = 3,          /* a file that cannot be opened, read or written */
-    ERR_FORMAT = 4,      /* a file that is not what it says it is */
+    ERR_FORMAT = 4,      /* a file that is not what it says it is, or a model that gives no numbers */
     ERR_UNSUPPORTED = 5, /* well formed, but an architecture, type or feature that is not known here */
     ERR_MEMORY = 6,      /* not enough memory */
     ERR_CONTEXT = 7,     /* more tokens than the context holds */

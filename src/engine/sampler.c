@@ -98,7 +98,7 @@ void sampler_forget(struct sampler *s) {
 
 static int check_finite(const float *logits, int n, struct err *e) {
     for (int i = 0; i < n; i++)
-        if (!isfinite(logits[i])) return err_set(e, ERR_INTERNAL, "the logit of token %d is %g: the model's file is damaged or its type unsuited", i, (double)logits[i]);
+        if (!isfinite(logits[i])) return err_set(e, ERR_FORMAT, "the logit of token %d is %g: the model's file is damaged or its type unsuited", i, (double)logits[i]);
     return 0;
 }
 

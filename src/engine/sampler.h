@@ -51,7 +51,7 @@ void sampler_accept(struct sampler *s, int32_t id);
 /* No token is recent any more: for a text that went back. The next draw is not affected otherwise. */
 void sampler_forget(struct sampler *s);
 
-/* Chooses from logits [n_vocab]; does not accept the token. ERR_INTERNAL when a logit is not finite: the model or its file is broken. */
+/* Chooses from logits [n_vocab]; does not accept the token. ERR_FORMAT when a logit is not finite: the model or its file is broken. */
 int sampler_draw(struct sampler *s, const float *logits, int32_t *id, struct err *e);
 
 /* What the draw `ahead` draws from now would choose, were these its logits and were nothing accepted until then; *probability is what it had there.
@@ -67,7 +67,7 @@ struct candidate {
 int sampler_candidates(struct sampler *s, const float *logits, const struct candidate **c, int *n, struct err *e);
 
 /* The model's own distribution, before all settings: the natural log of the probability of `id`, and the n most probable tokens, best
- * first. ERR_INTERNAL when a logit is not finite. */
+ * first. ERR_FORMAT when a logit is not finite. */
 struct logprob {
     int32_t id;
     float logprob;

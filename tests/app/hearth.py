@@ -135,6 +135,16 @@ def tmp(name, content=b""):
     return path
 
 
+def without_numbers():
+    """A model whose results are not numbers: some of its weights are none."""
+    path = tmp("nan.gguf", None)
+    hearth("quantize", EMBER, path, "F32")
+    with open(path, "r+b") as f:
+        f.seek(-4096, os.SEEK_END)
+        f.write(b"\xff" * 4096)  # NaN, as F32
+    return path
+
+
 def shared(name):
     path = os.path.join(SHARED, "data", name)
     if os.path.exists(path):

@@ -90,6 +90,7 @@ def errors():
     refused(USAGE, "is a model", "perplexity", EMBER)
     refused(TEXT, "not one chunk", "perplexity", EMBER, tmp("short", "few words"))
     refused(IO, "cannot open", "perplexity", EMBER, tmp("none", None))
+    refused(FORMAT, "a logit is not finite", "perplexity", without_numbers(), HELDOUT, "-c", N)
     refused(USAGE, "not both", "perplexity", EMBER, "--save-logits", "a", "--kl-divergence", "b")
     refused(USAGE, "--save-type", "perplexity", EMBER, HELDOUT, "--save-type", "q4")
     path = tmp("never", None)

@@ -155,6 +155,7 @@ def errors():
     at = raw.index(b"token_embd.weight") + 17 + 4 + 8  # behind name and number of dimensions: width, then rows
     few = raw[:at] + (2047).to_bytes(8, "little") + raw[at + 8:]
     refused(FORMAT, "has 2048 tokens, but token_embd.weight has 2047 rows", "run", tmp("few.gguf", few), "-p", "x")
+    refused(FORMAT, "damaged or its type unsuited", "run", without_numbers(), "-p", "x")
     refused(FORMAT, "empty.gguf", "run", tmp("empty.gguf"), "-p", "x")
     refused(MEMORY, "MB", "run", EMBER, "-p", "x", "--memory-limit", 1000000)
     for flags, word in ((("--temp", "warm"), "--temp"), (("--temp", "nan"), "--temp"), (("--top-p", 2), "--top-p"), (("--no-such",), "--no-such"), (("-n",), "-n"), (("-n", "4x"), "-n"),
