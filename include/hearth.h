@@ -135,7 +135,8 @@ int hearth_sequence_fork(hearth_sequence **copy, hearth_sequence *sequence, stru
 int hearth_sequence_length(const hearth_sequence *sequence);
 
 /* Shortens the sequence to at most n tokens, drops what is pending, and returns the length it got to: less than n where the
- * model's memory of the past does not reach back exactly (sliding windows, recurrent layers); feed the rest again. */
+ * model's memory of the past does not reach back exactly (sliding windows, recurrent layers); feed the rest again. The logits after the last token
+ * that stays can be had as ever: hearth_logits and hearth_sample compute them again, unless tokens were fed. The seed's numbers begin anew. */
 int hearth_sequence_truncate(hearth_sequence *sequence, int n);
 
 /* Appends tokens. They are computed by the next hearth_sample or hearth_logits on any sequence of the model: sequences that

@@ -262,7 +262,7 @@ static void hand_out(hearth_model *m) {
         }
 }
 
-/* Steps until the logits after the last token of s are there, if its last token is still to be computed. */
+/* Steps until the logits after the last token of s are there, if it is pending. */
 static int compute(hearth_sequence *s, struct err *e) {
     hearth_model *m = s->model;
     int length = hearth_sequence_length(s);
@@ -308,13 +308,30 @@ int hearth_sequence_fork(hearth_sequence **out, hearth_sequence *s, struct heart
     return 0;
 }
 
+/* All tokens of the sequence become recent ones for its sampler. */
+static void remember_all(hearth_sequence *s) {
+    for (int i = 0; i < hearth_sequence_length(s); i++) sampler_accept(s->sampler, seq_tokens(s->seq)[i]);
+}
+
 int hearth_sequence_truncate(hearth_sequence *s, int n) {
     if (n >= hearth_sequence_length(s)) return hearth_sequence_length(s);
     s->guessing = s->decoding = false;
     s->known = 0;
-    sampler_free(s->sampler); /* made anew from the tokens that stay */
-    s->sampler = NULL;
-    return seq_truncate(s->seq, n);
+    n = seq_truncate(s->seq, n);
+    if (!s->sampler) return n;
+    sampler_reset(s->sampler);
+    remember_all(s);
+    return n;
+}
+
+/* The last token of a sequence that went back was computed long ago, and its logits are gone: it is fed again, with those before it that the memory
+ * of the past cannot go back over. They stay where the sequence keeps its tokens, so that only what must be computed is. */
+static int feed_last_again(hearth_sequence *s, struct err *e) {
+    int length = seq_length(s->seq);
+    if (s->guessing || length == 0 || seq_pending(s->seq) || s->known >= length) return 0;
+    int from = seq_truncate(s->seq, length - 1);
+    expect(s, length);
+    return seq_feed(s->seq, seq_tokens(s->seq) + from, length - from, WANT_LAST, e);
 }
 
 int hearth_feed(hearth_sequence *s, const int32_t *ids, int count, struct hearth_error *error) {
@@ -329,9 +346,9 @@ int hearth_feed(hearth_sequence *s, const int32_t *ids, int count, struct hearth
 
 int hearth_logits(hearth_sequence *s, const float **logits, struct hearth_error *error) {
     struct err own, *e = as_err(error, &own);
-    int code = compute(s, e), length = hearth_sequence_length(s);
-    if (code) return code;
-    if (length == 0 || s->known < length) return err_set(e, ERR_USAGE, "there are no logits: feed the sequence at least one token first");
+    int code, length = hearth_sequence_length(s);
+    if (length == 0) return err_set(e, ERR_USAGE, "there are no logits: feed the sequence at least one token first");
+    if ((code = feed_last_again(s, e)) || (code = compute(s, e))) return code;
     *logits = row_of(s, length - 1);
     return 0;
 }

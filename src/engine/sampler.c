@@ -94,6 +94,11 @@ void sampler_forget(struct sampler *s) {
     s->window_n = s->window_at = 0;
 }
 
+void sampler_reset(struct sampler *s) {
+    sampler_forget(s);
+    s->rng = rng_new(s->o.seed, 0);
+}
+
 /* ---- the steps of the chain ---- */
 
 static int check_finite(const float *logits, int n, struct err *e) {

@@ -51,6 +51,9 @@ void sampler_accept(struct sampler *s, int32_t id);
 /* No token is recent any more: for a text that went back. The next draw is not affected otherwise. */
 void sampler_forget(struct sampler *s);
 
+/* As it was when it was new: no token is recent, and the seed's numbers begin again. */
+void sampler_reset(struct sampler *s);
+
 /* Chooses from logits [n_vocab]; does not accept the token. ERR_FORMAT when a logit is not finite: the model or its file is broken. */
 int sampler_draw(struct sampler *s, const float *logits, int32_t *id, struct err *e);
 

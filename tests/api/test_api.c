@@ -151,6 +151,48 @@ static void test_fork_and_truncate(void **state) {
     hearth_close(m);
 }
 
+/* Going back by any number of tokens, and then the logits without feeding any: the bits that stood there before. */
+static void test_logits_after_truncate(void **state) {
+    (void)state;
+    enum { LONG = 64, SHORT = 10 };
+    static float before[LONG][8];
+    struct hearth_error e;
+    struct hearth_token t;
+    const float *logits;
+    int32_t ids[CONTEXT], id = 0;
+    hearth_model *m = open_small();
+    hearth_sequence *s = begin(m, "", 1), *f;
+    for (int i = 0; i < LONG; i++) ids[i] = 300 + 7 * i;
+    assert_int_equal(hearth_sequence_truncate(s, 0), 0);
+    for (int i = 0; i < LONG; i++) {
+        assert_int_equal(hearth_feed(s, ids + i, 1, &e), 0);
+        assert_int_equal(hearth_logits(s, &logits, &e), 0);
+        memcpy(before[i], logits, sizeof before[i]);
+    }
+    assert_int_equal(hearth_sequence_truncate(s, SHORT), SHORT);
+    assert_int_equal(hearth_sequence_fork(&f, s, &e), 0);
+    hearth_cancel(m);
+    assert_int_equal(hearth_logits(s, &logits, &e), HEARTH_CANCELLED);
+    for (int again = 0; again < 2; again++) {
+        if (hearth_logits(s, &logits, &e)) fail_msg("%s", e.message);
+        assert_memory_equal(logits, before[SHORT - 1], sizeof before[0]);
+        assert_int_equal(hearth_sequence_length(s), SHORT);
+    }
+    if (hearth_sample(f, &t, &e)) fail_msg("%s", e.message);
+    assert_int_equal(hearth_sequence_truncate(f, SHORT), SHORT);
+    id = t.id;
+    assert_int_equal(hearth_sample(f, &t, &e), 0);
+    assert_int_equal(t.id, id); /* the seed's numbers begin anew */
+    for (int i = SHORT; i < LONG; i++) { /* as at first, since many at once would be rounded in another way */
+        assert_int_equal(hearth_feed(s, ids + i, 1, &e), 0);
+        assert_int_equal(hearth_logits(s, &logits, &e), 0);
+        assert_memory_equal(logits, before[i], sizeof before[i]);
+    }
+    assert_int_equal(hearth_sequence_truncate(s, 0), 0);
+    assert_int_equal(hearth_logits(s, &logits, &e), HEARTH_USAGE);
+    hearth_close(m);
+}
+
 static void test_errors(void **state) {
     (void)state;
     struct hearth_error e;
@@ -321,6 +363,7 @@ int main(void) {
         cmocka_unit_test(test_facts_and_tokens), cmocka_unit_test(test_template_keeps_data_text), cmocka_unit_test(test_together_as_alone),
         cmocka_unit_test(test_fork_and_truncate), cmocka_unit_test(test_errors), cmocka_unit_test(test_models_on_threads),
         cmocka_unit_test(test_guesses_change_nothing), cmocka_unit_test(test_every_allocation_fails),
+        cmocka_unit_test(test_logits_after_truncate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
