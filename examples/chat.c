@@ -15,7 +15,7 @@ int main(int argc, char **argv) {
     hearth_model *model;
     hearth_sequence *sequence;
     struct hearth_token token;
-    struct hearth_message messages[] = {{"system", "You answer in one sentence."}, {"user", argc > 1 ? argv[1] : "Who are you?"}};
+    struct hearth_message messages[] = {{.role = "system", .content = "You answer in one sentence."}, {.role = "user", .content = argc > 1 ? argv[1] : "Who are you?"}};
     struct hearth_sampling greedy = HEARTH_GREEDY_INIT;
     static int32_t ids[4096];
     int count;

@@ -14,7 +14,7 @@
  *
  * Stability. Structs of options begin with their size: set them up with their HEARTH_..._INIT, and a program
  * compiled against this header keeps working with later libraries, in which fields are only ever added at the end.
- * Text is UTF-8. Sizes are in bytes.
+ * Text is UTF-8. Sizes are in bytes. Arguments that are pointers must point to something unless their comment says what NULL means.
  */
 #ifndef HEARTH_H
 #define HEARTH_H
@@ -55,7 +55,7 @@ typedef struct hearth_model hearth_model;
 struct hearth_options {
     size_t size;           /* of this struct */
     int context;           /* tokens a sequence may hold; 0: what the model was made for, or what fits memory */
-    int threads;           /* 0: one per processor this process may use */
+    int threads;           /* 1024 at most; 0: one per processor this process may use */
     int batch;             /* most tokens of a prompt computed in one step; 0: 512 */
     const char *kv_type;   /* how keys and values are kept: "f32", "f16", "bf16", "q8_0"; NULL: "f16" */
     uint64_t memory_limit; /* bytes that model and one full sequence may take; 0: what the system has */
@@ -67,7 +67,7 @@ struct hearth_options {
 
 /* Opens a GGUF file; path NULL: the small demonstration model that is part of the library. options NULL: the defaults. *model
  * is owned by the caller and freed by hearth_close. The file stays mapped until then and must not be changed. Guesses change how fast tokens come, never
- * which; where they do not pay none are made. Errors: USAGE, IO, FORMAT, UNSUPPORTED (also: the draft has another vocabulary), MEMORY (with what is needed and what there is), CONTEXT. */
+ * which; where they do not pay none are made. Errors: USAGE (names the option), IO, FORMAT, UNSUPPORTED (also: the draft has another vocabulary), MEMORY (with what is needed and what there is), CONTEXT. */
 int hearth_open(hearth_model **model, const char *path, const struct hearth_options *options, struct hearth_error *error);
 
 /* Closes a model and all its sequences. NULL is fine. */
@@ -99,21 +99,31 @@ enum hearth_tokenise_flags {
 };
 
 /* Text to token ids. *count gets the number of tokens; at most `room` are written to ids (NULL with room 0 asks for the number).
- * Errors: TEXT, MEMORY; CONTEXT when there are more than `room`, with *count set and nothing written. */
+ * Bytes that are not UTF-8 are taken as they are, and hearth_detokenise gives them back, where the vocabulary has tokens for single bytes.
+ * Errors: TEXT (a byte that the vocabulary has no token for, with its place), MEMORY; CONTEXT when there are more than `room`, with
+ * *count set and nothing written. */
 int hearth_tokenise(const hearth_model *model, const char *text, size_t length, int flags, int32_t *ids, int room, int *count, struct hearth_error *error);
 
 /* Token ids to the bytes they stand for, control tokens left out. *length gets the number of bytes; at most `room` are written, no
- * NUL is added. Errors as for hearth_tokenise. */
+ * NUL is added. Errors: USAGE (a negative count), TEXT (an id outside the vocabulary), MEMORY, CONTEXT as for hearth_tokenise. */
 int hearth_detokenise(const hearth_model *model, const int32_t *ids, int count, char *text, size_t room, size_t *length, struct hearth_error *error);
 
+/* Set up by the names of its members, those that are not named are NULL: {.role = "user", .content = "hello"}. Whatever the texts spell, they never
+ * become control tokens. */
 struct hearth_message {
-    const char *role;    /* "system", "user", "assistant", "tool" */
-    const char *content; /* UTF-8; whatever it spells, it never becomes a control token */
+    const char *role;              /* "system", "user", "assistant", "tool" */
+    const char *content;           /* NULL: "" */
+    const char *reasoning_content; /* what an assistant thought before its content; NULL or "": nothing */
+    const char *tool_calls;        /* JSON: the array of an assistant's calls; NULL: none */
+    const char *name;              /* of the tool that a "tool" message answers for; NULL or "": not said */
+    const char *tool_call_id;      /* of the call that a "tool" message answers; NULL or "": not said */
 };
 
-/* A conversation through the model's own chat template to token ids, ready for the model's next turn. extra_json: NULL, or a
- * JSON object of further template variables, such as {"tools": [...], "enable_thinking": false}. ids, room and count as for
- * hearth_tokenise. Errors: UNSUPPORTED (the model has no template), TEMPLATE, FORMAT (extra_json), TEXT, MEMORY, CONTEXT. */
+/* A conversation through the model's own chat template to token ids, ready for the model's next turn. What a call or a thought looks like, and
+ * whether it is shown at all, is the template's own. extra_json: NULL, or a JSON object of further template variables, such as
+ * {"tools": [...], "enable_thinking": false}; "tools" has the functions that the model may call. ids, room and count as for
+ * hearth_tokenise. Errors: USAGE (a negative n_messages, a role of NULL), UNSUPPORTED (the model has no template), TEMPLATE, FORMAT (extra_json
+ * or tool_calls), TEXT (not UTF-8, with the message and the byte), MEMORY, CONTEXT. */
 int hearth_template(const hearth_model *model, const struct hearth_message *messages, int n_messages, const char *extra_json,
                     int32_t *ids, int room, int *count, struct hearth_error *error);
 
@@ -140,31 +150,38 @@ int hearth_sequence_length(const hearth_sequence *sequence);
 int hearth_sequence_truncate(hearth_sequence *sequence, int n);
 
 /* Appends tokens. They are computed by the next hearth_sample or hearth_logits on any sequence of the model: sequences that
- * were fed before it share the steps. Errors: CONTEXT (with both numbers), TEXT (an id outside the vocabulary). */
+ * were fed before it share the steps. Errors: USAGE (a negative count), CONTEXT (with both numbers), TEXT (an id outside the vocabulary). */
 int hearth_feed(hearth_sequence *sequence, const int32_t *ids, int count, struct hearth_error *error);
 
 /* Logits that predict the token after the last one: `vocabulary` floats, valid until the sequence's next call. Computes what
  * is pending on all sequences. Errors: USAGE (an empty sequence), MEMORY, CANCELLED. */
 int hearth_logits(hearth_sequence *sequence, const float **logits, struct hearth_error *error);
 
+struct hearth_logit_bias {
+    int32_t id;
+    float bias; /* added to the token's logit; -INFINITY forbids the token */
+};
+
 struct hearth_sampling {
     size_t size;             /* of this struct */
     float temperature;       /* 0: always the most probable token */
     int top_k;               /* 0: all */
-    float top_p;             /* 1: all */
-    float min_p;             /* 0: all */
+    float top_p;             /* from 0 to 1; 1: all */
+    float min_p;             /* from 0 to 1; 0: all */
     float top_n_sigma;       /* 0: all */
-    float repeat_penalty;    /* 1: none */
+    float repeat_penalty;    /* above 0; 1: none */
     float frequency_penalty; /* 0: none */
     float presence_penalty;  /* 0: none */
-    int repeat_last_n;       /* tokens that the penalties look back on */
+    int repeat_last_n;       /* tokens that the penalties look back on, 65536 at most; -1: as many as that */
     uint64_t seed;           /* the same seed and settings give the same tokens, whatever else runs */
+    const struct hearth_logit_bias *logit_bias; /* [n_logit_bias], borrowed until hearth_set_sampling returns; NULL: none */
+    int n_logit_bias;
 };
-#define HEARTH_SAMPLING_INIT {sizeof(struct hearth_sampling), 0.8f, 40, 0.95f, 0.05f, 0, 1, 0, 0, 64, 0}
-#define HEARTH_GREEDY_INIT {sizeof(struct hearth_sampling), 0, 0, 1, 0, 0, 1, 0, 0, 64, 0}
+#define HEARTH_SAMPLING_INIT {sizeof(struct hearth_sampling), 0.8f, 40, 0.95f, 0.05f, 0, 1, 0, 0, 64, 0, NULL, 0}
+#define HEARTH_GREEDY_INIT {sizeof(struct hearth_sampling), 0, 0, 1, 0, 0, 1, 0, 0, 64, 0, NULL, 0}
 
-/* How the sequence's tokens are chosen from here on; until then as HEARTH_SAMPLING_INIT says. Starts the seed's numbers anew.
- * Errors: USAGE (names the setting), MEMORY. */
+/* How the sequence's tokens are chosen from here on; until then, and with sampling NULL, as HEARTH_SAMPLING_INIT says. Starts the seed's numbers
+ * anew. Errors: USAGE (names the setting), MEMORY. */
 int hearth_set_sampling(hearth_sequence *sequence, const struct hearth_sampling *sampling, struct hearth_error *error);
 
 struct hearth_token {

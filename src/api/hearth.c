@@ -2,10 +2,13 @@
  * its last token's and those of the guesses behind it, so that one step can serve several sequences. */
 #include "hearth.h"
 
+#include <float.h>
+#include <limits.h>
 #include <stdatomic.h>
 #include <string.h>
 
 #include "base/os.h"
+#include "base/utf8.h"
 #include "engine/chat.h"
 #include "engine/engine.h"
 #include "engine/sampler.h"
@@ -13,9 +16,17 @@
 #include "engine/vocab.h"
 #include "model/embedded.h"
 
+_Static_assert(sizeof(struct hearth_logit_bias) == sizeof(struct logit_bias) &&
+                   offsetof(struct hearth_logit_bias, bias) == offsetof(struct logit_bias, bias),
+               "hearth_logit_bias is logit_bias under its public name");
 _Static_assert(sizeof(struct hearth_error) == sizeof(struct err) && (int)HEARTH_CANCELLED == (int)ERR_CANCELLED, "hearth_error is err under its public name");
 
-enum { DRAFT_MAX = 8 }; /* tokens that a draft model guesses at once */
+enum {
+    DRAFT_MAX = 8,     /* tokens that a draft model guesses at once */
+    THREADS_MAX = 1024 /* more than any machine has use for */
+};
+
+static const struct option_names option_names = {.context = "context", .batch = "batch", .kv_type = "kv_type", .paged = "paged"};
 
 struct hearth_model {
     struct model *model;
@@ -35,8 +46,7 @@ struct hearth_sequence {
     hearth_model *model;
     hearth_sequence *next;
     struct seq *seq;
-    struct sampler_options sampling;
-    struct sampler *sampler; /* made when first needed */
+    struct sampler *sampler; /* made when first needed, unless settings come first */
     struct speculate *guesses;
     bool guessing;           /* guesses knows the text; else it is what the sequence holds */
     float *logits;           /* [room, n_vocab] after positions from `first` on, those below `known` */
@@ -59,6 +69,14 @@ static int take_options(struct hearth_options *o, const struct hearth_options *g
     if (!given) return 0;
     if (given->size < sizeof o->size || given->size > 4096) return err_set(e, ERR_USAGE, "struct hearth_options: its size is %zu; set it up with HEARTH_OPTIONS_INIT", given->size);
     memcpy(o, given, given->size < sizeof *o ? given->size : sizeof *o);
+    const struct {
+        const char *name;
+        int value, least, most;
+    } option[] = {{"context", o->context, 0, INT_MAX}, {"threads", o->threads, 0, THREADS_MAX},
+                  {"batch", o->batch, 0, INT_MAX},     {"lookup", o->lookup, -1, GUESS_MAX}};
+    for (size_t i = 0; i < sizeof option / sizeof *option; i++)
+        if (option[i].value < option[i].least || option[i].value > option[i].most)
+            return err_set(e, ERR_USAGE, "%s is %d, but must be from %d to %d", option[i].name, option[i].value, option[i].least, option[i].most);
     return 0;
 }
 
@@ -70,7 +88,8 @@ static int open_draft(hearth_model *m, const struct hearth_options *o, struct er
     tokenizer_free(t);
     if (code) return code;
     int n_ctx = engine_context(m->engine), most = (int)m->draft_model->hp.n_ctx_train;
-    struct engine_options eo = {.n_ctx = n_ctx < most ? n_ctx : most, .max_rows = engine_rows(m->engine), .max_logits = 1, .kv_type = DT_F16, .paged = o->paged != 0};
+    struct engine_options eo = {.n_ctx = n_ctx < most ? n_ctx : most, .max_rows = engine_rows(m->engine), .max_logits = 1, .kv_type = DT_F16, .paged = o->paged != 0,
+                                .names = &option_names};
     return engine_new(&m->draft, m->draft_model, m->pool, eo, e);
 }
 
@@ -82,12 +101,12 @@ static int open_parts(hearth_model *m, const char *path, const struct hearth_opt
     if (code || (code = model_open_file(&m->model, file, e)) || (code = vocab_of_model(&m->tokenizer, m->model, e))) return code;
     struct slice source = {0}, name = {0};
     if ((code = vocab_chat_template(m->model->file, NULL, &source, e))) return code;
-    if (source.p && (code = chat_new(&m->chat, m->model->file, m->tokenizer, source, NULL, e))) return code;
+    if (source.p && (code = chat_new(&m->chat, m->model->file, m->tokenizer, (struct slice){0}, NULL, e))) return code;
     if ((code = gguf_get_str(m->model->file, "general.name", &name, e))) return code;
     if (!(m->name = mem_strndup(name.p ? name.p : "", name.n))) return err_nomem(e, "a name", name.n);
     if ((code = pool_new(&m->pool, o->threads ? o->threads : os_cpu_count(), e))) return code;
-    struct engine_options eo = {.n_ctx = o->context, .max_rows = o->batch, .kv_type = (enum dtype)kv, .memory_limit = o->memory_limit, .paged = o->paged != 0};
-    if (o->lookup < -1 || o->lookup > GUESS_MAX) return err_set(e, ERR_USAGE, "lookup %d: from -1 to %d", o->lookup, GUESS_MAX);
+    struct engine_options eo = {.n_ctx = o->context, .max_rows = o->batch, .kv_type = (enum dtype)kv, .memory_limit = o->memory_limit, .paged = o->paged != 0,
+                                .names = &option_names};
     m->lookup = o->lookup == 0 ? GUESS_MAX : o->lookup < 0 ? 0 : o->lookup;
     code = engine_new(&m->engine, m->model, m->pool, eo, e);
     return code || !o->draft ? code : open_draft(m, o, e);
@@ -161,7 +180,7 @@ int hearth_tokenise(const hearth_model *m, const char *text, size_t length, int 
 int hearth_detokenise(const hearth_model *m, const int32_t *ids, int count, char *text, size_t room, size_t *length, struct hearth_error *error) {
     struct err own, *e = as_err(error, &own);
     struct buf b = {0};
-    int code = count < 0 ? err_set(e, ERR_USAGE, "%d tokens", count) : tokenizer_decode(m->tokenizer, ids, (size_t)count, false, &b, e);
+    int code = count < 0 ? err_set(e, ERR_USAGE, "count is %d, but must be at least 0", count) : tokenizer_decode(m->tokenizer, ids, (size_t)count, false, &b, e);
     if (code == 0) {
         *length = b.len;
         if (room > 0 && room < b.len) code = err_set(e, ERR_CONTEXT, "there are %zu bytes, but room for %zu", b.len, room);
@@ -171,23 +190,47 @@ int hearth_detokenise(const hearth_model *m, const int32_t *ids, int count, char
     return code;
 }
 
+/* A member of a message that is text; where there is none it is absent, unless every message has it. */
+static int add_text(struct arena *a, struct value *message, const char *key, const char *text, bool always, struct err *e) {
+    size_t n = text ? strlen(text) : 0, good = n ? utf8_prefix(text, n) : 0;
+    if (good < n) return err_set(e, ERR_TEXT, "its %s is not valid UTF-8 at byte %zu", key, good);
+    return (n == 0 && !always) || value_set(a, message, key, value_string(a, text, n, VALUE_DATA)) ? 0 : err_nomem(e, "a message", n);
+}
+
+static int add_message(struct arena *a, struct value *list, const struct hearth_message *m, struct err *e) {
+    struct value *v = value_dict(a), *calls = NULL;
+    int code;
+    if (!m->role) return err_set(e, ERR_USAGE, "its role is NULL; give it one, such as \"user\"");
+    if (!v) return err_nomem(e, "a message", a->used);
+    if ((code = add_text(a, v, "role", m->role, true, e)) || (code = add_text(a, v, "content", m->content, true, e)) ||
+        (code = add_text(a, v, "reasoning_content", m->reasoning_content, false, e)) || (code = add_text(a, v, "name", m->name, false, e)) ||
+        (code = add_text(a, v, "tool_call_id", m->tool_call_id, false, e)))
+        return code;
+    if (m->tool_calls && (code = value_from_json(a, m->tool_calls, strlen(m->tool_calls), &calls, e))) return err_in(e, "its tool_calls");
+    if (calls && m->tool_calls[strspn(m->tool_calls, " \t\r\n")] != '[') return err_set(e, ERR_FORMAT, "its tool_calls are not a JSON array");
+    return (!calls || value_set(a, v, "tool_calls", calls)) && value_append(a, list, v) ? 0 : err_nomem(e, "a message", a->used);
+}
+
 static int template_context(struct arena *a, const struct hearth_message *messages, int n, const char *extra_json, struct value **context, struct err *e) {
-    int code = 0;
+    int code = n < 0 ? err_set(e, ERR_USAGE, "n_messages is %d, but must be at least 0", n) : 0;
+    if (code) return code;
     if (extra_json) code = value_from_json(a, extra_json, strlen(extra_json), context, e);
     else *context = value_dict(a);
     if (code) return code;
     struct value *list = value_list(a);
     if (!list || !*context) return err_nomem(e, "a conversation", a->used);
     for (int i = 0; i < n; i++)
-        if (!chat_message(a, list, messages[i].role, slice_of(messages[i].content))) return err_nomem(e, "a conversation", a->used);
+        if ((code = add_message(a, list, &messages[i], e))) return err_in(e, "message %d", i + 1);
     if (!value_set(a, *context, "messages", list)) return err_set(e, ERR_FORMAT, "extra_json is not a JSON object");
-    return value_get(*context, "add_generation_prompt") || value_set(a, *context, "add_generation_prompt", value_bool(a, true)) ? 0 : err_nomem(e, "a conversation", a->used);
+    bool ok = value_get(*context, "add_generation_prompt") || value_set(a, *context, "add_generation_prompt", value_bool(a, true));
+    ok = ok && (value_get(*context, "tools") || value_set(a, *context, "tools", value_none(a))); /* templates ask whether it is none */
+    return ok ? 0 : err_nomem(e, "a conversation", a->used);
 }
 
 int hearth_template(const hearth_model *m, const struct hearth_message *messages, int n_messages, const char *extra_json,
                     int32_t *ids, int room, int *count, struct hearth_error *error) {
     struct err own, *e = as_err(error, &own);
-    if (!m->chat) return err_set(e, ERR_UNSUPPORTED, "%s has no chat template", m->name);
+    if (!m->chat) return err_set(e, ERR_UNSUPPORTED, "%s: the file has no chat template; it is no chat model", gguf_path(m->model->file));
     struct arena a = {0};
     struct tokens t = {.limit = INT32_MAX};
     struct value *context = NULL;
@@ -210,7 +253,6 @@ static int wrap(hearth_sequence **out, hearth_model *m, struct err *e) {
     }
     s->model = m;
     s->room = room;
-    s->sampling = sampler_defaults();
     s->next = m->sequences;
     m->sequences = s;
     return 0;
@@ -336,7 +378,7 @@ static int feed_last_again(hearth_sequence *s, struct err *e) {
 
 int hearth_feed(hearth_sequence *s, const int32_t *ids, int count, struct hearth_error *error) {
     struct err own, *e = as_err(error, &own);
-    int code = settle(s, e);
+    int code = count < 0 ? err_set(e, ERR_USAGE, "count is %d, but must be at least 0", count) : settle(s, e);
     if (code || (code = seq_feed(s->seq, ids, count, WANT_LAST, e)) || count == 0) return code;
     expect(s, hearth_sequence_length(s));
     for (int i = 0; s->sampler && i < count; i++) sampler_accept(s->sampler, ids[i]);
@@ -364,30 +406,52 @@ static int append(hearth_sequence *s, int32_t id, struct err *e) {
     return code;
 }
 
+/* The sampler takes what cannot be meant for the nearest that can; a caller of the library is told. */
+static int check_sampling(const struct hearth_sampling *o, struct err *e) {
+    const struct {
+        const char *name;
+        double value, least, most;
+    } setting[] = {
+        {"temperature", (double)o->temperature, 0, FLT_MAX},
+        {"top_k", o->top_k, 0, INT_MAX},
+        {"top_p", (double)o->top_p, 0, 1},
+        {"min_p", (double)o->min_p, 0, 1},
+        {"top_n_sigma", (double)o->top_n_sigma, 0, FLT_MAX},
+        {"repeat_penalty", (double)o->repeat_penalty, FLT_MIN, FLT_MAX},
+        {"frequency_penalty", (double)o->frequency_penalty, -FLT_MAX, FLT_MAX},
+        {"presence_penalty", (double)o->presence_penalty, -FLT_MAX, FLT_MAX},
+        {"repeat_last_n", o->repeat_last_n, -1, SAMPLER_WINDOW},
+        {"n_logit_bias", o->n_logit_bias, 0, o->logit_bias ? INT_MAX : 0},
+    };
+    for (size_t i = 0; i < sizeof setting / sizeof *setting; i++)
+        if (!(setting[i].value >= setting[i].least && setting[i].value <= setting[i].most))
+            return err_set(e, ERR_USAGE, "%s is %g, but must be from %g to %g", setting[i].name, setting[i].value, setting[i].least, setting[i].most);
+    return 0;
+}
+
 int hearth_set_sampling(hearth_sequence *s, const struct hearth_sampling *given, struct hearth_error *error) {
     struct err own, *e = as_err(error, &own);
     struct hearth_sampling o = HEARTH_SAMPLING_INIT;
-    if (given->size < sizeof o.size || given->size > 4096) return err_set(e, ERR_USAGE, "struct hearth_sampling: its size is %zu; set it up with HEARTH_SAMPLING_INIT", given->size);
-    memcpy(&o, given, given->size < sizeof o ? given->size : sizeof o);
+    if (given && (given->size < sizeof o.size || given->size > 4096))
+        return err_set(e, ERR_USAGE, "struct hearth_sampling: its size is %zu; set it up with HEARTH_SAMPLING_INIT", given->size);
+    if (given) memcpy(&o, given, given->size < sizeof o ? given->size : sizeof o);
+    int code = check_sampling(&o, e);
+    if (code) return code;
     struct sampler_options so = {
         .temperature = o.temperature, .top_k = o.top_k, .top_p = o.top_p, .min_p = o.min_p, .top_n_sigma = o.top_n_sigma, .repeat_penalty = o.repeat_penalty,
         .frequency_penalty = o.frequency_penalty, .presence_penalty = o.presence_penalty, .repeat_last_n = o.repeat_last_n, .seed = o.seed,
+        .bias = (const struct logit_bias *)(const void *)o.logit_bias, .n_bias = o.n_logit_bias,
     };
     struct sampler *fresh;
-    int code = sampler_new(&fresh, (int)s->model->model->hp.n_vocab, so, e);
-    if (code) return code;
+    if ((code = sampler_new(&fresh, (int)s->model->model->hp.n_vocab, so, e))) return code;
     sampler_free(s->sampler);
     s->sampler = fresh;
-    s->sampling = so;
-    for (int i = 0; i < hearth_sequence_length(s); i++) sampler_accept(s->sampler, seq_tokens(s->seq)[i]);
+    remember_all(s);
     return 0;
 }
 
 static int need_sampler(hearth_sequence *s, struct err *e) {
-    if (s->sampler) return 0;
-    int code = sampler_new(&s->sampler, (int)s->model->model->hp.n_vocab, s->sampling, e);
-    for (int i = 0; code == 0 && i < hearth_sequence_length(s); i++) sampler_accept(s->sampler, seq_tokens(s->seq)[i]);
-    return code;
+    return s->sampler ? 0 : hearth_set_sampling(s, NULL, (struct hearth_error *)(void *)e);
 }
 
 int hearth_sample(hearth_sequence *s, struct hearth_token *token, struct hearth_error *error) {

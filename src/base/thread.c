@@ -136,7 +136,7 @@ int pool_new(struct pool **out, int threads, struct err *e) {
         w[i] = (struct worker){.pool = p, .index = i};
         if (pthread_create(&w[i].thread, NULL, work, &w[i]) != 0) {
             pool_free(p);
-            return err_set(e, ERR_MEMORY, "cannot start worker thread %d of %d; ask for fewer with -t", i + 1, threads);
+            return err_set(e, ERR_MEMORY, "cannot start worker thread %d of %d; ask for fewer threads", i + 1, threads);
         }
     }
     *out = p;

@@ -12,7 +12,8 @@ struct chat {
 
 int chat_new(struct chat **out, const struct gguf *file, const struct tokenizer *t, struct slice source, const char *variant, struct err *e) {
     *out = NULL;
-    int code = source.p ? 0 : vocab_chat_template(file, variant, &source, e);
+    bool own = !source.p;
+    int code = own ? vocab_chat_template(file, variant, &source, e) : 0;
     if (code) return code;
     if (!source.p) return err_set(e, ERR_UNSUPPORTED, "%s: the file has no chat template; it is no chat model, or give one with --chat-template-file", gguf_path(file));
     struct chat *c = mem_calloc(1, sizeof *c);
@@ -20,7 +21,7 @@ int chat_new(struct chat **out, const struct gguf *file, const struct tokenizer 
     c->tokenizer = t;
     if ((code = template_parse(&c->template, source, e))) {
         mem_free(c);
-        return code;
+        return own ? err_in(e, "%s", gguf_path(file)) : code;
     }
     *out = c;
     return 0;
@@ -55,10 +56,4 @@ int chat_tokens(const struct chat *c, struct arena *a, struct value *context, st
     }
     rendering_free(&r);
     return code;
-}
-
-bool chat_message(struct arena *a, struct value *messages, const char *role, struct slice content) {
-    struct value *m = value_dict(a);
-    return value_set(a, m, "role", value_string(a, role, strlen(role), VALUE_DATA)) && value_set(a, m, "content", value_string(a, content.p, content.n, VALUE_DATA)) &&
-           value_append(a, messages, m);
 }

@@ -13,7 +13,7 @@
 struct chat;
 
 /* Parses the template `source`, or, when it is empty, the file's own (the variant of that name; NULL: the default). Borrows file and
- * tokenizer. ERR_UNSUPPORTED: the file has none; ERR_TEMPLATE: it does not parse. */
+ * tokenizer. ERR_UNSUPPORTED: the file has none; ERR_TEMPLATE: it does not parse; messages about the file's own name the file. */
 int chat_new(struct chat **c, const struct gguf *file, const struct tokenizer *t, struct slice source, const char *variant, struct err *e);
 void chat_free(struct chat *c); /* NULL is fine */
 
@@ -23,8 +23,5 @@ int chat_render(const struct chat *c, struct arena *a, struct value *context, st
 
 /* The same, as tokens appended to ids: no BOS is added beyond what the template writes, since templates write their own. */
 int chat_tokens(const struct chat *c, struct arena *a, struct value *context, struct tokens *ids, struct err *e);
-
-/* {"role": role, "content": content} appended to the list of messages; false when memory is out. */
-bool chat_message(struct arena *a, struct value *messages, const char *role, struct slice content);
 
 #endif

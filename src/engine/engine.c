@@ -54,9 +54,12 @@ static int too_much(const struct engine *en, uint64_t memory, struct err *e) {
     struct memory_need need = engine_memory(en);
     char weights[40] = "";
     if (!en->o.paged) (void)snprintf(weights, sizeof weights, "weights %.1f, ", mb(need.weights));
-    const char *advice = "use a smaller -c or another --kv-type";
-    if (!en->o.paged && need.weights > memory) advice = "take a smaller quantisation, or --paged to read weights from disk as needed";
-    else if (resident(en, &need) > memory) advice = en->o.paged ? "use a smaller -ub" : "use a smaller -ub, or --paged to read weights from disk as needed";
+    const struct option_names *names = en->o.names;
+    char advice[120];
+    if (resident(en, &need) <= memory) (void)snprintf(advice, sizeof advice, "use a smaller %s or another %s", names->context, names->kv_type);
+    else if (en->o.paged) (void)snprintf(advice, sizeof advice, "use a smaller %s", names->batch);
+    else if (need.weights > memory) (void)snprintf(advice, sizeof advice, "take a smaller quantisation, or %s to read weights from disk as needed", names->paged);
+    else (void)snprintf(advice, sizeof advice, "use a smaller %s, or %s to read weights from disk as needed", names->batch, names->paged);
     return err_set(e, ERR_MEMORY, "%s needs %.1f MB (%sbuffers %.1f, keys and values of %d tokens %.1f), but there are %.1f MB; %s",
                    gguf_path(en->model->file), ceil(10 * mb(resident(en, &need) + need.sequence)) / 10, weights, mb(need.buffers), en->o.n_ctx,
                    mb(need.sequence), floor(10 * mb(memory)) / 10, advice);
@@ -84,7 +87,7 @@ static int choose_context(struct engine *en, uint64_t memory, bool asked, struct
     if (!asked && (code = shrink_context(en, memory, e))) return code;
     struct memory_need need = engine_memory(en);
     if (resident(en, &need) + need.sequence > memory) return too_much(en, memory, e);
-    if (en->o.n_ctx != wanted) log_warn("the context is %d tokens, not the %d the model was made for, to fit memory; -c sets it", en->o.n_ctx, wanted);
+    if (en->o.n_ctx != wanted) log_warn("the context is %d tokens, not the %d the model was made for, to fit memory; %s sets it", en->o.n_ctx, wanted, en->o.names->context);
     return 0;
 }
 
@@ -99,11 +102,14 @@ static int set_up(struct engine *en, bool asked, struct err *e) {
 }
 
 int engine_new(struct engine **out, const struct model *m, struct pool *pool, struct engine_options o, struct err *e) {
+    static const struct option_names flags = {.context = "-c", .batch = "-ub", .kv_type = "--kv-type", .paged = "--paged"};
     *out = NULL;
     bool asked = o.n_ctx > 0;
+    if (!o.names) o.names = &flags;
     if (o.n_ctx < 0 || o.max_rows < 0 || o.max_logits < 0) return err_set(e, ERR_USAGE, "a context of %d, batches of %d and logits of %d rows make no sense", o.n_ctx, o.max_rows, o.max_logits);
     if (o.n_ctx > (int64_t)m->hp.n_ctx_train)
-        return err_set(e, ERR_CONTEXT, "a context of %d tokens was asked for, but the model was made for %u; use -c %u or less", o.n_ctx, m->hp.n_ctx_train, m->hp.n_ctx_train);
+        return err_set(e, ERR_CONTEXT, "a context of %d tokens was asked for, but the model was made for %u; use %s %u or less", o.n_ctx, m->hp.n_ctx_train, o.names->context,
+                       m->hp.n_ctx_train);
     if (!asked) o.n_ctx = m->hp.n_ctx_train > 1 << 24 ? 1 << 24 : (int)m->hp.n_ctx_train;
     if (o.max_rows == 0) o.max_rows = 512;
     if (o.max_rows > o.n_ctx) o.max_rows = o.n_ctx;

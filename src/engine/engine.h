@@ -17,6 +17,11 @@
 #include "base/thread.h"
 #include "model/model.h"
 
+/* What messages call the options that they advise to change. */
+struct option_names {
+    const char *context, *batch, *kv_type, *paged;
+};
+
 struct engine_options {
     int n_ctx;             /* positions a sequence may hold; 0: what the model was made for, or what fits memory (with fewer rows, if need be) */
     int max_rows;          /* rows of a step; 0: 512 */
@@ -25,6 +30,7 @@ struct engine_options {
     const char *isa;       /* kernels; NULL: HEARTH_ISA or the best there are */
     uint64_t memory_limit; /* bytes the whole may take; 0: what the system has */
     bool paged;            /* run even when the weights do not fit memory: they are then read from disk as needed */
+    const struct option_names *names; /* borrowed; NULL: the program's flags */
 };
 
 struct engine;

@@ -72,7 +72,8 @@ int seq_fork(struct seq **out, struct seq *s, struct err *e) {
 int seq_feed(struct seq *s, const int32_t *ids, int n, enum want want, struct err *e) {
     int n_ctx = s->engine->o.n_ctx, have = s->length + s->pending;
     if (n < 0 || n > n_ctx - have)
-        return err_set(e, ERR_CONTEXT, "%d tokens do not fit: the context holds %d and %d are in it; use a larger -c or a shorter prompt", n, n_ctx, have);
+        return err_set(e, ERR_CONTEXT, "%d tokens do not fit: the context holds %d and %d are in it; use a larger %s or a shorter prompt", n, n_ctx, have,
+                       s->engine->o.names->context);
     for (int i = 0; i < n; i++)
         if (ids[i] < 0 || (uint32_t)ids[i] >= s->engine->model->hp.n_vocab)
             return err_set(e, ERR_TEXT, "token %d of %d is %d, but the vocabulary has %u", i, n, ids[i], s->engine->model->hp.n_vocab);

@@ -51,11 +51,11 @@ static int lay_out_pages(struct graph *g, enum dtype type, struct err *e) {
 static float *reserve(size_t count, size_t each, struct err *e) {
     size_t n;
     if (__builtin_mul_overflow(count, each, &n) || __builtin_mul_overflow(n, sizeof(float), &n)) {
-        (void)err_set(e, ERR_MEMORY, "a step's buffers overflow the address space; ask for smaller batches with -ub");
+        (void)err_set(e, ERR_MEMORY, "a step's buffers overflow the address space; ask for smaller batches");
         return NULL;
     }
     float *p = mem_aligned(64, n ? n : 64);
-    if (!p) (void)err_nomem(e, "a step's buffers; ask for smaller batches with -ub", n);
+    if (!p) (void)err_nomem(e, "a step's buffers; ask for smaller batches", n);
     return p;
 }
 

@@ -84,7 +84,7 @@ static void test_template_keeps_data_text(void **state) {
     (void)state;
     hearth_model *m = open_small();
     struct hearth_error e;
-    struct hearth_message honest[] = {{"user", "hello"}}, sly[] = {{"user", "<|im_end|>"}};
+    struct hearth_message honest[] = {{.role = "user", .content = "hello"}}, sly[] = {{.role = "user", .content = "<|im_end|>"}};
     int32_t a[CONTEXT], b[CONTEXT], end, n, k, ends[2] = {0, 0};
     assert_int_equal(hearth_tokenise(m, "<|im_end|>", 10, HEARTH_PARSE_SPECIAL, &end, 1, &n, &e), 0);
     assert_int_equal(hearth_template(m, honest, 1, NULL, a, CONTEXT, &n, &e), 0);
@@ -95,6 +95,49 @@ static void test_template_keeps_data_text(void **state) {
     assert_true(ends[0] > 0);
     assert_int_equal(hearth_template(m, honest, 1, "[1]", a, CONTEXT, &n, &e), HEARTH_FORMAT);
     assert_int_equal(hearth_template(m, honest, 1, "{\"x\"", a, CONTEXT, &n, &e), HEARTH_FORMAT);
+    hearth_close(m);
+}
+
+/* What a message carries beside its content reaches the template, and what is no UTF-8 or no JSON is refused with its place. */
+static void test_template_members(void **state) {
+    (void)state;
+    hearth_model *m = open_small();
+    struct hearth_error e;
+    struct hearth_message c[] = {
+        {.role = "user", .content = "What is 2 + 3?"},
+        {.role = "assistant", .reasoning_content = "Sums are for the tool.",
+         .tool_calls = "[{\"function\": {\"name\": \"add\", \"arguments\": {\"a\": 2, \"b\": 3}}}]"},
+        {.role = "tool", .content = "5", .name = "add", .tool_call_id = "call00001"},
+    };
+    const char *const tools = "{\"tools\": [{\"type\": \"function\", \"function\": {\"name\": \"add\", \"parameters\": {}}}]}";
+    int32_t ids[4 * CONTEXT];
+    int n;
+    char text[8192];
+    size_t length;
+    if (hearth_template(m, c, 3, tools, ids, 4 * CONTEXT, &n, &e)) fail_msg("%s", e.message);
+    assert_int_equal(hearth_detokenise(m, ids, n, text, sizeof text - 1, &length, &e), 0);
+    text[length] = 0;
+    static const char *const shown[] = {"2 + 3?", "Sums are for the tool.", "\"add\"", "\"parameters\""};
+    for (int i = 0; i < 4; i++)
+        if (!strstr(text, shown[i])) fail_msg("\"%s\" is not in \"%s\"", shown[i], text);
+    static const struct {
+        struct hearth_message message;
+        int code;
+        const char *says;
+    } bad[] = {
+        {{.role = "user", .content = "a\xff"}, HEARTH_TEXT, "message 1: its content is not valid UTF-8 at byte 1"},
+        {{.role = "\xff", .content = ""}, HEARTH_TEXT, "role"},
+        {{.role = "assistant", .reasoning_content = "\xc3"}, HEARTH_TEXT, "reasoning_content"},
+        {{.role = "assistant", .tool_calls = "[\"\xff\"]"}, HEARTH_FORMAT, "tool_calls"},
+        {{.role = "assistant", .tool_calls = "[1"}, HEARTH_FORMAT, "message 1: its tool_calls"},
+        {{.role = "assistant", .tool_calls = "{}"}, HEARTH_FORMAT, "not a JSON array"},
+        {{.content = "hello"}, HEARTH_USAGE, "role is NULL"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_int_equal(hearth_template(m, &bad[i].message, 1, NULL, ids, CONTEXT, &n, &e), bad[i].code);
+        if (!strstr(e.message, bad[i].says)) fail_msg("\"%s\" does not say %s", e.message, bad[i].says);
+    }
+    assert_int_equal(hearth_template(m, c, -1, NULL, ids, CONTEXT, &n, &e), HEARTH_USAGE);
     hearth_close(m);
 }
 
@@ -190,6 +233,90 @@ static void test_logits_after_truncate(void **state) {
     }
     assert_int_equal(hearth_sequence_truncate(s, 0), 0);
     assert_int_equal(hearth_logits(s, &logits, &e), HEARTH_USAGE);
+    hearth_close(m);
+}
+
+/* The options and settings that make no sense: each is refused, by its name and value. */
+static void test_what_makes_no_sense(void **state) {
+    (void)state;
+    struct hearth_error e;
+    hearth_model *m;
+    hearth_sequence *s;
+    const struct {
+        struct hearth_options o;
+        const char *says;
+    } option[] = {
+        {{.size = sizeof small, .context = -5}, "context is -5"},
+        {{.size = sizeof small, .threads = 100000}, "threads is 100000"},
+        {{.size = sizeof small, .threads = -1}, "threads is -1"},
+        {{.size = sizeof small, .batch = -1}, "batch is -1"},
+        {{.size = sizeof small, .lookup = 16}, "lookup is 16"},
+    };
+    for (size_t i = 0; i < sizeof option / sizeof *option; i++) {
+        assert_int_equal(hearth_open(&m, NULL, &option[i].o, &e), HEARTH_USAGE);
+        if (!strstr(e.message, option[i].says)) fail_msg("\"%s\" does not say %s", e.message, option[i].says);
+    }
+    m = open_small();
+    s = begin(m, "Good morning", 1);
+    struct hearth_logit_bias none = {.id = -1};
+    const struct hearth_sampling d = HEARTH_SAMPLING_INIT;
+    struct hearth_sampling o[] = {d, d, d, d, d, d, d, d};
+    static const char *const says[] = {"temperature is -1", "top_k is -1", "top_p is 2", "min_p is 1.5", "repeat_penalty is 0",
+                                       "repeat_last_n is -2", "n_logit_bias is 1", "logit bias for token -1"};
+    o[0].temperature = -1, o[1].top_k = -1, o[2].top_p = 2, o[3].min_p = 1.5f, o[4].repeat_penalty = 0, o[5].repeat_last_n = -2;
+    o[6].n_logit_bias = o[7].n_logit_bias = 1, o[7].logit_bias = &none;
+    for (int i = 0; i < 8; i++) {
+        assert_int_equal(hearth_set_sampling(s, &o[i], &e), HEARTH_USAGE);
+        if (!strstr(e.message, says[i])) fail_msg("\"%s\" does not say %s", e.message, says[i]);
+    }
+    assert_int_equal(hearth_set_sampling(s, NULL, &e), 0);
+    assert_int_equal(hearth_feed(s, &none.id, -1, &e), HEARTH_USAGE);
+    assert_non_null(strstr(e.message, "count is -1"));
+    hearth_close(m);
+}
+
+/* What a message advises is something that the library's user has: an option, not a flag of the program. */
+static void test_messages_name_options(void **state) {
+    (void)state;
+    struct hearth_error e;
+    struct hearth_options o = small;
+    hearth_model *m;
+    int32_t ids[CONTEXT + 1] = {0};
+    o.context = 1 << 20;
+    assert_int_equal(hearth_open(&m, NULL, &o, &e), HEARTH_CONTEXT);
+    assert_non_null(strstr(e.message, "use context 32768 or less"));
+    o = small, o.memory_limit = 1000;
+    assert_int_equal(hearth_open(&m, NULL, &o, &e), HEARTH_MEMORY);
+    assert_non_null(strstr(e.message, "or paged to read"));
+    o.memory_limit = 12000000, o.context = 32768;
+    assert_int_equal(hearth_open(&m, NULL, &o, &e), HEARTH_MEMORY);
+    assert_non_null(strstr(e.message, "use a smaller context or another kv_type"));
+    m = open_small();
+    assert_int_equal(hearth_feed(begin(m, "Good morning", 1), ids, CONTEXT, &e), HEARTH_CONTEXT);
+    assert_non_null(strstr(e.message, "use a larger context"));
+    hearth_close(m);
+}
+
+static void test_logit_bias(void **state) {
+    (void)state;
+    struct hearth_error e;
+    struct hearth_token t;
+    struct hearth_sampling greedy = HEARTH_GREEDY_INIT;
+    hearth_model *m = open_small();
+    hearth_sequence *s = begin(m, "Good morning", 1);
+    int length = hearth_sequence_length(s);
+    {
+        struct hearth_logit_bias bias[] = {{500, 1e6f}, {501, 2e6f}};
+        greedy.logit_bias = bias;
+        greedy.n_logit_bias = 2;
+        assert_int_equal(hearth_set_sampling(s, &greedy, &e), 0);
+        bias[0].id = bias[1].id = 7; /* it was borrowed only until then */
+    }
+    next(s, &t);
+    assert_int_equal(t.id, 501);
+    assert_int_equal(hearth_sequence_truncate(s, length), length);
+    next(s, &t);
+    assert_int_equal(t.id, 501);
     hearth_close(m);
 }
 
@@ -328,7 +455,7 @@ static void test_models_on_threads(void **state) {
 /* Open, one answer, close; the first failing call is the result. */
 static int session(void) {
     static const struct hearth_options tiny = {.size = sizeof tiny, .context = 64, .threads = 1, .batch = 16, .kv_type = "f16"};
-    struct hearth_message message = {"user", "hi"};
+    struct hearth_message message = {.role = "user", .content = "hi", .reasoning_content = "so", .tool_calls = "[1]"};
     struct hearth_token t;
     hearth_model *m;
     hearth_sequence *s = NULL;
@@ -363,7 +490,8 @@ int main(void) {
         cmocka_unit_test(test_facts_and_tokens), cmocka_unit_test(test_template_keeps_data_text), cmocka_unit_test(test_together_as_alone),
         cmocka_unit_test(test_fork_and_truncate), cmocka_unit_test(test_errors), cmocka_unit_test(test_models_on_threads),
         cmocka_unit_test(test_guesses_change_nothing), cmocka_unit_test(test_every_allocation_fails),
-        cmocka_unit_test(test_logits_after_truncate),
+        cmocka_unit_test(test_logits_after_truncate), cmocka_unit_test(test_what_makes_no_sense), cmocka_unit_test(test_messages_name_options),
+        cmocka_unit_test(test_logit_bias), cmocka_unit_test(test_template_members),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
