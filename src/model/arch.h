@@ -67,6 +67,7 @@ struct hparams_reader {
 int hp_u32(struct hparams_reader *r, const char *key, uint32_t *out, struct err *e);          /* optional: keeps *out when absent */
 int hp_need_u32(struct hparams_reader *r, const char *key, uint32_t *out, struct err *e);     /* ERR_FORMAT when absent or zero */
 int hp_f32(struct hparams_reader *r, const char *key, float *out, struct err *e);
+int hp_rope_base(struct hparams_reader *r, const char *key, float *out, struct err *e);       /* the same; ERR_FORMAT below 1, where frequencies grow out of range */
 int hp_need_f32(struct hparams_reader *r, const char *key, float *out, struct err *e);
 int hp_bool(struct hparams_reader *r, const char *key, bool *out, struct err *e);
 /* A number for every layer: one for all, or an array. n entries; absent keeps what is there. */

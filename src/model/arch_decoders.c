@@ -39,7 +39,7 @@ static int read_gemma3(struct hparams_reader *r, struct hparams *hp, struct err 
     hp->rope_theta_window = 10000;
     hp->rope_scale_window = false;
     scale_as_27b(hp, 62);
-    int code = hp_f32(r, "rope.freq_base_swa", &hp->rope_theta_window, e);
+    int code = hp_rope_base(r, "rope.freq_base_swa", &hp->rope_theta_window, e);
     return code ? code : hp_windows(r, hp, 6, e);
 }
 
@@ -94,7 +94,8 @@ static int read_hunyuan(struct hparams_reader *r, struct hparams *hp, struct err
     int code = hp_f32(r, "rope.scaling.alpha", &alpha, e);
     if (code == 0 && alpha > 0 && hp->head_k > 2)
         hp->rope_theta = hp->rope_theta_window = hp->rope_theta * powf(alpha, (float)hp->head_k / (float)(hp->head_k - 2));
-    return code;
+    if (code || (hp->rope_theta >= 1 && isfinite(hp->rope_theta))) return code;
+    return err_set(e, ERR_FORMAT, "%s: the key %s.rope.scaling.alpha is %g, which makes no sense", gguf_path(r->file), r->arch, (double)alpha);
 }
 
 static int read_gpt_oss(struct hparams_reader *r, struct hparams *hp, struct err *e) {

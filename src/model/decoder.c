@@ -187,6 +187,15 @@ static const struct tensor *act_scales_if(const struct build *b) {
     return tensor_if(b, in_layer(b, full, "ffn.act", "scales"));
 }
 
+/* What the file says of the network's width, if it does, has to be so. Of experts it means different things in different files. */
+static void check_width(struct build *b, const struct tensor *down) {
+    char key[96];
+    uint32_t said = b->hp->layer[b->il].n_ff;
+    (void)snprintf(key, sizeof key, "%s.feed_forward_length", b->arch->name);
+    if (down && down->ne[0] != (int64_t)said && gguf_find(b->m->file, key))
+        graph_fail(b->g, ERR_FORMAT, "the key %s is %u, but the tensor %s has rows of %lld", key, said, down->name, (long long)down->ne[0]);
+}
+
 /* down(act(gate) * up), where ffn_up may hold gate and up together. The names end in `suffix` ("" or "_shexp"). */
 static val dense(struct build *b, val x, const struct norm *norm, const char *suffix) {
     char gate[32], up[32], down[32];
@@ -194,6 +203,7 @@ static val dense(struct build *b, val x, const struct norm *norm, const char *su
     (void)snprintf(up, sizeof up, "ffn_up%s", suffix);
     (void)snprintf(down, sizeof down, "ffn_down%s", suffix);
     const struct tensor *u = weight_if(b, up), *d = weight_if(b, down);
+    if (!*suffix) check_width(b, d);
     bool together = u && (!d || u->ne[1] == 2 * d->ne[0]) && !weight_if(b, gate);
     val h;
     if (!b->style->gated) {

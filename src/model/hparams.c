@@ -5,7 +5,8 @@
 
 #include "model/arch.h"
 
-enum { MAX_HEADS = 8192, MAX_HEAD_SIZE = 16384, MAX_WINDOW = 1 << 30 }; /* their products fit the widths of values, and small arrays of them the stack */
+/* Their products fit the widths of values, and small arrays of them the stack. More of any of them is a damaged number. */
+enum { MAX_HEADS = 8192, MAX_HEAD_SIZE = 16384, MAX_WINDOW = 1 << 30, MAX_CONTEXT = 1 << 30, MAX_FF = 1 << 24 };
 
 static void full_key(char out[96], const struct hparams_reader *r, const char *key) { (void)snprintf(out, 96, "%s.%s", r->arch, key); }
 
@@ -30,6 +31,14 @@ int hp_f32(struct hparams_reader *r, const char *key, float *out, struct err *e)
     int code = gguf_get_f32(r->file, full, out, e);
     if (code == 0 && !isfinite(*out)) return err_set(e, ERR_FORMAT, "%s: the key %s is not a finite number", gguf_path(r->file), full);
     return code;
+}
+
+int hp_rope_base(struct hparams_reader *r, const char *key, float *out, struct err *e) {
+    char full[96];
+    full_key(full, r, key);
+    int code = hp_f32(r, key, out, e);
+    if (code || *out >= 1) return code;
+    return err_set(e, ERR_FORMAT, "%s: the key %s is %g, but a rotary base is at least 1", gguf_path(r->file), full, (double)*out);
 }
 
 int hp_need_f32(struct hparams_reader *r, const char *key, float *out, struct err *e) {
@@ -84,6 +93,25 @@ int hp_windows(struct hparams_reader *r, struct hparams *hp, uint32_t period, st
     return 0;
 }
 
+static int at_most(const struct hparams_reader *r, const char *key, uint32_t v, uint32_t most, struct err *e) {
+    char full[96];
+    full_key(full, r, key);
+    return v <= most ? 0 : err_set(e, ERR_FORMAT, "%s: the key %s is %u, but no model has more than %u; the file is damaged", gguf_path(r->file), full, v, most);
+}
+
+/* After the architecture said which layers are recurrent: the others need heads, over heads of keys and values unless those are latent. */
+static int check_heads(const struct hparams_reader *r, const struct hparams *hp, struct err *e) {
+    for (uint32_t il = 0; il < hp->n_layer; il++) {
+        const struct layer_hparams *l = &hp->layer[il];
+        const char *key = !l->n_head ? "attention.head_count" : !l->n_head_kv && !hp->kv_lora ? "attention.head_count_kv" : NULL;
+        char full[96];
+        if (l->recurrent || !key) continue;
+        full_key(full, r, key);
+        return err_set(e, ERR_FORMAT, "%s: the key %s is %s, but layer %u has attention", gguf_path(r->file), full, gguf_find(r->file, full) ? "0" : "missing", il);
+    }
+    return 0;
+}
+
 static int read_heads(struct hparams_reader *r, struct hparams *hp, struct err *e) {
     uint32_t n[MAX_LAYERS] = {0};
     int code = hp_per_layer(r, "attention.head_count", n, hp->n_layer, e);
@@ -94,18 +122,23 @@ static int read_heads(struct hparams_reader *r, struct hparams *hp, struct err *
         hp->layer[il].n_head_kv = n[il];
         uint32_t h = hp->layer[il].n_head, kv = n[il];
         if (h > MAX_HEADS || (kv && h % kv))
-            return err_set(e, ERR_FORMAT, "%s: layer %u has %u heads over %u KV heads, which makes no sense", gguf_path(r->file), il, h, kv);
+            return err_set(e, ERR_FORMAT, "%s: the key %s.attention.head_count is %u and %s.attention.head_count_kv is %u in layer %u, which makes no sense",
+                           gguf_path(r->file), r->arch, h, r->arch, kv, il);
     }
     memset(n, 0, sizeof n);
     if ((code = hp_per_layer(r, "feed_forward_length", n, hp->n_layer, e))) return code;
-    for (uint32_t il = 0; il < hp->n_layer; il++) hp->layer[il].n_ff = n[il];
+    for (uint32_t il = 0; il < hp->n_layer; il++) {
+        hp->layer[il].n_ff = n[il];
+        if ((code = at_most(r, "feed_forward_length", n[il], MAX_FF, e))) return code;
+    }
     for (uint32_t il = 0; il < hp->n_layer && !hp->head_k; il++) /* the first layer that has heads fixes their size, unless the file says */
         if (hp->layer[il].n_head) hp->head_k = hp->head_v = hp->n_embd / hp->layer[il].n_head;
     if ((code = hp_u32(r, "attention.key_length", &hp->head_k, e)) || (code = hp_u32(r, "attention.value_length", &hp->head_v, e))) return code;
     hp->n_rot = hp->head_k;
     if ((code = hp_u32(r, "rope.dimension_count", &hp->n_rot, e))) return code;
     if (hp->head_k > MAX_HEAD_SIZE || hp->head_v > MAX_HEAD_SIZE || hp->n_rot > MAX_HEAD_SIZE || hp->n_rot % 2)
-        return err_set(e, ERR_FORMAT, "%s: heads of %u and %u numbers, %u of them rotated, make no sense", gguf_path(r->file), hp->head_k, hp->head_v, hp->n_rot);
+        return err_set(e, ERR_FORMAT, "%s: %s.attention.key_length is %u, attention.value_length %u and rope.dimension_count %u, which makes no sense",
+                       gguf_path(r->file), r->arch, hp->head_k, hp->head_v, hp->n_rot);
     return 0;
 }
 
@@ -122,7 +155,7 @@ static int read_rope(struct hparams_reader *r, struct hparams *hp, struct err *e
     hp->yarn_ext_factor = -1;
     full_key(full, r, "rope.scaling.type");
     int code = gguf_get_str(r->file, full, &type, e);
-    if (code || (code = hp_f32(r, "rope.freq_base", &hp->rope_theta, e)) || (code = hp_f32(r, "rope.scale_linear", &factor, e)) ||
+    if (code || (code = hp_rope_base(r, "rope.freq_base", &hp->rope_theta, e)) || (code = hp_f32(r, "rope.scale_linear", &factor, e)) ||
         (code = hp_f32(r, "rope.scaling.factor", &factor, e)) || (code = hp_f32(r, "rope.scaling.attn_factor", &hp->rope_attn_factor, e)) ||
         (code = hp_u32(r, "rope.scaling.original_context_length", &hp->n_ctx_orig, e)) || (code = hp_f32(r, "rope.scaling.yarn_log_multiplier", &hp->yarn_log_mul, e)) ||
         (code = hp_f32(r, "rope.scaling.yarn_beta_fast", &hp->yarn_beta_fast, e)) || (code = hp_f32(r, "rope.scaling.yarn_beta_slow", &hp->yarn_beta_slow, e)) ||
@@ -135,9 +168,10 @@ static int read_rope(struct hparams_reader *r, struct hparams *hp, struct err *e
     }
     hp->rope_scale = factor > 0 && hp->rope_scaling != SCALE_NONE ? 1 / factor : 1;
     hp->rope_theta_window = hp->rope_theta;
-    if (factor < 0) return err_set(e, ERR_FORMAT, "%s: positions are scaled by %g, which makes no sense", gguf_path(r->file), (double)factor);
-    if (!(hp->rope_theta > 0)) return err_set(e, ERR_FORMAT, "%s: the rotary base is %g", gguf_path(r->file), (double)hp->rope_theta);
-    return hp_f32(r, "rope.freq_base_swa", &hp->rope_theta_window, e);
+    if (factor < 0 || !isfinite(hp->rope_scale))
+        return err_set(e, ERR_FORMAT, "%s: the key %s.rope.scaling.factor, or rope.scale_linear, is %g, which makes no sense", gguf_path(r->file), r->arch, (double)factor);
+    if ((code = at_most(r, "rope.scaling.original_context_length", hp->n_ctx_orig, MAX_CONTEXT, e))) return code;
+    return hp_rope_base(r, "rope.freq_base_swa", &hp->rope_theta_window, e);
 }
 
 static int read_scales(struct hparams_reader *r, struct hparams *hp, struct err *e) {
@@ -174,7 +208,8 @@ static int read_scales(struct hparams_reader *r, struct hparams *hp, struct err 
 int hparams_read(struct hparams_reader *r, struct arena *a, const struct arch *arch, struct hparams *hp, struct err *e) {
     int code;
     uint32_t skipped = 0; /* layers at the end that predict further tokens: not part of the model proper */
-    if ((code = hp_need_u32(r, "context_length", &hp->n_ctx_train, e)) || (code = hp_need_u32(r, "embedding_length", &hp->n_embd, e)) ||
+    if ((code = hp_need_u32(r, "context_length", &hp->n_ctx_train, e)) ||
+        (code = at_most(r, "context_length", hp->n_ctx_train, MAX_CONTEXT, e)) || (code = hp_need_u32(r, "embedding_length", &hp->n_embd, e)) ||
         (code = hp_need_u32(r, "block_count", &hp->n_layer, e)) || (code = hp_u32(r, "nextn_predict_layers", &skipped, e)))
         return code;
     if (hp->n_layer > MAX_LAYERS || hp->n_embd > 1 << 20 || skipped >= hp->n_layer)
@@ -184,5 +219,6 @@ int hparams_read(struct hparams_reader *r, struct arena *a, const struct arch *a
     if (!hp->layer) return err_nomem(e, "hyperparameters", hp->n_layer * sizeof *hp->layer);
     for (uint32_t il = 0; il < hp->n_layer; il++) hp->layer[il].rope = arch->style.rope != ROPE_NONE;
     if ((code = read_heads(r, hp, e)) || (code = read_rope(r, hp, e)) || (code = read_scales(r, hp, e))) return code;
-    return arch->read ? arch->read(r, hp, e) : 0;
+    code = arch->read ? arch->read(r, hp, e) : 0;
+    return code ? code : check_heads(r, hp, e);
 }

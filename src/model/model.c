@@ -29,9 +29,14 @@ int model_open_file(struct model **out, struct gguf *file, struct err *e) {
         model_close(m);
         return code;
     }
-    m->hp.n_vocab = embedding->ne[1] > INT32_MAX ? 0 : (uint32_t)embedding->ne[1];
-    *out = m;
-    return 0;
+    uint32_t said = m->hp.n_vocab = embedding->ne[1] > INT32_MAX ? 0 : (uint32_t)embedding->ne[1];
+    code = hp_u32(&(struct hparams_reader){file, m->arch->name}, "vocab_size", &said, e);
+    if (code == 0 && m->hp.n_vocab && (said == 0 || said > m->hp.n_vocab)) /* fewer than rows: these were padded */
+        code = err_set(e, ERR_FORMAT, "%s: the key %s.vocab_size is %u, but the tensor token_embd.weight has %lld rows", gguf_path(file), m->arch->name,
+                       said, (long long)embedding->ne[1]);
+    if (code) model_close(m);
+    else *out = m;
+    return code;
 }
 
 int model_open(struct model **m, const char *path, struct err *e) {

@@ -154,6 +154,8 @@ def errors():
     raw = open(EMBER, "rb").read()
     at = raw.index(b"token_embd.weight") + 17 + 4 + 8  # behind name and number of dimensions: width, then rows
     few = raw[:at] + (2047).to_bytes(8, "little") + raw[at + 8:]
+    refused(FORMAT, "qwen3.vocab_size is 2048, but the tensor token_embd.weight has 2047 rows", "run", tmp("few.gguf", few), "-p", "x")
+    few = few.replace(b"qwen3.vocab_size", b"qwen3.other_size")
     refused(FORMAT, "has 2048 tokens, but token_embd.weight has 2047 rows", "run", tmp("few.gguf", few), "-p", "x")
     refused(FORMAT, "damaged or its type unsuited", "run", without_numbers(), "-p", "x")
     refused(FORMAT, "empty.gguf", "run", tmp("empty.gguf"), "-p", "x")

@@ -1,5 +1,6 @@
 /* test_bad.c: whole models of which one key or one tensor is spoilt, in every way and one after another. Each is refused with one clear line, or
  * runs; none crashes or leaks. */
+#define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -71,9 +72,18 @@ static void good_ones_run(void **state) {
 
 /* What a model may lack: the specification gives a default, or the part is optional. */
 static const char *const optional_keys[] = {"head_count_kv", "key_length", "value_length", "freq_base", "dimension_count", "feed_forward_length", "sliding_window",
-                                            "rope.scaling", "dimension_sections", "full_attention_interval", "expert_", "head_count", NULL};
+                                            "rope.scaling", "dimension_sections", "full_attention_interval", "expert_", "head_count", "vocab_size", NULL};
 /* Numbers with no upper bound, which this model's tensors do not pin down either. */
-static const char *const unbounded[] = {"context_length", "sliding_window", "original_context_length", "feed_forward_length", "full_attention_interval", NULL};
+static const char *const unbounded[] = {"sliding_window", "full_attention_interval", NULL};
+/* Keys whose zero and huge numbers are refused by name, where the kind uses them. */
+static const char *const named[] = {"context_length", "head_count", "feed_forward_length", "freq_base", "vocab_size", NULL};
+
+static bool is_used(enum tiny_kind kind, const char *key, enum tiny_what what) {
+    if (strstr(key, "freq_base")) return what == EDIT_ZERO;
+    if (what == EDIT_HUGE) return true;
+    if (strstr(key, "feed_forward_length")) return kind != TINY_GPT_OSS && kind != TINY_MAMBA2; /* experts only, none */
+    return !strstr(key, "original_context_length") && !(kind == TINY_DEEPSEEK2 && strstr(key, "head_count_kv"));
+}
 
 static void keys(void **state) {
     (void)state;
@@ -89,6 +99,8 @@ static void keys(void **state) {
                 bool text = strstr(t.edited, "architecture") || strstr(t.edited, "scaling.type"), array = strstr(t.edited, "sections") || (kind == TINY_LFM2 && strstr(t.edited, "count_kv"));
                 if (what == EDIT_TYPE) expect(kind, &t, what, NAMED, false);
                 else if (what == EDIT_NEGATIVE && !real && !text) expect(kind, &t, what, NAMED, false);
+                else if ((what == EDIT_ZERO || what == EDIT_HUGE) && listed(t.edited, named) && !array)
+                    expect(kind, &t, what, NAMED, !is_used(kind, t.edited, what));
                 else if (what == EDIT_SHAPE && array) expect(kind, &t, what, NAMED, false);
                 else if (what == EDIT_DROP) expect(kind, &t, what, REFUSED, listed(t.edited, optional_keys));
                 else if (what == EDIT_HUGE && !real && !text) expect(kind, &t, what, REFUSED, listed(t.edited, unbounded));
@@ -96,6 +108,31 @@ static void keys(void **state) {
                 tiny_free(&t);
             }
     }
+}
+
+/* The file with other four bytes for the value of a key, which has to be refused in words that have all of `says`. */
+static void refused(const char *key, const void *value, const char *says, const char *also) {
+    struct tiny t;
+    struct err e = {0};
+    tiny_make(&t, TINY_LLAMA, NULL);
+    char *at = memmem(t.file.data, t.header, key, strlen(key));
+    assert_non_null(at);
+    memcpy(at + strlen(key) + 4, value, 4); /* behind the type */
+    assert_int_equal(try_model(&t, &e), ERR_FORMAT);
+    if (!strstr(e.msg, says) || !strstr(e.msg, also)) fail_msg("\"%s\" does not say \"%s\" and \"%s\"", e.msg, says, also);
+    tiny_free(&t);
+}
+
+static void numbers(void **state) {
+    (void)state;
+    uint32_t most = UINT32_MAX, fewer = 32;
+    refused("llama.context_length", &most, "llama.context_length is 4294967295", "");
+    refused("llama.feed_forward_length", &most, "llama.feed_forward_length is 4294967295", "");
+    refused("llama.feed_forward_length", &fewer, "llama.feed_forward_length is 32", "blk.0.ffn_down.weight has rows of 64");
+    refused("llama.vocab_size", &most, "llama.vocab_size is 4294967295", "token_embd.weight has 50 rows");
+    refused("llama.attention.head_count", &(uint32_t){0}, "llama.attention.head_count is 0", "");
+    refused("llama.rope.freq_base", &(float){0.5f}, "llama.rope.freq_base is 0.5", "");
+    refused("llama.rope.freq_base", &(float){1e-40f}, "llama.rope.freq_base is 9.99995e-41", "");
 }
 
 static const char *const optional_tensors[] = {".bias", "attn_sinks", "output.weight", "rope_factors_long" /* not for a context of 32 */, NULL};
@@ -125,6 +162,6 @@ static void tensors(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(good_ones_run), cmocka_unit_test(keys), cmocka_unit_test(tensors)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(good_ones_run), cmocka_unit_test(keys), cmocka_unit_test(numbers), cmocka_unit_test(tensors)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

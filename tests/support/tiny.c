@@ -163,6 +163,7 @@ static void common(struct maker *m, const char *arch, uint32_t context) {
     put_number(m, "embedding_length", EMBD);
     put_number(m, "block_count", LAYERS);
     put_number(m, "feed_forward_length", FF);
+    put_number(m, "vocab_size", TINY_VOCAB);
     matrix(m, "token_embd.weight", DT_F16, EMBD, TINY_VOCAB, 0);
 }
 
