@@ -17,7 +17,7 @@ enum err_code {
     ERR_UNSUPPORTED = 5, /* well formed, but an architecture, type or feature that is not known here */
     ERR_MEMORY = 6,      /* not enough memory */
     ERR_CONTEXT = 7,     /* more tokens than the context holds */
-    ERR_TEXT = 8,        /* text that cannot be taken: invalid UTF-8, unknown token ids */
+    ERR_TEXT = 8,        /* text that cannot be taken: bytes that the vocabulary has no token for, unknown token ids */
     ERR_TEMPLATE = 9,    /* a chat template that fails or runs away */
     ERR_CANCELLED = 10,  /* stopped by the user */
     ERR_VANISHED = 11,   /* a mapped file shrank or its disk failed while in use */

@@ -230,7 +230,7 @@ static int encode_word(const struct tokenizer *t, struct tok_scratch *w, struct 
         const struct merge_sym *s = &w->merge.sym[i];
         size_t end = s->next < 0 ? spelt.n : w->merge.sym[s->next].start;
         struct slice bytes = {spelt.p + s->start, end - s->start};
-        rc = emit_symbol(t, s->id, bytes, out, e);
+        rc = emit_symbol(t, w, s->id, bytes, out, e);
     }
     return rc;
 }

@@ -97,6 +97,7 @@ void split_free(struct split_work *w);
 
 /* ---- the tokenizer itself */
 struct tok_scratch {
+    struct slice source; /* the whole text, for messages */
     struct merge_work merge;
     struct split_work split;
     struct buf text; /* a fragment as the kind wants it */
@@ -160,9 +161,9 @@ static inline bool token_plain(const struct tokenizer *t, struct slice text, uin
     return text.n <= t->longest && strmap_get(&t->by_text, text, id) && token_is_plain(t, *id);
 }
 /* Ids for bytes that no longer token spells: their byte tokens, else one unknown token (for a run of such too), else ERR_TEXT. */
-int emit_bytes(const struct tokenizer *t, struct slice bytes, struct tokens *out, struct err *e);
+int emit_bytes(const struct tokenizer *t, const struct tok_scratch *w, struct slice bytes, struct tokens *out, struct err *e);
 /* The id of a symbol that is a token, else ids for the bytes it stands for, where U+2581 is a space if that is how tokens spell it. */
-int emit_symbol(const struct tokenizer *t, uint32_t symbol, struct slice spelt, struct tokens *out, struct err *e);
+int emit_symbol(const struct tokenizer *t, const struct tok_scratch *w, uint32_t symbol, struct slice spelt, struct tokens *out, struct err *e);
 /* Appends text to w->text with every space as U+2581 (after one of its own if prefix), and its characters to w->merge as
  * symbols named by `name`. Bytes that are not UTF-8, and a U+2581 that the text itself has (where the vocabulary has byte tokens to spell it), become
  * symbols that join with nothing, so that they come back as they were. */

@@ -52,7 +52,7 @@ static int rwkv_build(struct tokenizer *t, const struct tokenizer_spec *s, struc
 }
 
 static int rwkv_encode(const struct tokenizer *t, struct tok_scratch *w, struct slice text, bool after_special, struct tokens *out, struct err *e) {
-    (void)w, (void)after_special;
+    (void)after_special;
     const struct rwkv *r = t->model;
     int rc = ERR_OK;
     for (size_t at = 0, end; at < text.n && !rc; at = end) {
@@ -61,7 +61,7 @@ static int rwkv_encode(const struct tokenizer *t, struct tok_scratch *w, struct 
         end = at + 1;
         for (size_t i = at; i < text.n && (node = trie_step(&r->trie, node, (uint8_t)text.p[i])) != 0; i++)
             if (r->trie.nodes[node].value >= 0) id = r->trie.nodes[node].value, end = i + 1;
-        rc = id >= 0 ? tokens_add(out, id, e) : emit_bytes(t, (struct slice){text.p + at, 1}, out, e);
+        rc = id >= 0 ? tokens_add(out, id, e) : emit_bytes(t, w, (struct slice){text.p + at, 1}, out, e);
     }
     return rc;
 }

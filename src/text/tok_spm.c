@@ -88,7 +88,7 @@ static int encode_stretch(const struct tokenizer *t, struct tok_scratch *w, stru
         const struct merge_sym *s = &w->merge.sym[i];
         size_t end = s->next < 0 ? w->text.len : w->merge.sym[s->next].start;
         struct slice bytes = {w->text.data + s->start, end - s->start};
-        rc = emit_symbol(t, s->id, bytes, out, e);
+        rc = emit_symbol(t, w, s->id, bytes, out, e);
     }
     return rc;
 }

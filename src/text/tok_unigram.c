@@ -194,7 +194,7 @@ static int unigram_encode(const struct tokenizer *t, struct tok_scratch *w, stru
     }
     for (uint32_t start = 0; next && !rc; start = next, next = best[next].from) {
         struct slice bytes = {normal.p + start, next - start};
-        rc = emit_symbol(t, best[next].id >= 0 ? (uint32_t)best[next].id : SYM_NONE, bytes, out, e);
+        rc = emit_symbol(t, w, best[next].id >= 0 ? (uint32_t)best[next].id : SYM_NONE, bytes, out, e);
     }
     return rc;
 }

@@ -7,9 +7,11 @@
 #include "text/tokenizer.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
+#include "base/utf8.h"
 #include "text/tok_internal.h"
 
 #define TEXT_LIMIT ((size_t)1 << 30)
@@ -76,7 +78,7 @@ static void set_roles(struct tokenizer *t, const struct tokenizer_spec *s, bool 
         int64_t id = s->role[r];
         if (id >= 0 && id < (int64_t)t->n)
             t->role[r] = (int32_t)id;
-        else if (id >= 0 && id != UINT32_MAX)
+        else if (id >= 0 && id != UINT32_MAX && t->n) /* without a vocabulary there is an error to come, and nothing to add */
             log_warn("tokenizer.ggml.%s_token_id is %lld, outside the vocabulary of %u tokens: ignored", key[r], (long long)id, t->n);
     }
 }
@@ -175,12 +177,21 @@ void tokens_free(struct tokens *t) {
     *t = (struct tokens){.limit = t->limit};
 }
 
-int emit_bytes(const struct tokenizer *t, struct slice bytes, struct tokens *out, struct err *e) {
+/* The byte at `at` has no token. Where in the text it is can be told when it is still the text's own and no copy with other spaces. */
+static int no_token(struct slice text, const char *at, struct err *e) {
+    char place[40] = "a byte";
+    bool valid = utf8_prefix(text.p, text.n) == text.n;
+    if (at >= text.p && at < text.p + text.n) (void)snprintf(place, sizeof place, "byte %zu", (size_t)(at - text.p));
+    return err_set(e, ERR_TEXT, "%s of the text is 0x%02X, for which the vocabulary has no token; %s", place, (unsigned)(uint8_t)*at,
+                   valid ? "take that character out" : "the text is not valid UTF-8: convert it, or take that byte out");
+}
+
+int emit_bytes(const struct tokenizer *t, const struct tok_scratch *w, struct slice bytes, struct tokens *out, struct err *e) {
     int32_t unknown = t->byte_level ? TOKEN_NONE : t->role[ROLE_UNK]; /* where files of byte-level BPE name one it is often <|endoftext|> */
     for (size_t i = 0; i < bytes.n; i++) {
         uint8_t byte = (uint8_t)bytes.p[i];
         if (t->byte_id[byte] >= 0) continue;
-        if (unknown < 0) return err_set(e, ERR_TEXT, "the vocabulary has no token for the byte 0x%02X and none for the unknown", (unsigned)byte);
+        if (unknown < 0) return no_token(w->source, &bytes.p[i], e);
         return out->n && out->id[out->n - 1] == unknown ? ERR_OK : tokens_add(out, unknown, e);
     }
     int rc = ERR_OK;
@@ -188,15 +199,15 @@ int emit_bytes(const struct tokenizer *t, struct slice bytes, struct tokens *out
     return rc;
 }
 
-int emit_symbol(const struct tokenizer *t, uint32_t symbol, struct slice spelt, struct tokens *out, struct err *e) {
+int emit_symbol(const struct tokenizer *t, const struct tok_scratch *w, uint32_t symbol, struct slice spelt, struct tokens *out, struct err *e) {
     if (symbol < t->n) return tokens_add(out, (int32_t)symbol, e);
-    if (symbol == SYM_ALONE || !t->lower_block) return emit_bytes(t, spelt, out, e);
+    if (symbol == SYM_ALONE || !t->lower_block) return emit_bytes(t, w, spelt, out, e);
     int rc = ERR_OK;
     while (spelt.n && !rc) {
         const char *block = memmem(spelt.p, spelt.n, LOWER_BLOCK, 3);
         size_t n = block ? (size_t)(block - spelt.p) : spelt.n;
-        rc = emit_bytes(t, (struct slice){spelt.p, n}, out, e);
-        if (!rc && block) rc = emit_bytes(t, SLICE(" "), out, e);
+        rc = emit_bytes(t, w, (struct slice){spelt.p, n}, out, e);
+        if (!rc && block) rc = emit_bytes(t, w, SLICE(" "), out, e);
         n += block ? 3 : 0;
         spelt = (struct slice){spelt.p + n, spelt.n - n};
     }
@@ -281,7 +292,7 @@ int tokenizer_encode(const struct tokenizer *t, struct slice text, const struct 
     int rc = o->parse == SPECIAL_SPANS ? check_spans(o, text.n, e) : ERR_OK;
     if (rc) return rc;
     size_t before = out->n;
-    struct tok_scratch w = {0};
+    struct tok_scratch w = {.source = text};
     if (o->add_special && t->add_bos) rc = tokens_add(out, t->role[ROLE_BOS], e);
     if (!rc) rc = encode_parts(t, text, o, &w, out, e);
     if (!rc && o->add_special && t->add_eos) rc = tokens_add(out, t->role[ROLE_EOS], e);

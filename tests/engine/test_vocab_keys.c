@@ -4,11 +4,14 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "../gguf/build.h"
+#include "engine/chat.h"
 #include "engine/vocab.h"
 
 /* A SentencePiece vocabulary of five tokens. `more` extra keys may be added behind it. */
@@ -110,7 +113,58 @@ static void test_wrong_keys(void **state) {
     expect_error(&b, "of-tomorrow", ERR_UNSUPPORTED, "of-tomorrow"); /* the caller's pre-tokenizer goes before the file's */
 }
 
+/* Where there are no tokens, roles have nothing to name, and saying so of each only hides the error that comes. */
+static void test_no_tokens_no_warnings(void **state) {
+    (void)state;
+    struct buf b = {0};
+    struct gguf *g;
+    struct tokenizer *t;
+    struct err e = {0};
+    b_header(&b, 3, 0, 4);
+    b_kv_str(&b, "tokenizer.ggml.model", "gpt2");
+    b_kv_array(&b, "tokenizer.ggml.merges", GGUF_STRING, 0);
+    b_kv_uint(&b, "tokenizer.ggml.bos_token_id", GGUF_U32, 1, 4);
+    b_kv_uint(&b, "tokenizer.ggml.eos_token_id", GGUF_U32, 2, 4);
+    FILE *said = tmpfile();
+    int standard = dup(STDERR_FILENO);
+    assert_true(said && standard >= 0 && dup2(fileno(said), STDERR_FILENO) >= 0);
+    int code = open_built(&b, &g, &t, "", &e);
+    (void)dup2(standard, STDERR_FILENO);
+    (void)close(standard);
+    assert_int_equal(code, 0);
+    assert_int_equal(tokenizer_role(t, ROLE_BOS), TOKEN_NONE);
+    assert_int_equal(lseek(fileno(said), 0, SEEK_END), 0);
+    (void)fclose(said);
+    tokenizer_free(t);
+    gguf_close(g);
+    buf_free(&b);
+}
+
+/* A template of the file's own that is broken is told with the file's name; one that the caller brought is the caller's to name. */
+static void test_bad_template_names_file(void **state) {
+    (void)state;
+    static const char *const bad[] = {"\xff", "{% if"};
+    for (int i = 0; i < 2; i++) {
+        struct buf b = {0};
+        struct gguf *g;
+        struct tokenizer *t;
+        struct chat *c;
+        struct err e = {0};
+        vocabulary(&b, 1, GGUF_F32);
+        b_kv_str(&b, "tokenizer.chat_template", bad[i]);
+        if (open_built(&b, &g, &t, "", &e)) fail_msg("%s", e.msg);
+        assert_int_equal(chat_new(&c, g, t, (struct slice){0}, NULL, &e), ERR_TEMPLATE);
+        if (strncmp(e.msg, "built: ", 7)) fail_msg("%s", e.msg);
+        assert_int_equal(chat_new(&c, g, t, slice_of(bad[i]), NULL, &e), ERR_TEMPLATE);
+        assert_null(strstr(e.msg, "built"));
+        tokenizer_free(t);
+        gguf_close(g);
+        buf_free(&b);
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_keys), cmocka_unit_test(test_wrong_keys)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_keys), cmocka_unit_test(test_wrong_keys), cmocka_unit_test(test_no_tokens_no_warnings),
+                                       cmocka_unit_test(test_bad_template_names_file)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -86,6 +86,25 @@ static void test_odd_specs(void **state) {
     tokens_free(&ids);
 }
 
+/* A byte without a token: its place in the whole text, whatever was cut off before it, and what can be done. */
+static void test_no_token_for_a_byte(void **state) {
+    (void)state;
+    static struct spec_fixture f;
+    struct tokens ids = {0};
+    struct err e = {0};
+    spec_bpe(&f, "gpt-2");
+    f.token[0xFF] = f.token[0xC3] = SLICE("elsewhere");
+    struct tokenizer *t = spec_new(&f);
+    assert_int_equal(tokenizer_encode(t, SLICE("hello a\xff\xfe b"), NULL, &ids, &e), ERR_TEXT);
+    assert_non_null(strstr(e.msg, "byte 7 of the text is 0xFF"));
+    assert_non_null(strstr(e.msg, "not valid UTF-8"));
+    assert_int_equal(tokenizer_encode(t, SLICE("hello \xc3\xa9"), NULL, &ids, &e), ERR_TEXT);
+    assert_non_null(strstr(e.msg, "byte 6 of the text is 0xC3"));
+    assert_non_null(strstr(e.msg, "take that character out"));
+    tokenizer_free(t);
+    tokens_free(&ids);
+}
+
 static void test_ids_only(void **state) {
     (void)state;
     static struct spec_fixture f;
@@ -231,7 +250,7 @@ static void test_threads(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bad_specs),     cmocka_unit_test(test_odd_specs),  cmocka_unit_test(test_ids_only), cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_bad_specs),     cmocka_unit_test(test_odd_specs),  cmocka_unit_test(test_no_token_for_a_byte), cmocka_unit_test(test_ids_only), cmocka_unit_test(test_limits),
         cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_long_texts), cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
