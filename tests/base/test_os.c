@@ -298,12 +298,13 @@ static void removes_what_is_unfinished(void **state) {
         if (files_in_folder() != 3) _exit(2);
         os_out_remove_all();
         if (files_in_folder() != 1) _exit(3);
-        _exit(os_out_commit(one, NULL) == ERR_IO ? 0 : 4);
+        if (os_out_commit(one, NULL) != ERR_IO) _exit(4);
+        (void)raise(SIGKILL); /* all is well: the end that such a process has, with names that nobody frees */
     }
     int status = 0;
     assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), 0);
+    if (WIFEXITED(status)) assert_int_equal(WEXITSTATUS(status), 0);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
     expect_file(path, "old", 3);
 }
 

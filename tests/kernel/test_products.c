@@ -326,7 +326,7 @@ static void products(void **state) {
     }
     assert_true(types > 20);
     for (int t = 0; t < n_tables; t++)
-        if (tables[t]->stream_bytes) assert_true(streamed > 6 * counts);
+        if (tables[t]->stream_bytes) assert_true(streamed > 3 * counts); /* six types or more; not all rows that are tried fit MOST */
 }
 
 /* Tables may unpack whole groups of outputs in another way than the rest of a matrix: what comes out has the same bits, scales that are no
