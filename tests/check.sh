@@ -56,7 +56,7 @@ threads() { HEARTH_LIGHT=1 build_and_test build/tsan "" "" SAN=thread CFLAGS='-O
 has_cpu() { grep -qw "$1" /proc/cpuinfo; }
 
 # Leaks and uninitialised memory. valgrind knows AVX2 but not AVX-512, so the kernels are held back.
-valgrind='valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,possible'
+valgrind='valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,possible --suppressions=tests/valgrind.supp'
 valgrind_isa=ref
 has_cpu avx2 && valgrind_isa=avx2
 valgrind_smoke() {
