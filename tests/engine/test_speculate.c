@@ -7,6 +7,7 @@
 #include "engine/lookup.h"
 #include "engine/sampler.h"
 #include "engine/speculate.h"
+#include "support/light.h"
 
 enum { PROMPT = 40, MOST = 100 };
 
@@ -375,6 +376,7 @@ static double chi_square(const int *count, const double *p) {
  * critical value is that of 26 degrees of freedom at one in a thousand; the seeds being fixed, the result is always the same. */
 static void a_draft_leaves_the_distribution(void **state) {
     (void)state;
+    if (light("what a draft does to the distribution, thousands of draws")) return;
     struct rig r, d;
     struct err e = {0};
     struct speculate_counts all = {0};
