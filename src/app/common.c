@@ -134,46 +134,20 @@ int parse_ids(struct slice text, const char *name, struct tokens *ids, struct er
 
 int read_input(const char *path, size_t limit, struct buf *b, struct err *e) { return os_read_until(path, limit, &interrupted, b, e); }
 
-static int out_failed(struct err *e) {
-    if (errno != EPIPE) return err_set(e, ERR_IO, "standard output: cannot write: %s", strerror(errno));
-    if (e) *e = (struct err){.code = ERR_IO};
-    return ERR_IO;
-}
+/* Not the C library's, which forgets what is in its buffer when a signal (Ctrl-C) interrupts a terminal that is slow to take it. */
+static struct os_out *standard_output;
 
-/* A buffer of our own: the C library's forgets what is in its when a signal (Ctrl-C) interrupts a terminal that is slow to take it. */
-static struct {
-    char data[1 << 15];
-    size_t n;
-    bool at_end; /* what is left is written at the end, as the C library does */
-} out;
-
-static bool write_out(const char *p, size_t n) {
-    while (n) {
-        ssize_t k = write(STDOUT_FILENO, p, n);
-        if (k < 0 && errno != EINTR) return false;
-        if (k > 0) p += k, n -= (size_t)k;
-    }
-    return true;
-}
-
-int out_flush(struct err *e) {
-    size_t n = out.n;
-    out.n = 0;
-    return write_out(out.data, n) ? 0 : out_failed(e);
-}
+int out_flush(struct err *e) { return standard_output ? os_out_flush(standard_output, e) : 0; }
 
 static void flush_at_end(void) { (void)out_flush(NULL); }
 
 int out_write(struct slice text, struct err *e) {
-    if (!out.at_end) out.at_end = atexit(flush_at_end) == 0;
-    if (text.n > sizeof out.data - out.n) {
-        int code = out_flush(e);
+    if (!standard_output) {
+        int code = os_out_open(&standard_output, "-", e);
         if (code) return code;
-        if (text.n > sizeof out.data) return write_out(text.p, text.n) ? 0 : out_failed(e);
+        (void)atexit(flush_at_end); /* what is left is written at the end, as the C library does */
     }
-    memcpy(out.data + out.n, text.p, text.n);
-    out.n += text.n;
-    return 0;
+    return os_out_write(standard_output, text.p, text.n, e);
 }
 
 void progress(const char *fmt, ...) {

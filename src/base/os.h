@@ -40,6 +40,7 @@ int os_read_until(const char *path, size_t limit, const volatile sig_atomic_t *s
 struct os_out;
 int os_out_open(struct os_out **o, const char *path, struct err *e);
 int os_out_write(struct os_out *o, const void *data, size_t n, struct err *e);
+int os_out_flush(struct os_out *o, struct err *e);  /* what was collected goes out; for standard output and pipes */
 int os_out_commit(struct os_out *o, struct err *e); /* puts the file in place; frees o, also when it fails */
 void os_out_abort(struct os_out *o);                /* leaves path as it was; frees o; NULL is fine */
 

@@ -267,7 +267,7 @@ int os_out_open(struct os_out **out, const char *path, struct err *e) {
     return 0;
 }
 
-static int out_flush(struct os_out *o, const char *p, size_t n, struct err *e) {
+static int out_put(struct os_out *o, const char *p, size_t n, struct err *e) {
     if (write_all(o->fd, p, n) == 0) return 0;
     bool gone = o->standard && errno == EPIPE; /* the reader */
     int code = err_set(e, ERR_IO, "%s: cannot write: %s", o->path, strerror(errno));
@@ -275,12 +275,17 @@ static int out_flush(struct os_out *o, const char *p, size_t n, struct err *e) {
     return code;
 }
 
+int os_out_flush(struct os_out *o, struct err *e) {
+    size_t n = o->held;
+    o->held = 0;
+    return out_put(o, o->bytes, n, e);
+}
+
 int os_out_write(struct os_out *o, const void *data, size_t n, struct err *e) {
     if (n > OUT_BYTES - o->held) {
-        int code = out_flush(o, o->bytes, o->held, e);
-        o->held = 0;
+        int code = os_out_flush(o, e);
         if (code) return code;
-        if (n >= OUT_BYTES) return out_flush(o, data, n, e);
+        if (n >= OUT_BYTES) return out_put(o, data, n, e);
     }
     if (n) memcpy(o->bytes + o->held, data, n);
     o->held += n;
@@ -288,7 +293,7 @@ int os_out_write(struct os_out *o, const void *data, size_t n, struct err *e) {
 }
 
 int os_out_commit(struct os_out *o, struct err *e) {
-    int code = out_flush(o, o->bytes, o->held, e);
+    int code = os_out_flush(o, e);
     if (code == 0 && o->tmp && fsync(o->fd) != 0) code = err_set(e, ERR_IO, "%s: cannot write: %s", o->path, strerror(errno));
     if (!o->standard && close(o->fd) != 0 && code == 0) code = err_set(e, ERR_IO, "%s: cannot write: %s", o->path, strerror(errno));
     if (code == 0 && o->tmp && rename(o->tmp, o->path) != 0)

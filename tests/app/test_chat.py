@@ -360,10 +360,5 @@ def history_and_colour():
     t.close()
 
 
-for test in (turns, reuse, going_back, reasoning, templates, context, failures, at_a_terminal, slow_terminal, signals, long_prompt, history_and_colour):
-    try:
-        test()
-    except NoTerminal:
-        print(f"SKIPPED: {test.__name__}: no terminal can be made here")
-        counts["skipped"] += 1
+run_tests(turns, reuse, going_back, reasoning, templates, context, failures, at_a_terminal, slow_terminal, signals, long_prompt, history_and_colour)
 finish()

@@ -60,10 +60,5 @@ def nohup():
     check(p.returncode == 0 and out.strip() and not err, "a hangup that was to be ignored is", (p.returncode, out, err))
 
 
-for test in (while_reading, while_writing, while_quantising, nohup):
-    try:
-        test()
-    except NoTerminal:
-        print(f"SKIPPED: {test.__name__}: no terminal can be made here")
-        counts["skipped"] += 1
+run_tests(while_reading, while_writing, while_quantising, nohup)
 finish()
