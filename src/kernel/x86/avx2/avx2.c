@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "kernel/kernel.h"
+#include "kernel/x86/ahead.h"
 
 static inline float sum8(__m256 v) {
     __m128 x = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
@@ -44,7 +45,6 @@ static inline float bf16_one(const uint16_t *w, size_t i) {
 }
 
 /* dot's order, with weights that are widened as they come, and asked for ahead of time into the second cache. */
-enum { AHEAD = 6144 };
 #define DOT_WEIGHTS(TYPE)                                                                              \
     static float dot_##TYPE(const void *w, const float *x, size_t n) {                                 \
         __m256 s0 = _mm256_setzero_ps(), s1 = s0, s2 = s0, s3 = s0;                                    \

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "kernel/kernel.h"
+#include "kernel/x86/ahead.h"
 #include "kernel/x86/avx2/stream.h"
 #include "tensor/block.h"
 
@@ -25,7 +26,6 @@ enum {
     PART = 128,   /* weights of a row at a time: four blocks of 32 */
     OUTS = 8,     /* rows of weights that are taken through together, in pairs */
     PAIRS = OUTS / 2,
-    AHEAD = 6144, /* bytes, at least, between what is used and what is asked of memory */
 };
 
 struct part {
@@ -211,21 +211,6 @@ INLINE __m256i by_lane(int a, int b) { return _mm256_setr_epi32(a, a, a, a, b, b
 INLINE __m256i two_lanes(const char *a, const char *b) { return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const void *)a)), _mm_loadu_si128((const void *)b), 1); }
 INLINE __m256i in_both_lanes(const char *p) { return _mm256_broadcastsi128_si256(_mm_loadu_si128((const void *)p)); }
 
-INLINE uint64_t load_u16(const char *p) {
-    uint16_t v;
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-INLINE uint32_t load_u32(const char *p) {
-    uint32_t v;
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-INLINE uint64_t load_u64(const char *p) {
-    uint64_t v;
-    memcpy(&v, p, sizeof v);
-    return v;
-}
 INLINE __m128i low64(uint64_t v) { return _mm_cvtsi64_si128((long long)v); }
 
 /* A half float of each of two rows, and the half floats of four blocks of each, where `factors` has them. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "kernel/kernel.h"
+#include "kernel/x86/ahead.h"
 
 static inline __mmask16 tail(size_t left) { return (__mmask16)((1u << left) - 1); }
 
@@ -32,7 +33,6 @@ static inline __m512 bf16_some(const uint16_t *w, size_t i, size_t left) {
 }
 
 /* dot's order, with weights that are widened as they come, and asked for as stream.h says. */
-enum { AHEAD = 6144 };
 #define DOT_WEIGHTS(TYPE)                                                                                                      \
     static float dot_##TYPE(const void *w, const float *x, size_t n) {                                                         \
         __m512 s0 = _mm512_setzero_ps(), s1 = s0, s2 = s0, s3 = s0;                                                            \

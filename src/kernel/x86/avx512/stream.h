@@ -1,4 +1,4 @@
-/* stream.h: products for small rows straight from the weights; included by the stream*.c files alone.
+/* stream.h: products for small rows straight from the weights; included by the stream*.c files and small.c alone.
  *
  * Weights are read from memory once and in order, and are asked for ahead of time into the core's second cache: what lies between a
  * core and memory is then always busy, whatever is computed meanwhile. Two rows of weights are taken together, 256 weights of each
@@ -14,13 +14,13 @@
 #include <immintrin.h>
 #include <string.h>
 
+#include "kernel/x86/ahead.h"
 #include "kernel/x86/avx512/tile.h"
 
 enum {
     PART = 256,        /* weights of a row at a time: eight blocks of 32 */
     STREAM_ROWS = 8,   /* of activations that a part is multiplied by in registers */
     STREAM_OUTS = 16,  /* rows of weights whose sums are brought together at a time */
-    AHEAD = 6144,      /* bytes between what is used and what is asked of memory; less hides less, more is forgotten or beyond what can be asked for */
 };
 
 /* 256 weights: codes without a sign, raised by the kind's bias. */
@@ -74,6 +74,7 @@ INLINE __m512i load_once(const void *p) {
     __asm__("" : "+v"(v));
     return v;
 }
+
 /* Sixteen sums of products of codes in the order of `factors`: of the blocks of two rows of weights, or of the half blocks of one. */
 INLINE __m512i sums(const struct kind *k, const struct part *p, const struct act_part *x) {
     const __m512i zero = _mm512_setzero_si512(), x0 = load_once(x->q), x1 = load_once(x->q + 64), x2 = load_once(x->q + 128), x3 = load_once(x->q + 192);
@@ -253,22 +254,6 @@ INLINE void choose(const int8_t *values, struct part *p) {
     const __m512i table = _mm512_xor_si512(_mm512_broadcast_i32x4(_mm_loadu_si128((const void *)values)), each(0x80));
     UNROLL
     for (int j = 0; j < 4; j++) p->q[j] = _mm512_shuffle_epi8(table, p->q[j]);
-}
-
-INLINE uint64_t load_u16(const void *p) {
-    uint16_t v;
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-INLINE uint32_t load_u32(const void *p) {
-    uint32_t v;
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-INLINE uint64_t load_u64(const void *p) {
-    uint64_t v;
-    memcpy(&v, p, sizeof v);
-    return v;
 }
 
 /* A half float in all places; one of each of two rows, where `factors` has them. */
