@@ -94,9 +94,9 @@ static double run_tile_one_row(struct lab *l, int type) { /* what generation doe
 static double stream(struct lab *l, int type, int rows) {
     const size_t bytes = l->k->stream_bytes((enum dtype)type, N);
     const uint8_t *w = next_tile(l);
-    if (l->laid_out_type != type) /* once: a step does it once for a whole matrix */
-        for (size_t r = 0; r < STREAM_ROWS; r++) l->k->stream_layout((enum dtype)type, &l->row[r], N, l->laid_out + r * bytes);
-    l->laid_out_type = type;
+    if (l->laid_out_type != type * STREAM_ROWS + rows) /* once: a step does it once for a whole matrix */
+        for (size_t r = 0; r < STREAM_ROWS; r++) l->k->stream_layout((enum dtype)type, &l->row[r], N, rows, l->laid_out + r * bytes);
+    l->laid_out_type = type * STREAM_ROWS + rows;
     l->k->stream_product((enum dtype)type, w, l->row_bytes, TILE_OUTS, N, l->laid_out, rows, l->out, TILE_OUTS, l->tile);
     return rows == 1 ? (double)(TILE_OUTS * l->row_bytes) : 2.0 * TILE_OUTS * rows * N;
 }

@@ -150,7 +150,7 @@ static void stream_product(const struct kernels *k, const struct product *p, siz
         for (int r = 0; r < rows; r++) {
             struct act_row x;
             rounded_rows(p, r0 + r, 1, &x);
-            k->stream_layout(p->type, &x, p->n_in, laid_out + (size_t)r * bytes);
+            k->stream_layout(p->type, &x, p->n_in, rows, laid_out + (size_t)r * bytes);
         }
         for (int c = from, n; c < to; c += n) {
             n = to - c < STREAM_OUTS / rows ? to - c : STREAM_OUTS / rows;

@@ -86,12 +86,12 @@ struct kernels {
     void (*tile_product)(enum dtype type, const void *tile, size_t n, const struct act_row *x, int rows, float *out, size_t ld);
 
     /* Small rows (see graph.h): few are multiplied straight from the weights, which are read once, in order. stream_bytes: what a row of n activations takes as the
-     * table lays it out for that; 0: the type has no such product, and tiles are the way for all rows. stream_layout: lays out one row.
-     * stream_product: out[r * ld + o] = row o of any number of rows of weights times row r of any number laid out one after the other, at an
+     * table lays it out for that; 0: the type has no such product, and tiles are the way for all rows. stream_layout: lays out one row of `rows` that will be
+     * multiplied together. stream_product: out[r * ld + o] = row o of any number of rows of weights times row r of any number laid out one after the other, at an
      * address aligned to 64; `tile` is memory for a tile. A result's bits depend on neither number nor on what else is multiplied.
      * NULL: no type has it. */
     size_t (*stream_bytes)(enum dtype type, size_t n);
-    void (*stream_layout)(enum dtype type, const struct act_row *x, size_t n, void *to);
+    void (*stream_layout)(enum dtype type, const struct act_row *x, size_t n, int rows, void *to);
     void (*stream_product)(enum dtype type, const void *w, size_t row_bytes, int outs, size_t n, const void *x, int rows, float *out, size_t ld, void *tile);
 
     /* The same in bfloat16, for weights of F16 and BF16; NULL where the processor has no such product. n is a multiple of

@@ -229,7 +229,7 @@ static void multiply(const struct kernels *k, enum dtype type, const uint8_t *w,
         const size_t bytes = k->stream_bytes(type, n);
         uint8_t *laid_out = tile_memory(bytes * (size_t)rows);
         assert_int_equal(bytes % 64, 0);
-        for (int r = 0; r < rows; r++) k->stream_layout(type, &x[r], n, laid_out + (size_t)r * bytes);
+        for (int r = 0; r < rows; r++) k->stream_layout(type, &x[r], n, rows, laid_out + (size_t)r * bytes);
         k->stream_product(type, w, row_bytes, outs, n, laid_out, rows, out, LD, tile);
         free(laid_out);
     } else {

@@ -346,7 +346,8 @@ static size_t parts_bytes(size_t n) { return parts_of(n) * sizeof(struct act_par
 
 size_t avx2_stream_bytes(enum dtype type, size_t n) { return of_type(type) ? parts_bytes(n) + 64 : 0; }
 
-void avx2_stream_layout(enum dtype type, const struct act_row *x, size_t n, void *to) {
+void avx2_stream_layout(enum dtype type, const struct act_row *x, size_t n, int rows, void *to) {
+    (void)rows;
     for (size_t i = 0; i < n; i += PART) act_part(of_type(type)->kind, x->q + i, x->s + i / 32, n - i < PART ? n - i : PART, (struct act_part *)to + i / PART);
     memcpy((char *)to + parts_bytes(n), x, sizeof *x);
 }

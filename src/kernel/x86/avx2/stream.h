@@ -7,7 +7,7 @@
 
 enum { STREAM_FEW = 8 }; /* more rows are faster through tiles */
 size_t avx2_stream_bytes(enum dtype type, size_t n);
-void avx2_stream_layout(enum dtype type, const struct act_row *x, size_t n, void *to);
+void avx2_stream_layout(enum dtype type, const struct act_row *x, size_t n, int rows, void *to);
 void avx2_stream_few(enum dtype type, const void *w, size_t row_bytes, int outs, size_t n, const void *x, int rows, float *out, size_t ld);
 struct act_row avx2_stream_row(const void *x, size_t n, int r); /* what row r was made from */
 

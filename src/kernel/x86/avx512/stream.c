@@ -106,13 +106,13 @@ static const struct streamer *of_type(enum dtype type) {
 
 static size_t stream_bytes(enum dtype type, size_t n) { return of_type(type) ? parts_of(n) * sizeof(struct act_part) : 0; }
 
-static void stream_layout(enum dtype type, const struct act_row *x, size_t n, void *to) { of_type(type)->layout(x, n, to); }
+static void stream_layout(enum dtype type, const struct act_row *x, size_t n, int rows, void *to) { of_type(type)->layout(x, n, rows, to); }
 
-enum { FEW = 8, FEW_16 = 4 }; /* rows that are multiplied straight from the weights, of groups of 32 and of 16; for more, tiles are faster */
+enum { FEW = 8 }; /* rows that are multiplied straight from the weights in groups of 32; for more, tiles are faster */
 
 static void stream_product(enum dtype type, const void *w, size_t row_bytes, int outs, size_t n, const void *x, int rows, float *out, size_t ld, void *tile) {
     const struct streamer *s = of_type(type);
-    if (rows <= (s->kind->group == 32 ? FEW : FEW_16)) s->product(w, row_bytes, outs, n, x, rows, out, ld);
+    if (rows <= FEW || s->kind->group == 16) s->product(w, row_bytes, outs, n, x, rows, out, ld);
     else small_product(type, s->kind, w, row_bytes, outs, n, x, rows, out, ld, tile);
 }
 

@@ -7,7 +7,10 @@
  * A vector has four lanes of 128 bits. In part->q[0] lane i holds the first sixteen codes of block a[i], in q[1] the second sixteen, and q[2]
  * and q[3] the same of block b[i]; which blocks these are is what each type makes cheap. Activations are laid out alike. So a
  * product's sums cross no lane until they are whole, and a result's sixteen (or, of groups of 32, eight) partial sums take blocks in an
- * order that depends on the type only, not on what else is multiplied. */
+ * order that depends on the type only, not on what else is multiplied.
+ *
+ * In groups of sixteen two thirds of the work would be to add up neighbours. For more than two rows the codes are therefore turned first, weights'
+ * and activations' alike, so that a vector has four codes of every group and a product falls where its sum belongs. */
 #ifndef HEARTH_KERNEL_AVX512_STREAM_H
 #define HEARTH_KERNEL_AVX512_STREAM_H
 
@@ -21,6 +24,11 @@ enum {
     PART = 256,        /* weights of a row at a time: eight blocks of 32 */
     STREAM_ROWS = 8,   /* of activations that a part is multiplied by in registers */
     STREAM_OUTS = 16,  /* rows of weights whose sums are brought together at a time */
+    TURNED = 3,        /* rows of activations from which on codes in groups of 16 are turned, */
+    TURNED_OUTS = 4,   /* rows of weights that are then in registers together, so that activations are loaded once for all of them, */
+    TURNED_ROWS = 16,  /* and rows of activations that these are multiplied by, at most, */
+    TURNED_FEW = 8,    /* at least, */
+    TURNED_BYTES = 24576, /* and else as many as the nearest cache keeps */
 };
 
 /* 256 weights: codes without a sign, raised by the kind's bias. */
@@ -94,13 +102,19 @@ INLINE __m512i sums(const struct kind *k, const struct part *p, const struct act
     return add_neighbours(two[0], two[1], 4 * most);
 }
 
+/* f += sums, scaled. */
+INLINE __m512 add_scaled(const struct kind *k, __m512i sum, const struct factors *w, const struct act_part *x, __m512 f) {
+    f = _mm512_fmadd_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(sum), w->scale), _mm512_loadu_ps(x->d), f);
+    return k->min ? _mm512_fnmadd_ps(w->min, _mm512_loadu_ps(x->sum), f) : f;
+}
+
+/* What a sum begins at. */
+INLINE __m512i least(const struct kind *k, const struct act_part *x) { return k->min ? _mm512_setzero_si512() : load64(x->shift); }
+
 /* f += a part of one row of weights (groups of 16) or of two (groups of 32) by one of activations. */
 INLINE __m512 add_part(const struct kind *k, const struct part *p, const struct factors *w, const struct act_part *x, __m512 f) {
-    __m512i sum = sums(k, p, x);
-    if (!k->min) sum = _mm512_add_epi32(sum, load64(x->shift));
-    f = _mm512_fmadd_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(sum), w->scale), _mm512_loadu_ps(x->d), f);
-    if (k->min) f = _mm512_fnmadd_ps(w->min, _mm512_loadu_ps(x->sum), f);
-    return f;
+    const __m512i sum = sums(k, p, x);
+    return add_scaled(k, k->min ? sum : _mm512_add_epi32(sum, least(k, x)), w, x, f);
 }
 
 /* The sixteen results of eight pairs of rows of weights, or of sixteen rows: whatever their number, each is summed in one order. */
@@ -154,6 +168,67 @@ INLINE void rows_dot(const struct kind *k, const char *w0, const char *w1, const
     for (int r = 0; r < R; r++) out[r * STREAM_OUTS] = f[r];
 }
 
+/* The i-th dword of each vector belongs to the i-th group afterwards: lane by lane, the k-th vector gets the k-th dword of all four. */
+INLINE void turn(struct part *p) {
+    const __m512i a0 = _mm512_unpacklo_epi32(p->q[0], p->q[1]), a1 = _mm512_unpackhi_epi32(p->q[0], p->q[1]);
+    const __m512i b0 = _mm512_unpacklo_epi32(p->q[2], p->q[3]), b1 = _mm512_unpackhi_epi32(p->q[2], p->q[3]);
+    p->q[0] = _mm512_unpacklo_epi64(a0, b0), p->q[1] = _mm512_unpackhi_epi64(a0, b0);
+    p->q[2] = _mm512_unpacklo_epi64(a1, b1), p->q[3] = _mm512_unpackhi_epi64(a1, b1);
+}
+
+/* TURNED_OUTS rows of weights in groups of 16, of which `have` are there, by any number of rows of activations: adds to f[r * STREAM_OUTS] and what
+ * follows it. */
+INLINE void turned_dot(const struct kind *k, const char *w, size_t row_bytes, int have, size_t n, const struct act_part *x, size_t parts, int rows, __m512 *f) {
+    const size_t bytes = PART / k->block * k->bytes;
+    const char *next = w + (TURNED_OUTS - 1) * row_bytes + AHEAD;
+    for (size_t i = 0; i < n; i += PART, w += bytes, x++, next += TURNED_OUTS * bytes) {
+        struct part p[TURNED_OUTS];
+        struct factors factors[TURNED_OUTS];
+        UNROLL
+        for (size_t line = 0; line < TURNED_OUTS * bytes; line += 64) _mm_prefetch(next + line, _MM_HINT_T1);
+        UNROLL
+        for (int o = 0; o < TURNED_OUTS; o++) {
+            const char *u = o < have ? w + (size_t)o * row_bytes : w;
+            k->codes(u, &p[o]);
+            k->factors(u, NULL, &factors[o]);
+            turn(&p[o]);
+        }
+        for (int r = 0; r < rows; r++) {
+            const struct act_part *a = x + (size_t)r * parts;
+            __m512i sum[TURNED_OUTS];
+            UNROLL
+            for (int o = 0; o < TURNED_OUTS; o++) sum[o] = least(k, a);
+            UNROLL
+            for (int j = 0; j < 4; j++) {
+                const __m512i codes = load_once(a->q + 64 * j);
+                UNROLL
+                for (int o = 0; o < TURNED_OUTS; o++) sum[o] = _mm512_dpbusd_epi32(sum[o], p[o].q[j], codes);
+            }
+            UNROLL
+            for (int o = 0; o < TURNED_OUTS; o++) f[r * STREAM_OUTS + o] = add_scaled(k, sum[o], &factors[o], a, f[r * STREAM_OUTS + o]);
+        }
+    }
+}
+
+INLINE void store_results(const struct kind *k, const __m512 *f, int outs, int rows, float *out, size_t ld) {
+    for (int r = 0; r < rows; r++) _mm512_mask_storeu_ps(out + (size_t)r * ld, (__mmask16)((1u << outs) - 1), results(k, f + r * STREAM_OUTS));
+}
+
+INLINE void turned(const struct kind *k, const char *w, size_t row_bytes, int outs, size_t n, const struct act_part *x, int rows, float *out, size_t ld) {
+    const size_t parts = parts_of(n), fit = TURNED_BYTES / (parts * sizeof *x);
+    const int most = fit < TURNED_FEW ? TURNED_FEW : fit < TURNED_ROWS ? (int)fit : TURNED_ROWS;
+    __m512 f[TURNED_ROWS * STREAM_OUTS];
+    for (int c = 0; c < outs; c += STREAM_OUTS, w += STREAM_OUTS * row_bytes, out += STREAM_OUTS) {
+        const int here = outs - c < STREAM_OUTS ? outs - c : STREAM_OUTS;
+        for (int r = 0, some; r < rows; r += some) {
+            some = rows - r < most ? rows - r : most;
+            memset(f, 0, (size_t)some * STREAM_OUTS * sizeof *f);
+            for (int o = 0; o < here; o += TURNED_OUTS) turned_dot(k, w + (size_t)o * row_bytes, row_bytes, here - o, n, x + (size_t)r * parts, parts, some, f + o);
+            store_results(k, f, here, some, out + (size_t)r * ld, ld);
+        }
+    }
+}
+
 /* Up to sixteen rows of weights by R of activations. */
 INLINE void outs_dot(const struct kind *k, const char *w, size_t row_bytes, int outs, size_t n, const struct act_part *x, size_t parts, int R, float *out, size_t ld) {
     const int pair = k->group == 16 ? 1 : 2;
@@ -162,23 +237,30 @@ INLINE void outs_dot(const struct kind *k, const char *w, size_t row_bytes, int 
         const char *w0 = w + (size_t)o * row_bytes, *w1 = pair == 2 && o + 1 < outs ? w0 + row_bytes : w0;
         rows_dot(k, w0, w1, w0 + (size_t)(pair - 1) * row_bytes + AHEAD, n, x, parts, R, f + o / pair);
     }
-    for (int r = 0; r < R; r++) _mm512_mask_storeu_ps(out + (size_t)r * ld, (__mmask16)((1u << outs) - 1), results(k, f + r * STREAM_OUTS));
+    store_results(k, f, outs, R, out, ld);
 }
 
 INLINE void stream(const struct kind *k, const char *w, size_t row_bytes, int outs, size_t n, const struct act_part *x, int rows, float *out, size_t ld) {
     const size_t parts = parts_of(n);
+    if (k->group == 16 && rows >= TURNED) {
+        turned(k, w, row_bytes, outs, n, x, rows, out, ld);
+        return;
+    }
     for (; outs > 0; outs -= STREAM_OUTS, w += STREAM_OUTS * row_bytes, out += STREAM_OUTS) {
         const int some = outs < STREAM_OUTS ? outs : STREAM_OUTS;
         int r = 0;
 #define ROWS_DOT(R) \
     for (; rows - r >= R; r += R) outs_dot(k, w, row_bytes, some, n, x + (size_t)r * parts, parts, R, out + (size_t)r * ld, ld);
-        ROWS_DOT(8) ROWS_DOT(4) ROWS_DOT(2) ROWS_DOT(1)
+        if (k->group == 32) {
+            ROWS_DOT(8) ROWS_DOT(4)
+        }
+        ROWS_DOT(2) ROWS_DOT(1)
 #undef ROWS_DOT
     }
 }
 
 /* Lays out up to 256 activations; what is missing counts as zeros. */
-INLINE void act_part(const struct kind *k, const int8_t *q, const struct act_scale *s, size_t n, struct act_part *to) {
+INLINE void act_part(const struct kind *k, const int8_t *q, const struct act_scale *s, size_t n, bool turned, struct act_part *to) {
     struct act_scale scale[PART / 32];
     int8_t whole[PART];
     if (n < PART) {
@@ -202,21 +284,27 @@ INLINE void act_part(const struct kind *k, const int8_t *q, const struct act_sca
             }
         }
     }
+    if (!turned) return;
+    struct part p;
+    memcpy(&p, to->q, sizeof p);
+    turn(&p);
+    memcpy(to->q, &p, sizeof p);
 }
 
-INLINE void layout(const struct kind *k, const struct act_row *x, size_t n, struct act_part *to) {
-    for (size_t i = 0; i < n; i += PART) act_part(k, x->q + i, x->s + i / 32, n - i < PART ? n - i : PART, to + i / PART);
+INLINE void layout(const struct kind *k, const struct act_row *x, size_t n, int rows, struct act_part *to) {
+    const bool turned = k->group == 16 && rows >= TURNED;
+    for (size_t i = 0; i < n; i += PART) act_part(k, x->q + i, x->s + i / 32, n - i < PART ? n - i : PART, turned, to + i / PART);
 }
 
 /* A type's two functions; see kernel.h for what they do. */
 struct streamer {
     const struct kind *kind;
-    void (*layout)(const struct act_row *x, size_t n, struct act_part *to);
+    void (*layout)(const struct act_row *x, size_t n, int rows, struct act_part *to);
     void (*product)(const char *w, size_t row_bytes, int outs, size_t n, const struct act_part *x, int rows, float *out, size_t ld);
 };
 #define STREAM(TYPE, ELEMENTS, GROUP, BIAS, MOST, MIN, BLOCKS)                                                                                          \
     static const struct kind kind_##TYPE = {codes_##TYPE, factors_##TYPE, ELEMENTS, sizeof(struct block_##TYPE), GROUP, BIAS, MOST, MIN, BLOCKS};        \
-    static void layout_##TYPE(const struct act_row *x, size_t n, struct act_part *to) { layout(&kind_##TYPE, x, n, to); }                         \
+    static void layout_##TYPE(const struct act_row *x, size_t n, int rows, struct act_part *to) { layout(&kind_##TYPE, x, n, rows, to); }         \
     static void product_##TYPE(const char *w, size_t row_bytes, int outs, size_t n, const struct act_part *x, int rows, float *out, size_t ld) { \
         stream(&kind_##TYPE, w, row_bytes, outs, n, x, rows, out, ld);                                                                           \
     }                                                                                                                                             \
@@ -224,7 +312,7 @@ struct streamer {
 extern const struct streamer stream_q4_0, stream_q4_1, stream_q5_0, stream_q5_1, stream_q8_0, stream_iq4_nl, stream_mxfp4;
 extern const struct streamer stream_q2_k, stream_q3_k, stream_q4_k, stream_q5_k, stream_q6_k, stream_iq4_xs;
 
-/* The same through a tile, unpacked into `tile` by tile_unpack: small.c. */
+/* The same through a tile, unpacked into `tile` by tile_unpack, in groups of 32: small.c. */
 void small_product(enum dtype type, const struct kind *kind, const char *w, size_t row_bytes, int outs, size_t n, const void *x, int rows, float *out, size_t ld, void *tile);
 
 /* ---- what the types share ---- */
