@@ -145,7 +145,8 @@ def head(records):
             table(["", ""], [["machine", f"{m['processor']}, {m['processors']} processors, {m['memory_gb']} GB, {m['system']}"], ["threads", str(m["threads"])],
                              ["when", f"{dates[0]} to {dates[-1]} UTC"], ["commit", commits], ["peer", peer]]),
             "Models have random weights in the shape of well-known ones. Both programs stay loaded and take turns on the same file; a ratio is that of two "
-            "neighbouring repetitions, and the median of these ratios stands with the least and the most.\n"]
+            "neighbouring repetitions, and the median of these ratios stands with the least and the most. "
+            "Hearth brings each file into the page cache, for both.\n"]
 
 
 def write(records, folder):

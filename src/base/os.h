@@ -11,7 +11,8 @@
 #include "base/mem.h"
 
 /* A file mapped read-only. While it is mapped, os_map_find tells which file and offset an address belongs to, so that
- * the handler of a bus error can name them. */
+ * the handler of a bus error can name them. One of the size of a large page or more lies at a multiple of it and is kept in such pages where the
+ * system can. */
 struct os_map {
     const uint8_t *data;
     size_t size;
@@ -20,7 +21,6 @@ struct os_map {
 
 int os_map_open(struct os_map *m, const char *path, struct err *e); /* ERR_IO: missing, unreadable, not a regular file; ERR_FORMAT: empty */
 void os_map_close(struct os_map *m);
-void os_map_willneed(const struct os_map *m);                       /* asks for the pages to be read ahead */
 
 enum { OS_LARGE_PAGE = 2 << 20 };                                   /* their size where processors have them, as a rule */
 void os_large_pages(void *p, size_t n);                             /* asks for memory at p, not written yet, to be in large pages */

@@ -57,6 +57,28 @@ bool os_map_find(const void *address, const char **path, size_t *offset) {
     return false;
 }
 
+/* Maps a file where large pages can be used: at a multiple of their size, and saying that they are wanted. The system's cache then keeps the file in
+ * such pages if it is this that brings it in, for us and for whoever maps it later; what it has already stays as it is. NULL: errno says why not. */
+static void *map_file(int fd, size_t size) {
+    if (size < OS_LARGE_PAGE) {
+        void *p = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+        return p == MAP_FAILED ? NULL : p;
+    }
+    uint8_t *room = mmap(NULL, size + OS_LARGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (room == MAP_FAILED) return NULL;
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), before = (OS_LARGE_PAGE - (uintptr_t)room % OS_LARGE_PAGE) % OS_LARGE_PAGE, used = (size + page - 1) / page * page;
+    uint8_t *p = mmap(room + before, size, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0);
+    const int failed = p == MAP_FAILED ? errno : 0;
+    if (failed) (void)munmap(room, size + OS_LARGE_PAGE);
+    else {
+        if (before) (void)munmap(room, before);
+        if (before + used < size + OS_LARGE_PAGE) (void)munmap(p + used, size + OS_LARGE_PAGE - before - used);
+        (void)madvise(p, size, MADV_HUGEPAGE);
+    }
+    errno = failed;
+    return failed ? NULL : p;
+}
+
 int os_map_open(struct os_map *m, const char *path, struct err *e) {
     *m = (struct os_map){.slot = -1};
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not hold us here: it is refused below */
@@ -68,8 +90,8 @@ int os_map_open(struct os_map *m, const char *path, struct err *e) {
     else if (!S_ISREG(st.st_mode)) code = err_set(e, ERR_IO, "%s: not a regular file, cannot be mapped; copy it to disk first", path);
     else if (st.st_size == 0) code = err_set(e, ERR_FORMAT, "%s: the file is empty", path);
     if (code == 0) {
-        void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
-        if (p == MAP_FAILED) {
+        void *p = map_file(fd, (size_t)st.st_size);
+        if (!p) {
             code = err_set(e, errno == ENOMEM ? ERR_MEMORY : ERR_IO, "%s: cannot map: %s", path, strerror(errno));
         } else {
             m->data = p;
@@ -89,10 +111,6 @@ void os_map_close(struct os_map *m) {
 }
 
 void os_large_pages(void *p, size_t n) { (void)madvise(p, n, MADV_HUGEPAGE); }
-
-void os_map_willneed(const struct os_map *m) {
-    if (m->data) (void)madvise((void *)(uintptr_t)m->data, m->size, MADV_WILLNEED);
-}
 
 enum { READ_BYTES = 65536, LOOK_MS = 100 };
 

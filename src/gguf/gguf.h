@@ -42,7 +42,6 @@ struct gguf; /* owns the mappings */
 int gguf_open(struct gguf **g, const char *path, struct err *e);
 int gguf_open_memory(struct gguf **g, const void *data, size_t size, const char *name, struct err *e); /* data is borrowed and lies at a multiple of 8 */
 void gguf_close(struct gguf *g); /* NULL is fine */
-void gguf_willneed(const struct gguf *g); /* asks for all pages to be read ahead */
 
 const char *gguf_path(const struct gguf *g); /* or the name given to gguf_open_memory */
 uint32_t gguf_version(const struct gguf *g);

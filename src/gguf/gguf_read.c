@@ -461,10 +461,6 @@ void gguf_close(struct gguf *g) {
     mem_free(g);
 }
 
-void gguf_willneed(const struct gguf *g) {
-    for (int i = 0; i < g->n_parts; i++) os_map_willneed(&g->parts[i].map);
-}
-
 const char *gguf_path(const struct gguf *g) { return g->parts[0].path; }
 uint32_t gguf_version(const struct gguf *g) { return g->version; }
 int gguf_part_count(const struct gguf *g) { return g->n_parts; }

@@ -52,7 +52,6 @@ static void maps(void **state) {
     assert_int_equal(m.size, 11);
     assert_memory_equal(m.data, "mapped text", 11);
     assert_ptr_not_equal(m.data, n.data);
-    os_map_willneed(&m);
     assert_true(os_map_find(m.data + 10, &found, &offset));
     assert_string_equal(found, path);
     assert_int_equal(offset, 10);
@@ -67,6 +66,43 @@ static void maps(void **state) {
     assert_memory_equal(n.data, "mapped text", 11);
     os_map_close(&n);
     os_map_close(&n);
+}
+
+/* Pages of address space that this process takes. */
+static long pages_taken(void) {
+    char text[128] = "";
+    int fd = open("/proc/self/statm", O_RDONLY);
+    if (fd < 0 || read(fd, text, sizeof text - 1) < 1) fail_msg("/proc/self/statm cannot be read");
+    (void)close(fd);
+    return strtol(text, NULL, 10);
+}
+
+/* A file that large pages can hold lies where they can be used, and takes no more address space than it needs: what surrounded it is given back. */
+static void large_files_lie_at_large_pages(void **state) {
+    (void)state;
+    static const size_t sizes[] = {OS_LARGE_PAGE - 1, OS_LARGE_PAGE, OS_LARGE_PAGE + 1, 3 * OS_LARGE_PAGE + 4097};
+    static char bytes[3 * OS_LARGE_PAGE + 4097];
+    struct err e = {0};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        struct os_map m;
+        const char *found = NULL;
+        const size_t n = sizes[i], page = (size_t)sysconf(_SC_PAGESIZE);
+        size_t offset = 0;
+        memset(bytes, 0, n);
+        bytes[0] = 1, bytes[n - 1] = 2;
+        ok(os_write_file(path, bytes, n, &e), &e);
+        const long before = pages_taken();
+        ok(os_map_open(&m, path, &e), &e);
+        assert_int_equal(pages_taken() - before, (n + page - 1) / page);
+        assert_int_equal(m.size, n);
+        assert_true(memcmp(m.data, bytes, n) == 0);
+        if (n >= OS_LARGE_PAGE) assert_int_equal((uintptr_t)m.data % OS_LARGE_PAGE, 0);
+        assert_true(os_map_find(m.data + n - 1, &found, &offset));
+        assert_int_equal(offset, n - 1);
+        os_map_close(&m);
+        assert_int_equal(pages_taken(), before);
+    }
+    write_text(path, "mapped text");
 }
 
 static void more_maps_than_the_registry_holds(void **state) {
@@ -470,6 +506,7 @@ static int remove_folder(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(maps),
+        cmocka_unit_test(large_files_lie_at_large_pages),
         cmocka_unit_test(more_maps_than_the_registry_holds),
         cmocka_unit_test(what_cannot_be_mapped),
         cmocka_unit_test(a_file_that_shrinks),

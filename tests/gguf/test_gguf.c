@@ -283,7 +283,6 @@ static void split_files_look_like_one(void **state) {
     assert_int_equal(gguf_part_count(g), 3);
     assert_int_equal(gguf_tensor_count(g), 3);
     assert_int_equal(gguf_kv_count(g), 1);
-    gguf_willneed(g);
     for (int i = 0; i < 3; i++) {
         char name[8];
         uint64_t at;
