@@ -52,10 +52,10 @@ static struct operand prepare(const struct run *r, const struct node *n, float *
     return o;
 }
 
-/* Columns [from, to) of all matrices, one after the other, counted in tiles. */
-static void multiply(const struct run *r, const struct node *n, const struct operand *x, int from, int to, float *scratch) {
+/* Columns [from, to) of all matrices, one after the other, counted in tiles. laid_out: see struct product. */
+static void multiply(const struct run *r, const struct node *n, const struct operand *x, int from, int to, float *scratch, int *laid_out) {
     const struct linear_args *a = n->args;
-    struct product p = {.n_in = x->width, .x = x, .scale = a->scale, .rows = run_rows(r, n->in[0]), .small = small_rows(r, rows_of(r->g, n->in[0]))};
+    struct product p = {.n_in = x->width, .x = x, .scale = a->scale, .rows = run_rows(r, n->in[0]), .small = small_rows(r, rows_of(r->g, n->in[0])), .laid_out = laid_out};
     for (int i = 0, first = 0; i < a->count; i++) {
         int columns = (int)a->w[i]->ne[1], tiles = (columns + PRODUCT_GRAIN - 1) / PRODUCT_GRAIN, t0 = from > first ? from - first : 0, t1 = to - first < tiles ? to - first : tiles;
         first += tiles;
@@ -86,7 +86,7 @@ static void ask_for(const struct linear_args *a, int tile) {
 
 static void linear_run(const struct run *r, const struct node *n, int phase, int worker) {
     const struct linear_args *a = n->args;
-    int rows = run_rows(r, n->in[0]), tiles = 0, from, to;
+    int rows = run_rows(r, n->in[0]), tiles = 0, laid_out = -1, from, to;
     float *scratch = worker_scratch(r, worker);
     struct operand x;
     if (prepared_apart(r, n) && phase == 0) {
@@ -104,7 +104,7 @@ static void linear_run(const struct run *r, const struct node *n, int phase, int
         x = prepare(r, n, scratch, 0, rows);
         scratch += NORM_ROWS * row_floats(r->g, a, (int)x.width);
     }
-    for (; some; some = take_part(r, n, 1, tiles, piece, &from, &to)) multiply(r, n, &x, from, to, scratch);
+    for (; some; some = take_part(r, n, 1, tiles, piece, &from, &to)) multiply(r, n, &x, from, to, scratch, &laid_out);
 }
 
 static void linear_cost(const struct graph *g, const struct node *n, int rows, int depth, struct cost *c) {

@@ -144,10 +144,11 @@ static int stream_rows(size_t bytes) {
 
 static void stream_product(const struct kernels *k, const struct product *p, size_t bytes, int from, int to, float *scratch) {
     const int most = stream_rows(bytes);
+    const bool are_there = p->laid_out && *p->laid_out == (int)p->type;
     char *laid_out = (char *)(scratch + STREAM_OUTS), *tile = laid_out + (size_t)most * bytes;
     for (int r0 = 0, rows; r0 < p->small; r0 += rows) {
         rows = p->small - r0 < most ? p->small - r0 : most;
-        for (int r = 0; r < rows; r++) {
+        for (int r = 0; r < rows && !are_there; r++) {
             struct act_row x;
             rounded_rows(p, r0 + r, 1, &x);
             k->stream_layout(p->type, &x, p->n_in, rows, laid_out + (size_t)r * bytes);
@@ -162,6 +163,7 @@ static void stream_product(const struct kernels *k, const struct product *p, siz
             for (int r = 0; r < rows; r++) put(p, r0 + r, c, scratch + (size_t)r * (size_t)n, n);
         }
     }
+    if (p->laid_out) *p->laid_out = p->small <= most && p->small == p->rows ? (int)p->type : -1; /* tiles overwrite them */
 }
 
 /* `rows` rows from r0 on by the tile of the columns [c, c + n). */
@@ -230,6 +232,7 @@ void product_run(const struct kernels *k, const struct product *p, int from, int
         int8_product(k, p, from, to, scratch);
         return;
     }
+    if (p->laid_out) *p->laid_out = -1;
     /* Columns that begin within a block of 32, or rows that were not rounded, stay in fp32. */
     int floats = form & FORM_HALF && p->x->forms & FORM_HALF ? p->small : p->rows;
     if (floats) float_product(k, p, floats, from, to, scratch);

@@ -44,6 +44,7 @@ struct product {
     size_t ldadd;
     float w_scale, scale;
     int rows, small;          /* the first `small` of them are small rows */
+    int *laid_out;            /* the type for which `scratch` still holds the small rows as an earlier call with the same ones left them, -1: none; kept up to date. NULL: never */
 };
 
 /* Floats of scratch that product_run needs for a matrix of this type with rows of n_in. */

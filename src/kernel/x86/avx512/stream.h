@@ -176,7 +176,7 @@ INLINE void turn(struct part *p) {
     p->q[2] = _mm512_unpacklo_epi64(a1, b1), p->q[3] = _mm512_unpackhi_epi64(a1, b1);
 }
 
-/* TURNED_OUTS rows of weights in groups of 16, of which `have` are there, by any number of rows of activations: adds to f[r * STREAM_OUTS] and what
+/* TURNED_OUTS rows of weights in groups of 16, of which `have` are there, by any number of rows of activations, into f[r * STREAM_OUTS] and what
  * follows it. */
 INLINE void turned_dot(const struct kind *k, const char *w, size_t row_bytes, int have, size_t n, const struct act_part *x, size_t parts, int rows, __m512 *f) {
     const size_t bytes = PART / k->block * k->bytes;
@@ -193,6 +193,7 @@ INLINE void turned_dot(const struct kind *k, const char *w, size_t row_bytes, in
             k->factors(u, NULL, &factors[o]);
             turn(&p[o]);
         }
+        const __mmask16 there = i ? 0xffff : 0; /* at first the sums so far are zeros */
         for (int r = 0; r < rows; r++) {
             const struct act_part *a = x + (size_t)r * parts;
             __m512i sum[TURNED_OUTS];
@@ -205,7 +206,7 @@ INLINE void turned_dot(const struct kind *k, const char *w, size_t row_bytes, in
                 for (int o = 0; o < TURNED_OUTS; o++) sum[o] = _mm512_dpbusd_epi32(sum[o], p[o].q[j], codes);
             }
             UNROLL
-            for (int o = 0; o < TURNED_OUTS; o++) f[r * STREAM_OUTS + o] = add_scaled(k, sum[o], &factors[o], a, f[r * STREAM_OUTS + o]);
+            for (int o = 0; o < TURNED_OUTS; o++) f[r * STREAM_OUTS + o] = add_scaled(k, sum[o], &factors[o], a, _mm512_maskz_loadu_ps(there, f + r * STREAM_OUTS + o));
         }
     }
 }
@@ -222,7 +223,6 @@ INLINE void turned(const struct kind *k, const char *w, size_t row_bytes, int ou
         const int here = outs - c < STREAM_OUTS ? outs - c : STREAM_OUTS;
         for (int r = 0, some; r < rows; r += some) {
             some = rows - r < most ? rows - r : most;
-            memset(f, 0, (size_t)some * STREAM_OUTS * sizeof *f);
             for (int o = 0; o < here; o += TURNED_OUTS) turned_dot(k, w + (size_t)o * row_bytes, row_bytes, here - o, n, x + (size_t)r * parts, parts, some, f + o);
             store_results(k, f, here, some, out + (size_t)r * ld, ld);
         }
