@@ -51,6 +51,8 @@ def one_line(record):
         return ", ".join(f"{name}: {t['ratio']:.2f} × without guesses" for name, t in record["texts"].items())
     if "seconds" in record:
         return ", ".join(f"{name} {median(s):.3f} s" for name, s in record["seconds"].items())
+    if "tps" not in record:
+        return f"{percent(record['report']['gen_outside_products'], 1)} outside products"
     tests = record["tps"]["hearth"]
     return "; ".join(f"{test}: {tps(record, 'hearth', test)} tokens/s, {spread(against(record, test))} × the peer" for test in tests)
 
@@ -123,7 +125,7 @@ def start(records):
 
 def small(records):
     rows = [[r["key"]["format"], percent(r["report"]["gen_outside_products"], 1), f"≤ {percent(ASKED_OUTSIDE)}"] for r in records]
-    return ["## Small: a step's time outside matrix products\n", f"One token at the beginning of a context, shape {records[0]['key']['shape']}: attention, norms that are not fused, "
+    return ["## Small: a step's time outside matrix products\n", f"The first sixteen tokens of a context, shape {records[0]['key']['shape']}: attention, norms that are not fused, "
             "sums, the engine.\n", table(["format", "outside products", "asked"], rows)]
 
 
@@ -151,11 +153,10 @@ def head(records):
 
 def write(records, folder):
     latest = list({str(r["key"]): r for r in records}.values())
-    of = {name: [r for r in latest if r["key"]["part"] == name] for name in ("speed", "depth", "batch", "start", "speculation")}
-    first = [r for r in of["speed"] if r["key"]["shape"] == of["speed"][0]["key"]["shape"]]
+    of = {name: [r for r in latest if r["key"]["part"] == name] for name in ("speed", "depth", "batch", "start", "small", "speculation")}
     measured = [r for r in latest if "report" in r]
     out = head(latest)
-    for rows, section in ((measured, limits), (of["speed"], speed), (of["depth"], depth), (of["batch"], batch), (of["start"], start), (first, small),
+    for rows, section in ((measured, limits), (of["speed"], speed), (of["depth"], depth), (of["batch"], batch), (of["start"], start), (of["small"], small),
                           (of["speculation"], speculation)):
         if rows:
             out += section(rows)

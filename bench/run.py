@@ -38,7 +38,7 @@ HEARTH = os.path.join(BUILD, "hearth")
 QUICK = bool(os.environ.get("QUICK"))
 PAUSE_S = 0.5      # after a turn: the other program's threads stop spinning
 PATIENCE_S = 3600  # for one turn
-PROMPT, GENERATE, DEPTH_GENERATE, BATCH, BATCH_GENERATE = 512, 128, 32, 8, 64
+PROMPT, GENERATE, DEPTH_GENERATE, BATCH, BATCH_GENERATE, SMALL_GENERATE = 512, 128, 32, 8, 64, 16
 START_CONTEXT, START_PROMPT = 1024, "the first token of this"
 
 
@@ -52,7 +52,7 @@ PAIRS = int(setting("PAIRS", 2, 5))
 FEWER = min(PAIRS, 3)
 THREADS = int(setting("THREADS", 2, 2))
 DEPTH = int(setting("DEPTH", 1024, 8192))
-PARTS = setting("PARTS", *["speed,depth,batch,start,speculation"] * 2).split(",")
+PARTS = setting("PARTS", *["speed,depth,batch,start,small,speculation"] * 2).split(",")
 MODELS = os.path.abspath(os.environ.get("HEARTH_BENCH_MODELS") or os.path.join(WORK, "models"))
 PEER_DIR = os.environ.get("HEARTH_BENCH_PEER") or os.path.join(WORK, "peer")
 OUT = os.path.abspath(os.environ.get("HEARTH_BENCH_OUT") or HERE)
@@ -259,6 +259,13 @@ def measure_speculation(_, key):
     return {"texts": {name: r for name, r in json.loads(done.stdout).items() if isinstance(r, dict)}}
 
 
+def measure_small(_, key):
+    """Single steps at the beginning of a context, where nothing is read yet but weights."""
+    path = model(key["shape"], key["format"])
+    warm(path)
+    return {"report": json.loads(output(HEARTH, "bench", path, "-t", str(THREADS), "-p", "0", "-n", str(SMALL_GENERATE), "-r", str(3 * PAIRS), "--json"))}
+
+
 def plan():
     """All that is to be measured: (function, key)."""
     jobs = []
@@ -272,6 +279,8 @@ def plan():
             jobs.append((measure_batch, {"part": "batch", "shape": shape, "format": fmt}))
         for fmt in FORMATS[:2] if "speculation" in PARTS else ():
             jobs.append((measure_speculation, {"part": "speculation", "shape": shape, "format": fmt}))
+        for fmt in FORMATS if "small" in PARTS else ():
+            jobs.append((measure_small, {"part": "small", "shape": shape, "format": fmt}))
         if "start" in PARTS:
             jobs.append((measure_start, {"part": "start", "shape": shape, "format": "Q4_K_M" if "Q4_K_M" in FORMATS else FORMATS[0]}))
     return jobs

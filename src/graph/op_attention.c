@@ -66,6 +66,7 @@ struct block { /* of queries, on their way through the pages */
     void *packed_q, *packed_s, *packed_kv;
     struct attn_softmax m[BLOCK];
     float keep[BLOCK];
+    int row[BLOCK]; /* of the span, for each query */
 };
 
 static int rounded(int n) { return (n + ATTN_ROWS - 1) / ATTN_ROWS * ATTN_ROWS; }
@@ -102,8 +103,8 @@ static void attention_scratch(const struct graph *g, const struct node *n, size_
     *per_worker = block_scratch(&a->a, pair_of(g), block_size(g, &a->a), NULL, NULL);
 }
 
-static int row_of(const struct block *b, int i) { return (b->first + i) / b->group; }
-static int head_of(const struct block *b, int i) { return b->kv_head * b->group + (b->first + i) % b->group; }
+static int row_of(const struct block *b, int i) { return b->row[i]; }
+static int head_of(const struct block *b, int i) { return b->kv_head * b->group + b->first + i - b->row[i] * b->group; }
 
 /* The positions [*from, *to) of a page that a row sees; none: *from >= *to. */
 static void view(const struct block *b, int row, int page, int *from, int *to) {
@@ -222,6 +223,7 @@ static void finish(const struct block *b, const struct node *n) {
 }
 
 static void attend(struct block *b, const struct node *n) {
+    for (int i = 0; i < b->count; i++) b->row[i] = (b->first + i) / b->group; /* asked for so often that dividing would be felt */
     int32_t pos = b->span->pos + row_of(b, 0), first = b->a->a.window && pos >= b->a->a.window ? pos - b->a->a.window + 1 : 0;
     int last = (b->span->pos + row_of(b, b->count - 1)) / KV_PAGE;
     gather(b, n);

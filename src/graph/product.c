@@ -166,10 +166,8 @@ static void stream_product(const struct kernels *k, const struct product *p, siz
     if (p->laid_out) *p->laid_out = p->small <= most && p->small == p->rows ? (int)p->type : -1; /* tiles overwrite them */
 }
 
-/* `rows` rows from r0 on by the tile of the columns [c, c + n). */
-static void int8_rows(const struct kernels *k, const struct product *p, const void *tile, int r0, int rows, int c, int n, float *out) {
-    struct act_row x[CHUNK];
-    rounded_rows(p, r0, rows, x);
+/* `rows` rows from r0 on, x as rounded, by the tile of the columns [c, c + n). */
+static void int8_rows(const struct kernels *k, const struct product *p, const void *tile, const struct act_row *x, int r0, int rows, int c, int n, float *out) {
     if (n == TILE_OUTS && in_place(p)) {
         k->tile_product(p->type, tile, p->n_in, x, rows, p->y + (size_t)r0 * p->ldy + (size_t)c, p->ldy);
         return;
@@ -189,9 +187,13 @@ static void int8_product(const struct kernels *k, const struct product *p, int f
         int end = to - c0 < group * TILE_OUTS ? to : c0 + group * TILE_OUTS;
         for (int c = c0; c < end; c += TILE_OUTS)
             k->tile_unpack(p->type, p->w + (size_t)c * p->row_bytes, p->row_bytes, end - c < TILE_OUTS ? end - c : TILE_OUTS, p->n_in, tiles + (size_t)(c - c0) / TILE_OUTS * bytes);
-        for (int r = first; r < p->rows; r += CHUNK)
+        for (int r = first; r < p->rows; r += CHUNK) {
+            const int rows = p->rows - r < CHUNK ? p->rows - r : CHUNK;
+            struct act_row x[CHUNK];
+            rounded_rows(p, r, rows, x);
             for (int c = c0; c < end; c += TILE_OUTS)
-                int8_rows(k, p, tiles + (size_t)(c - c0) / TILE_OUTS * bytes, r, p->rows - r < CHUNK ? p->rows - r : CHUNK, c, end - c < TILE_OUTS ? end - c : TILE_OUTS, out);
+                int8_rows(k, p, tiles + (size_t)(c - c0) / TILE_OUTS * bytes, x, r, rows, c, end - c < TILE_OUTS ? end - c : TILE_OUTS, out);
+        }
     }
 }
 

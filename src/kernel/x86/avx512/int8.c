@@ -14,10 +14,57 @@
 #include "kernel/x86/avx512/tile.h"
 #include "kernel/x86/avx512/transpose.h"
 
-
 enum { ROWS = 6, PANELS = TILE_OUTS / PANEL }; /* of x and of the tile in registers: 12 sums as integers, 12 as floats */
 
+/* Neighbours combined: in each lane those of a, then those of b. */
+#define NEIGHBOURS(COMBINE, A, B) COMBINE(_mm512_shuffle_ps(A, B, 0x88), _mm512_shuffle_ps(A, B, 0xdd))
+INLINE __m512i add_neighbours(__m512i a, __m512i b) {
+    const __m512 x = _mm512_castsi512_ps(a), y = _mm512_castsi512_ps(b);
+    return _mm512_add_epi32(_mm512_castps_si512(_mm512_shuffle_ps(x, y, 0x88)), _mm512_castps_si512(_mm512_shuffle_ps(x, y, 0xdd)));
+}
+
+/* Four dwords of four blocks each: those of block i one after the other at to + 32 i. */
+INLINE void store_fields(__m128i a, __m128i b, __m128i c, __m128i d, char *to) {
+    const __m128i ab = _mm_unpacklo_epi32(a, b), AB = _mm_unpackhi_epi32(a, b), cd = _mm_unpacklo_epi32(c, d), CD = _mm_unpackhi_epi32(c, d);
+    _mm_storeu_si128((void *)to, _mm_unpacklo_epi64(ab, cd));
+    _mm_storeu_si128((void *)(to + 32), _mm_unpackhi_epi64(ab, cd));
+    _mm_storeu_si128((void *)(to + 64), _mm_unpacklo_epi64(AB, CD));
+    _mm_storeu_si128((void *)(to + 96), _mm_unpackhi_epi64(AB, CD));
+}
+_Static_assert(sizeof(struct act_scale) == 32 && offsetof(struct act_scale, sum) == 4 && offsetof(struct act_scale, half_sum) == 8 && offsetof(struct act_scale, shift) == 16 &&
+                   offsetof(struct act_scale, half_shift) == 20, "store_fields writes these");
+
+/* Four blocks together: what is one number of each takes a quarter of the work. The same bits as block by block. */
+INLINE void quantize_four(const float *x, int8_t *q, struct act_scale *s) {
+    __m512 a[8], most[4];
+    UNROLL
+    for (int i = 0; i < 8; i++) a[i] = _mm512_loadu_ps(x + 16 * i);
+    UNROLL
+    for (int i = 0; i < 4; i++) most[i] = _mm512_max_ps(_mm512_abs_ps(a[2 * i]), _mm512_abs_ps(a[2 * i + 1]));
+    const __m512 by_lane = NEIGHBOURS(_mm512_max_ps, NEIGHBOURS(_mm512_max_ps, most[0], most[1]), NEIGHBOURS(_mm512_max_ps, most[2], most[3])); /* element i: of block i */
+    const __m256 two = _mm256_max_ps(_mm512_castps512_ps256(by_lane), _mm512_extractf32x8_ps(by_lane, 1));
+    const __m128 top = _mm_max_ps(_mm256_castps256_ps128(two), _mm256_extractf128_ps(two, 1)), limit = _mm_set1_ps(127);
+    __m128 d = _mm_div_ps(top, limit), inverse = _mm_maskz_div_ps(_mm_cmp_ps_mask(top, _mm_setzero_ps(), _CMP_GT_OQ), limit, top);
+    const __mmask8 finite = _mm_cmp_ps_mask(_mm_sub_ps(inverse, inverse), _mm_setzero_ps(), _CMP_EQ_OQ);
+    d = _mm_maskz_mov_ps(finite, d), inverse = _mm_maskz_mov_ps(finite, inverse);
+    UNROLL
+    for (int i = 0; i < 8; i++) {
+        const __m512 times = _mm512_permutexvar_ps(_mm512_set1_epi32(i / 2), _mm512_castps128_ps512(inverse));
+        _mm_storeu_si128((void *)(q + 16 * i), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(a[i], times))));
+    }
+    const __m512i ones = _mm512_set1_epi8(1), zero = _mm512_setzero_si512();
+    const __m512i pairs = add_neighbours(_mm512_dpbusd_epi32(zero, ones, _mm512_loadu_si512(q)), _mm512_dpbusd_epi32(zero, ones, _mm512_loadu_si512(q + 64)));
+    /* of blocks 0 and 2, 1 and 3 in two lanes each, first halves before second */
+    const __m512i sums = _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 8, 1, 9, 4, 12, 5, 13, 0, 0, 0, 0, 0, 0, 0, 0), add_neighbours(pairs, pairs));
+    const __m128i first = _mm512_castsi512_si128(sums), second = _mm512_extracti32x4_epi32(sums, 1), both = _mm_add_epi32(first, second);
+    store_fields(_mm_castps_si128(d), _mm_castps_si128(_mm_mul_ps(d, _mm_cvtepi32_ps(both))), _mm_castps_si128(_mm_mul_ps(d, _mm_cvtepi32_ps(first))),
+                 _mm_castps_si128(_mm_mul_ps(d, _mm_cvtepi32_ps(second))), (char *)s);
+    const __m128i none = _mm_setzero_si128();
+    store_fields(_mm_sub_epi32(none, _mm_slli_epi32(both, 7)), _mm_sub_epi32(none, _mm_slli_epi32(first, 7)), _mm_sub_epi32(none, _mm_slli_epi32(second, 7)), none, (char *)s + 16);
+}
+
 static void act_quantize(const float *x, size_t n, int8_t *q, struct act_scale *s) {
+    for (; n >= 4 * ACT_BLOCK; n -= 4 * ACT_BLOCK, x += 4 * ACT_BLOCK, q += 4 * ACT_BLOCK, s += 4) quantize_four(x, q, s);
     for (; n; n -= ACT_BLOCK, x += ACT_BLOCK, q += ACT_BLOCK, s++) {
         const __m512 a = _mm512_loadu_ps(x), b = _mm512_loadu_ps(x + 16);
         const float most = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(a), _mm512_abs_ps(b)));
