@@ -62,12 +62,12 @@ struct linear {
 };
 void op_linears(struct graph *g, val x, const struct norm *n, const struct linear *w, int count, val *out);
 val op_linear(struct graph *g, val x, const struct norm *n, struct linear w);
-/* add + scale * (W x + b): the way back into the residual stream */
-val op_linear_add(struct graph *g, val x, struct linear w, float scale, val add);
+val op_linear_glu(struct graph *g, val gate, val up, enum act act, struct linear w); /* s W (act(gate) * up) + b */
 /* w is {n_in, n_out, heads}: head h of x (n_in columns) through w[h] to head h of the result (n_out columns) */
 val op_linear_heads(struct graph *g, val x, const struct tensor *w);
 
 val op_add(struct graph *g, val a, val b);
+val op_add_last(struct graph *g, val a, val last);                     /* a + last, which is not used again: the way back into the residual stream. A product that has just given `last` adds a itself */
 val op_mul(struct graph *g, val a, val b);
 val op_scale(struct graph *g, val x, float s);
 val op_add_tensor(struct graph *g, val x, const struct tensor *t);     /* x + t; t is broadcast over rows, and over groups of its length */

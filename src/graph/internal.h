@@ -103,6 +103,9 @@ bool shape_is(struct graph *g, const struct tensor *t, int64_t ne0, int64_t ne1,
 bool width_is(struct graph *g, const char *op, val v, int64_t width);
 enum rows rows_of(const struct graph *g, val v);
 
+/* Whether the node recorded last is a product that gives v alone and can add `add` to it; it then does. */
+bool linear_adds(struct graph *g, val v, val add);
+
 /* ---- running ---- */
 
 static inline int run_rows(const struct run *r, val v) {

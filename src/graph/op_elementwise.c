@@ -123,6 +123,7 @@ static val same_width(struct graph *g, val a, val b, struct element_args args) {
 }
 
 val op_add(struct graph *g, val a, val b) { return same_width(g, a, b, (struct element_args){.what = E_ADD}); }
+val op_add_last(struct graph *g, val a, val last) { return linear_adds(g, last, a) ? last : op_add(g, a, last); }
 val op_mul(struct graph *g, val a, val b) { return same_width(g, a, b, (struct element_args){.what = E_MUL}); }
 val op_glu(struct graph *g, val gate, val up, enum act act) { return same_width(g, gate, up, (struct element_args){.what = E_GLU, .act = act}); }
 val op_scale(struct graph *g, val x, float s) { return record(g, x, NO_VAL, (struct element_args){.what = E_SCALE, .a = s}, NULL, graph_width(g, x)); }

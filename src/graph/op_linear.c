@@ -1,4 +1,4 @@
-/* op_linear.c: matrix products, with the norm before them and the addition after them fused. */
+/* op_linear.c: matrix products, with the norm or the gating before them and the addition after them fused. */
 #include "graph/product.h"
 
 enum {
@@ -8,14 +8,14 @@ enum {
 };
 
 struct linear_args {
-    bool normed;
+    bool normed, gated; /* of x; gated: in[0] and in[1] become one by a gate */
     struct norm_args norm;
+    enum act act;
     int count;
     const struct tensor *w[LINEAR_MAX];
     const float *b[LINEAR_MAX];
     float s[LINEAR_MAX];
-    float scale;
-    bool add; /* in[1] is added */
+    bool add; /* the last of in is added */
 };
 
 /* The forms that the matrices of a node want. */
@@ -25,10 +25,9 @@ static unsigned linear_forms(const struct graph *g, const struct linear_args *a)
     return forms;
 }
 
-/* Floats of a prepared row: normalised, then in the other forms. */
-static size_t row_floats(const struct graph *g, const struct linear_args *a, int width) {
-    return (a->normed ? ((size_t)width + 15) & ~(size_t)15 : 0) + operand_floats(linear_forms(g, a), (size_t)width);
-}
+/* Floats of a prepared row: normalised or gated, then in the other forms. */
+static size_t own_floats(const struct linear_args *a, int width) { return a->normed || a->gated ? ((size_t)width + 15) & ~(size_t)15 : 0; }
+static size_t row_floats(const struct graph *g, const struct linear_args *a, int width) { return own_floats(a, width) + operand_floats(linear_forms(g, a), (size_t)width); }
 
 static bool prepared_apart(const struct run *r, const struct node *n) {
     return row_floats(r->g, n->args, graph_width(r->g, n->in[0])) && run_rows(r, n->in[0]) > NORM_ROWS;
@@ -36,17 +35,18 @@ static bool prepared_apart(const struct run *r, const struct node *n) {
 
 static int linear_phases(const struct run *r, const struct node *n) { return prepared_apart(r, n) ? 2 : 1; }
 
-/* Normalises the rows [from, to) and puts them into the other forms at `at`. */
+/* Normalises or gates the rows [from, to) and puts them into the other forms at `at`. */
 static struct operand prepare(const struct run *r, const struct node *n, float *at, int from, int to) {
     const struct linear_args *a = n->args;
     int width = graph_width(r->g, n->in[0]), small = small_rows(r, rows_of(r->g, n->in[0]));
-    size_t floats = row_floats(r->g, a, width), normed = a->normed ? ((size_t)width + 15) & ~(size_t)15 : 0;
+    size_t floats = row_floats(r->g, a, width), own = own_floats(a, width);
     struct operand o = {.forms = linear_forms(r->g, a), .f = value_row(r, n->in[0], 0), .ldf = value_stride(r->g, n->in[0]), .ldp = floats, .width = (size_t)width};
-    if (a->normed) o.f = at, o.ldf = floats;
-    if (floats > normed) o.prepared = at + normed;
+    if (own) o.f = at, o.ldf = floats;
+    if (floats > own) o.prepared = at + own;
     for (int i = from; i < to; i++) {
         float *row = at + (size_t)i * floats;
         if (a->normed) norm_row(r->k, &a->norm, value_row(r, n->in[0], i), row, width);
+        if (a->gated) r->k->glu[a->act](value_row(r, n->in[0], i), value_row(r, n->in[1], i), row, (size_t)width);
         operand_prepare(r->k, &o, i, o.f + (size_t)i * o.ldf, i < small);
     }
     return o;
@@ -55,7 +55,7 @@ static struct operand prepare(const struct run *r, const struct node *n, float *
 /* Columns [from, to) of all matrices, one after the other, counted in tiles. laid_out: see struct product. */
 static void multiply(const struct run *r, const struct node *n, const struct operand *x, int from, int to, float *scratch, int *laid_out) {
     const struct linear_args *a = n->args;
-    struct product p = {.n_in = x->width, .x = x, .scale = a->scale, .rows = run_rows(r, n->in[0]), .small = small_rows(r, rows_of(r->g, n->in[0])), .laid_out = laid_out};
+    struct product p = {.n_in = x->width, .x = x, .rows = run_rows(r, n->in[0]), .small = small_rows(r, rows_of(r->g, n->in[0])), .laid_out = laid_out};
     for (int i = 0, first = 0; i < a->count; i++) {
         int columns = (int)a->w[i]->ne[1], tiles = (columns + PRODUCT_GRAIN - 1) / PRODUCT_GRAIN, t0 = from > first ? from - first : 0, t1 = to - first < tiles ? to - first : tiles;
         first += tiles;
@@ -64,12 +64,12 @@ static void multiply(const struct run *r, const struct node *n, const struct ope
         p.w = a->w[i]->data;
         p.row_bytes = tensor_row_bytes(a->w[i]);
         p.bias = a->b[i];
-        p.w_scale = a->s[i];
+        p.scale = a->s[i];
         p.y = value_row(r, n->out[i], 0);
         p.ldy = value_stride(r->g, n->out[i]);
         if (a->add) {
-            p.add = value_row(r, n->in[1], 0);
-            p.ldadd = value_stride(r->g, n->in[1]);
+            p.add = value_row(r, n->in[n->n_in - 1], 0);
+            p.ldadd = value_stride(r->g, n->in[n->n_in - 1]);
         }
         product_run(r->k, &p, t0 * PRODUCT_GRAIN, t1 * PRODUCT_GRAIN < columns ? t1 * PRODUCT_GRAIN : columns, scratch);
     }
@@ -135,7 +135,7 @@ static struct node *linear_node(struct graph *g, val x, const struct norm *norm,
     struct node *n = node_new(g, &linear, sizeof(struct linear_args));
     if (!n) return NULL;
     struct linear_args *a = n->args;
-    *a = (struct linear_args){.normed = norm != NULL, .count = count, .scale = 1};
+    *a = (struct linear_args){.normed = norm != NULL, .count = count};
     node_input(g, n, x);
     if (norm) norm_resolve(g, n, &a->norm, norm, graph_width(g, x));
     for (int i = 0; i < count; i++) {
@@ -159,15 +159,26 @@ val op_linear(struct graph *g, val x, const struct norm *n, struct linear w) {
     return out;
 }
 
-val op_linear_add(struct graph *g, val x, struct linear w, float scale, val add) {
+val op_linear_glu(struct graph *g, val gate, val up, enum act act, struct linear w) {
     val out;
-    struct node *n = linear_node(g, x, NULL, &w, 1, &out);
-    if (!n || !width_is(g, "linear", add, graph_width(g, out))) return NO_VAL;
+    struct node *n = linear_node(g, gate, NULL, &w, 1, &out);
+    if (!n || !width_is(g, "linear", up, graph_width(g, gate))) return NO_VAL;
+    if (rows_of(g, up) != rows_of(g, gate)) graph_fail(g, ERR_INTERNAL, "linear: the gate has a row for every token, or for every logit, and what it gates has not");
     struct linear_args *a = n->args;
-    a->scale = scale;
+    a->gated = true;
+    a->act = act;
+    node_input(g, n, up);
+    return out;
+}
+
+bool linear_adds(struct graph *g, val v, val add) {
+    struct node *n = g->n_nodes ? g->nodes[g->n_nodes - 1] : NULL;
+    if (graph_failed(g) || v < 0 || add < 0 || !n || n->op != &linear || n->n_out != 1 || n->out[0] != v) return false;
+    struct linear_args *a = n->args;
+    if (a->add || graph_width(g, add) != graph_width(g, v) || rows_of(g, add) != rows_of(g, v)) return false;
     a->add = true;
     node_input(g, n, add);
-    return out;
+    return true;
 }
 
 /* ---- one small matrix per head ---- */
@@ -193,7 +204,7 @@ static void heads_run(const struct run *r, const struct node *n, int phase, int 
             for (int i = from; i < to; i++) operand_prepare(r->k, &x, i, x.f + (size_t)i * x.ldf, i < small);
         return;
     }
-    struct product p = {.type = w->type, .row_bytes = tensor_row_bytes(w), .n_in = (size_t)w->ne[0], .x = &x, .w_scale = 1, .scale = 1, .rows = rows, .small = small};
+    struct product p = {.type = w->type, .row_bytes = tensor_row_bytes(w), .n_in = (size_t)w->ne[0], .x = &x, .scale = 1, .rows = rows, .small = small};
     p.ldy = value_stride(r->g, n->out[0]);
     while (take_part(r, n, 1, tiles * (int)w->ne[2], 1, &from, &to)) {
         int head = from / tiles, c0 = from % tiles * PRODUCT_GRAIN, c1 = c0 + PRODUCT_GRAIN < columns ? c0 + PRODUCT_GRAIN : columns;

@@ -154,7 +154,7 @@ static void expert_tile(const struct run *r, const struct node *n, const struct 
     const int32_t *begin = begins(r, a), *list = gathered(r, a);
     const float *bias = part == 0 ? a->gate_b : part == 1 ? a->up_b : a->down_b, *scale = part == 0 ? a->gate_s : part == 1 ? a->up_s : a->down_s;
     int columns = (int)t->ne[1], from = tile * PRODUCT_GRAIN, to = from + PRODUCT_GRAIN < columns ? from + PRODUCT_GRAIN : columns, small = small_rows(r, rows_of(r->g, n->in[0]));
-    struct product p = {.type = t->type, .row_bytes = tensor_row_bytes(t), .n_in = (size_t)t->ne[0], .x = x, .w_scale = scale ? scale[e] : 1, .scale = 1};
+    struct product p = {.type = t->type, .row_bytes = tensor_row_bytes(t), .n_in = (size_t)t->ne[0], .x = x, .scale = scale ? scale[e] : 1};
     p.w = (const char *)t->data + (size_t)e * (size_t)columns * p.row_bytes;
     if (bias) p.bias = bias + (size_t)e * (size_t)columns;
     p.ldy = place_floats(r->g, a);

@@ -47,7 +47,7 @@ static int row_x(const struct product *p, int r) { return p->pick_x ? p->pick_x[
 static int row_y(const struct product *p, int r) { return p->pick_y ? p->pick_y[r] : r; }
 
 /* Whether results are wanted as they are. */
-static bool plain(const struct product *p) { return !p->bias && !(p->w_scale * p->scale < 1) && !(p->w_scale * p->scale > 1); }
+static bool plain(const struct product *p) { return !p->bias && !(p->scale < 1) && !(p->scale > 1); }
 
 /* Where a product may write whole tiles itself. */
 static bool in_place(const struct product *p) { return plain(p) && !p->add && !p->pick_y; }
@@ -63,9 +63,8 @@ static void put(const struct product *p, int r, int c, const float *from, int n)
         return;
     }
     for (int i = 0; i < n; i++) {
-        float v = from[i] * p->w_scale;
+        float v = from[i] * p->scale;
         if (bias) v += bias[i];
-        v *= p->scale;
         y[i] = add ? add[i] + v : v;
     }
 }

@@ -28,7 +28,7 @@ size_t operand_floats(unsigned forms, size_t width);
 /* Fills in row r of the other forms from x. */
 void operand_prepare(const struct kernels *k, const struct operand *o, int r, const float *x, bool small);
 
-/* y[r][c] = add[r][c] + scale * (w_scale * W[c] . x[r] + bias[c]) for the rows r and some columns c. */
+/* y[r][c] = add[r][c] + scale * W[c] . x[r] + bias[c] for the rows r and some columns c. */
 struct product {
     enum dtype type;
     const char *w;            /* the matrix: rows of row_bytes */
@@ -42,7 +42,7 @@ struct product {
     const int32_t *pick_y;    /* [rows], NULL: 0, 1, ... */
     const float *add;         /* NULL: none; row r is at add + r * ldadd, picked like y */
     size_t ldadd;
-    float w_scale, scale;
+    float scale;
     int rows, small;          /* the first `small` of them are small rows */
     int *laid_out;            /* the type for which `scratch` still holds the small rows as an earlier call with the same ones left them, -1: none; kept up to date. NULL: never */
 };

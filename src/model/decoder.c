@@ -205,21 +205,22 @@ static val dense(struct build *b, val x, const struct norm *norm, const char *su
     const struct tensor *u = weight_if(b, up), *d = weight_if(b, down);
     if (!*suffix) check_width(b, d);
     bool together = u && (!d || u->ne[1] == 2 * d->ne[0]) && !weight_if(b, gate);
-    val h;
+    val h, gated[2];
     if (!b->style->gated) {
         h = op_act(b->g, ffn_scaled(b, op_linear(b->g, x, norm, ffn_linear(b, up)), up), b->style->act);
         const struct tensor *smoothed = act_scales_if(b);
         if (smoothed) h = op_div_tensor(b->g, h, smoothed);
-    } else if (!together) {
-        val part[2];
-        op_linears(b->g, x, norm, (struct linear[]){ffn_linear(b, gate), ffn_linear(b, up)}, 2, part);
-        h = op_glu(b->g, ffn_scaled(b, part[0], gate), ffn_scaled(b, part[1], up), b->style->act);
+        return ffn_scaled(b, op_linear(b->g, h, NULL, ffn_linear(b, down)), down);
+    }
+    if (!together) {
+        op_linears(b->g, x, norm, (struct linear[]){ffn_linear(b, gate), ffn_linear(b, up)}, 2, gated);
+        gated[0] = ffn_scaled(b, gated[0], gate), gated[1] = ffn_scaled(b, gated[1], up);
     } else {
         val both = ffn_scaled(b, op_linear(b->g, x, norm, ffn_linear(b, up)), up);
         int n = graph_width(b->g, both) / 2;
-        h = op_glu(b->g, op_slice(b->g, both, 0, n), op_slice(b->g, both, n, n), b->style->act);
+        gated[0] = op_slice(b->g, both, 0, n), gated[1] = op_slice(b->g, both, n, n);
     }
-    return ffn_scaled(b, op_linear(b->g, h, NULL, ffn_linear(b, down)), down);
+    return ffn_scaled(b, op_linear_glu(b->g, gated[0], gated[1], b->style->act, ffn_linear(b, down)), down);
 }
 
 static val experts(struct build *b, val x) {
@@ -261,7 +262,7 @@ static val feed_forward(struct build *b, val x, const struct norm *norm) {
 static val back(struct build *b, val x, val part, const char *post) {
     if (post) part = op_norm(b->g, part, norm_of(b, post));
     if (b->hp->residual_scale > 0) part = op_scale(b->g, part, b->hp->residual_scale);
-    return op_add(b->g, x, part);
+    return op_add_last(b->g, x, part);
 }
 
 static val layer(struct build *b, val x) {
@@ -275,7 +276,7 @@ static val layer(struct build *b, val x) {
     if (!s->parallel) x = back(b, x, mixed, s->attn_post);
     struct norm ffn_norm = ffn_name ? norm_of(b, ffn_name) : (struct norm){0};
     val fed = feed_forward(b, x, ffn_name ? &ffn_norm : NULL);
-    if (s->parallel) fed = op_add(b->g, fed, mixed);
+    if (s->parallel) fed = op_add_last(b->g, mixed, fed);
     return back(b, x, fed, s->ffn_post);
 }
 

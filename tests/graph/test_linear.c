@@ -1,5 +1,5 @@
 /* test_linear.c: the matrix products, for every element type, against the decoded weights in doubles: alone, several at once behind a norm, with biases and
- * factors, as the way back into the residual stream, and one matrix per head. */
+ * factors, as the way back into the residual stream, behind a gate, and one matrix per head. */
 #include "lab.h"
 
 #include "support/blocks.h"
@@ -82,9 +82,30 @@ static val way_back(struct lab *l, const void *ctx, double *want) {
         double row[WIDTH];
         widen(x + (size_t)r * WIDTH, row, WIDTH);
         lab_round(l, w->type, row, WIDTH);
-        for (int c = 0; c < OUT; c++) want[r * OUT + c] = (double)stream[r * OUT + c] + 0.5 * (product(w, c, row) + (double)numbers(bias)[c]);
+        for (int c = 0; c < OUT; c++) want[r * OUT + c] = (double)stream[r * OUT + c] + product(w, c, row) + (double)numbers(bias)[c];
     }
-    return op_linear_add(l->g, v, (struct linear){.w = w, .b = bias}, 0.5f, s);
+    return op_add_last(l->g, s, op_linear(l->g, v, NULL, (struct linear){.w = w, .b = bias}));
+}
+
+/* Of a gate and what it gates; the product then adds one value on its way, and a second one is added to that. */
+static val gated(struct lab *l, const void *ctx, double *want) {
+    const float *gate, *up, *stream, *more;
+    val g = lab_input(l, WIDTH, &gate), u = lab_input(l, WIDTH, &up), s = lab_input(l, OUT, &stream), m = lab_input(l, OUT, &more);
+    const struct tensor *w = matrix(l, *(const enum dtype *)ctx, WIDTH, OUT, 1), *bias = lab_tensor(l, OUT, 1, 1);
+    for (int r = 0; r < LAB_ROWS; r++) {
+        double row[WIDTH];
+        for (int i = 0; i < WIDTH; i++) {
+            double x = (double)gate[r * WIDTH + i];
+            row[i] = x / (1 + exp(-x)) * (double)up[r * WIDTH + i];
+        }
+        lab_round(l, w->type, row, WIDTH);
+        for (int c = 0; c < OUT; c++) want[r * OUT + c] = 2 * (product(w, c, row) + (double)numbers(bias)[c] + (double)stream[r * OUT + c] + (double)more[r * OUT + c]);
+    }
+    const val last = op_linear_glu(l->g, g, u, ACT_SILU, (struct linear){.w = w, .b = bias}), sum = op_add_last(l->g, s, last);
+    assert_int_equal(sum, last); /* no operation of its own */
+    const val both = op_add_last(l->g, m, sum), scaled = op_scale(l->g, both, 2);
+    assert_int_not_equal(both, sum);
+    return scaled;
 }
 
 static val per_head(struct lab *l, const void *ctx, double *want) {
@@ -106,7 +127,7 @@ static void every_type(void **state) {
     (void)state;
     /* Behind a norm the last bit of a float decides now and then to which side an activation is rounded. */
     static const struct { const char *name; lab_case record; double rounded; } cases[] = {
-        {"alone", plain, 2e-6}, {"behind a norm", behind_a_norm, 1e-3}, {"way back", way_back, 2e-6}, {"per head", per_head, 2e-6}};
+        {"alone", plain, 2e-6}, {"behind a norm", behind_a_norm, 1e-3}, {"way back", way_back, 2e-6}, {"gated", gated, 1e-3}, {"per head", per_head, 2e-6}};
     static const uint32_t few[] = {DT_F32, DT_F16, DT_Q8_0, DT_Q4_K, DT_Q6_K};
     const bool less = light("all types but F32, F16, Q8_0, Q4_K and Q6_K");
     int types = 0;

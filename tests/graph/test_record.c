@@ -21,7 +21,6 @@ static val wrong_scale(void) { return op_linear(l.g, x32, NULL, (struct linear){
 static val integers(void) { return op_linear(l.g, x32, NULL, (struct linear){.w = named("w_ints", DT_I8, 32, 8, 1)}); }
 static val integer_bias(void) { return op_linear(l.g, x32, NULL, (struct linear){.w = named("w", DT_F32, 32, 8, 1), .b = named("b_ints", DT_I8, 8, 1, 1)}); }
 static val no_matrix(void) { return op_linear(l.g, x32, NULL, (struct linear){0}); }
-static val wrong_add(void) { return op_linear_add(l.g, x32, (struct linear){.w = named("w", DT_F32, 32, 8, 1)}, 1, y16); }
 static val wrong_heads(void) { return op_linear_heads(l.g, x32, named("w_heads", DT_F32, 16, 8, 3)); }
 static val wrong_norm(void) { return op_norm(l.g, x32, (struct norm){.weight = named("norm_w", DT_F32, 31, 1, 1)}); }
 static val wrong_group(void) { return op_norm(l.g, x32, (struct norm){.group = 7}); }
@@ -31,6 +30,8 @@ static val norm_in_linear(void) {
     return op_linear(l.g, x32, &n, (struct linear){.w = named("w", DT_F32, 32, 8, 1)});
 }
 static val unequal(void) { return op_add(l.g, x32, y16); }
+static val unequal_gate(void) { return op_linear_glu(l.g, x32, y16, ACT_SILU, (struct linear){.w = named("w", DT_F32, 32, 8, 1)}); }
+static val wrong_last(void) { return op_add_last(l.g, y16, op_linear(l.g, x32, NULL, (struct linear){.w = named("w", DT_F32, 32, 8, 1)})); }
 static val unequal_glu(void) { return op_glu(l.g, x32, y16, ACT_SILU); }
 static val wrong_factor(void) { return op_mul_tensor(l.g, x32, named("factor", DT_F32, 5, 1, 1)); }
 static val wrong_gates(void) { return op_gate_heads(l.g, x32, op_slice(l.g, y16, 0, 5), ACT_SILU); }
@@ -96,9 +97,9 @@ static const struct {
     const char *says;
 } mistakes[] = {
     {wrong_input, ERR_FORMAT, "tensor w_in is {16, 8, 1}, but {32, 8, 1} is expected"}, {wrong_bias, ERR_FORMAT, "w_bias has 9 elements where 8"}, {wrong_scale, ERR_FORMAT, "w_scale has 2 elements where 1"},
-    {integers, ERR_UNSUPPORTED, "w_ints"}, {integer_bias, ERR_UNSUPPORTED, "b_ints"}, {no_matrix, ERR_INTERNAL, "matrix 0"}, {wrong_add, ERR_FORMAT, "16 columns where 8"},
+    {integers, ERR_UNSUPPORTED, "w_ints"}, {integer_bias, ERR_UNSUPPORTED, "b_ints"}, {no_matrix, ERR_INTERNAL, "matrix 0"}, 
     {wrong_heads, ERR_FORMAT, "32 columns where 48"}, {wrong_norm, ERR_FORMAT, "norm_w has 31 elements where 32"}, {wrong_group, ERR_FORMAT, "32 columns are not groups of 7"}, {wrong_eps, ERR_FORMAT, "epsilon is -1"},
-    {norm_in_linear, ERR_FORMAT, "norm_b has 16"}, {unequal, ERR_FORMAT, "16 columns where 32"}, {unequal_glu, ERR_FORMAT, "16 columns where 32"}, {wrong_factor, ERR_FORMAT, "factor has 5 elements for 32"},
+    {norm_in_linear, ERR_FORMAT, "norm_b has 16"}, {unequal, ERR_FORMAT, "16 columns where 32"}, {unequal_glu, ERR_FORMAT, "16 columns where 32"}, {unequal_gate, ERR_FORMAT, "16 columns where 32"}, {wrong_last, ERR_FORMAT, "8 columns where 16"}, {wrong_factor, ERR_FORMAT, "factor has 5 elements for 32"},
     {wrong_gates, ERR_FORMAT, "5 gates for 32"}, {wrong_rows, ERR_INTERNAL, "row for every token"}, {wrong_join, ERR_FORMAT, "32 and 16 columns are not 3 heads"}, {wrong_pick, ERR_FORMAT, "3 columns from 6 on of 4 heads in 32"},
     {pick_far, ERR_FORMAT, "2147483647"}, {wrong_slice, ERR_FORMAT, "3 columns from 30 on of a value of 32"}, {slice_far, ERR_FORMAT, "2147483647"}, {slice_below, ERR_FORMAT, "-1"}, {no_value, ERR_INTERNAL, "never computed"},
     {odd_turn, ERR_FORMAT, "5 columns"}, {no_theta, ERR_FORMAT, "base 0"}, {far_section, ERR_FORMAT, "section of 2147483647"}, {wrong_factors, ERR_FORMAT, "rope_f has 4 elements where 3"}, {wide_turn, ERR_FORMAT, "6 columns from 3 on"},

@@ -114,9 +114,9 @@ static val linear_add_record(struct lab *l, const void *ctx, double *want) {
         for (int o = 0; o < 33; o++) {
             double sum = (double)numbers(lin.b)[o];
             for (int i = 0; i < IN; i++) sum += (double)numbers(lin.w)[o * IN + i] * (double)x[r * (IN + 10) + 7 + i];
-            want[r * 33 + o] = (double)a[r * 33 + o] + 0.25 * sum;
+            want[r * 33 + o] = (double)a[r * 33 + o] + sum;
         }
-    return op_linear_add(l->g, op_slice(l->g, wide, 7, IN), lin, 0.25f, add);
+    return op_add_last(l->g, add, op_linear(l->g, op_slice(l->g, wide, 7, IN), NULL, lin));
 }
 
 static val linear_heads_record(struct lab *l, const void *ctx, double *want) {
