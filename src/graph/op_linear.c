@@ -33,7 +33,13 @@ static bool prepared_apart(const struct run *r, const struct node *n) {
     return row_floats(r->g, n->args, graph_width(r->g, n->in[0])) && run_rows(r, n->in[0]) > NORM_ROWS;
 }
 
-static int linear_phases(const struct run *r, const struct node *n) { return prepared_apart(r, n) ? 2 : 1; }
+/* Of many rows results are written tile by tile, far from each other: what is added to them is then better read row by row, in a part of its own. */
+static bool added_apart(const struct run *r, const struct node *n) {
+    const struct linear_args *a = n->args;
+    return a->add && run_rows(r, n->in[0]) > 2 * SMALL_SPAN;
+}
+
+static int linear_phases(const struct run *r, const struct node *n) { return 1 + prepared_apart(r, n) + added_apart(r, n); }
 
 /* Normalises or gates the rows [from, to) and puts them into the other forms at `at`. */
 static struct operand prepare(const struct run *r, const struct node *n, float *at, int from, int to) {
@@ -67,7 +73,7 @@ static void multiply(const struct run *r, const struct node *n, const struct ope
         p.scale = a->s[i];
         p.y = value_row(r, n->out[i], 0);
         p.ldy = value_stride(r->g, n->out[i]);
-        if (a->add) {
+        if (a->add && !added_apart(r, n)) {
             p.add = value_row(r, n->in[n->n_in - 1], 0);
             p.ldadd = value_stride(r->g, n->in[n->n_in - 1]);
         }
@@ -89,6 +95,11 @@ static void linear_run(const struct run *r, const struct node *n, int phase, int
     int rows = run_rows(r, n->in[0]), tiles = 0, laid_out = -1, from, to;
     float *scratch = worker_scratch(r, worker);
     struct operand x;
+    if (added_apart(r, n) && phase + 1 == linear_phases(r, n)) {
+        share(rows, 1, worker, r->workers, &from, &to);
+        for (int i = from; i < to; i++) r->k->add(value_row(r, n->in[n->n_in - 1], i), value_row(r, n->out[0], i), value_row(r, n->out[0], i), (size_t)graph_width(r->g, n->out[0]));
+        return;
+    }
     if (prepared_apart(r, n) && phase == 0) {
         while (take_part(r, n, 0, rows, 4, &from, &to)) (void)prepare(r, n, r->g->shared, from, to);
         return;

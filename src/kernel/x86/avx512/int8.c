@@ -23,6 +23,10 @@ INLINE __m512i add_neighbours(__m512i a, __m512i b) {
     return _mm512_add_epi32(_mm512_castps_si512(_mm512_shuffle_ps(x, y, 0x88)), _mm512_castps_si512(_mm512_shuffle_ps(x, y, 0xdd)));
 }
 
+INLINE __m512i four_lanes(const __m128i *v) {
+    return _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_inserti128_si256(_mm256_castsi128_si256(v[0]), v[1], 1)), _mm256_inserti128_si256(_mm256_castsi128_si256(v[2]), v[3], 1), 1);
+}
+
 /* Four dwords of four blocks each: those of block i one after the other at to + 32 i. */
 INLINE void store_fields(__m128i a, __m128i b, __m128i c, __m128i d, char *to) {
     const __m128i ab = _mm_unpacklo_epi32(a, b), AB = _mm_unpackhi_epi32(a, b), cd = _mm_unpacklo_epi32(c, d), CD = _mm_unpackhi_epi32(c, d);
@@ -47,13 +51,16 @@ INLINE void quantize_four(const float *x, int8_t *q, struct act_scale *s) {
     __m128 d = _mm_div_ps(top, limit), inverse = _mm_maskz_div_ps(_mm_cmp_ps_mask(top, _mm_setzero_ps(), _CMP_GT_OQ), limit, top);
     const __mmask8 finite = _mm_cmp_ps_mask(_mm_sub_ps(inverse, inverse), _mm_setzero_ps(), _CMP_EQ_OQ);
     d = _mm_maskz_mov_ps(finite, d), inverse = _mm_maskz_mov_ps(finite, inverse);
+    __m128i codes[8];
     UNROLL
     for (int i = 0; i < 8; i++) {
         const __m512 times = _mm512_permutexvar_ps(_mm512_set1_epi32(i / 2), _mm512_castps128_ps512(inverse));
-        _mm_storeu_si128((void *)(q + 16 * i), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(a[i], times))));
+        codes[i] = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(a[i], times)));
     }
-    const __m512i ones = _mm512_set1_epi8(1), zero = _mm512_setzero_si512();
-    const __m512i pairs = add_neighbours(_mm512_dpbusd_epi32(zero, ones, _mm512_loadu_si512(q)), _mm512_dpbusd_epi32(zero, ones, _mm512_loadu_si512(q + 64)));
+    const __m512i q0 = four_lanes(codes), q1 = four_lanes(codes + 4);
+    _mm512_storeu_si512(q, q0);
+    _mm512_storeu_si512(q + 64, q1);
+    const __m512i ones = _mm512_set1_epi8(1), zero = _mm512_setzero_si512(), pairs = add_neighbours(_mm512_dpbusd_epi32(zero, ones, q0), _mm512_dpbusd_epi32(zero, ones, q1));
     /* of blocks 0 and 2, 1 and 3 in two lanes each, first halves before second */
     const __m512i sums = _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 8, 1, 9, 4, 12, 5, 13, 0, 0, 0, 0, 0, 0, 0, 0), add_neighbours(pairs, pairs));
     const __m128i first = _mm512_castsi512_si128(sums), second = _mm512_extracti32x4_epi32(sums, 1), both = _mm_add_epi32(first, second);
