@@ -216,9 +216,7 @@ static void finish(const struct block *b, const struct node *n) {
             shrink = expf(b->m[i].max - top);
             sum = sum * shrink + expf(sink - top);
         }
-        const float *x = b->out + (size_t)i * b->v_size, scale = shrink / sum;
-        float *out = value_row(b->r, n->out[0], b->span->row + row_of(b, i)) + (size_t)head_of(b, i) * size;
-        for (size_t d = 0; d < size; d++) out[d] = x[d] * scale;
+        b->r->k->scale(shrink / sum, b->out + (size_t)i * b->v_size, value_row(b->r, n->out[0], b->span->row + row_of(b, i)) + (size_t)head_of(b, i) * size, size);
     }
 }
 

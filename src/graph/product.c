@@ -53,13 +53,12 @@ static bool plain(const struct product *p) { return !p->bias && !(p->scale < 1) 
 static bool in_place(const struct product *p) { return plain(p) && !p->add && !p->pick_y; }
 
 /* n results of row r, from column c on, into place. */
-static void put(const struct product *p, int r, int c, const float *from, int n) {
+static void put(const struct kernels *k, const struct product *p, int r, int c, const float *from, int n) {
     float *y = p->y + (size_t)row_y(p, r) * p->ldy + (size_t)c;
     const float *bias = p->bias ? p->bias + c : NULL, *add = p->add ? p->add + (size_t)row_y(p, r) * p->ldadd + (size_t)c : NULL;
     if (plain(p)) {
-        if (!add) memcpy(y, from, (size_t)n * sizeof *y);
-        else
-            for (int i = 0; i < n; i++) y[i] = add[i] + from[i];
+        if (add) k->add(add, from, y, (size_t)n);
+        else memcpy(y, from, (size_t)n * sizeof *y);
         return;
     }
     for (int i = 0; i < n; i++) {
@@ -88,7 +87,7 @@ static void float_row_product(const struct kernels *k, const struct product *p, 
         float out[TILE_OUTS];
         int n = to - c < TILE_OUTS ? to - c : TILE_OUTS;
         for (int i = 0; i < n; i++) out[i] = dot(p->w + (size_t)(c + i) * p->row_bytes, float_row(p, 0), p->n_in);
-        put(p, 0, c, out, n);
+        put(k, p, 0, c, out, n);
     }
 }
 
@@ -106,13 +105,13 @@ static void float_product(const struct kernels *k, const struct product *p, int 
             for (int i = 0; i < n; i++) k->dot_lanes(w[i], float_row(p, r), p->x->ldf, p->n_in, out[i]);
             for (int l = 0; l < KERNEL_LANES; l++) {
                 for (int i = 0; i < n; i++) turned[i] = out[i][l];
-                put(p, r + l, c, turned, n);
+                put(k, p, r + l, c, turned, n);
             }
         }
         for (; r < rows; r++) {
             float out[FLOAT_OUTS];
             for (int i = 0; i < n; i++) out[i] = k->dot(w[i], float_row(p, r), p->n_in);
-            put(p, r, c, out, n);
+            put(k, p, r, c, out, n);
         }
     }
 }
@@ -159,7 +158,7 @@ static void stream_product(const struct kernels *k, const struct product *p, siz
                 continue;
             }
             k->stream_product(p->type, p->w + (size_t)c * p->row_bytes, p->row_bytes, n, p->n_in, laid_out, rows, scratch, (size_t)n, tile);
-            for (int r = 0; r < rows; r++) put(p, r0 + r, c, scratch + (size_t)r * (size_t)n, n);
+            for (int r = 0; r < rows; r++) put(k, p, r0 + r, c, scratch + (size_t)r * (size_t)n, n);
         }
     }
     if (p->laid_out) *p->laid_out = p->small <= most && p->small == p->rows ? (int)p->type : -1; /* tiles overwrite them */
@@ -172,7 +171,7 @@ static void int8_rows(const struct kernels *k, const struct product *p, const vo
         return;
     }
     k->tile_product(p->type, tile, p->n_in, x, rows, out, TILE_OUTS);
-    for (int r = 0; r < rows; r++) put(p, r0 + r, c, out + (size_t)r * TILE_OUTS, n);
+    for (int r = 0; r < rows; r++) put(k, p, r0 + r, c, out + (size_t)r * TILE_OUTS, n);
 }
 
 static void int8_product(const struct kernels *k, const struct product *p, int from, int to, float *scratch) {
@@ -211,7 +210,7 @@ static void half_product(const struct kernels *k, const struct product *p, int f
                 continue;
             }
             k->half_product(tile, n_in, x, rows, out, TILE_OUTS);
-            for (int r = 0; r < rows; r++) put(p, r0 + r, c, out + (size_t)r * TILE_OUTS, n);
+            for (int r = 0; r < rows; r++) put(k, p, r0 + r, c, out + (size_t)r * TILE_OUTS, n);
         }
     }
 }
