@@ -35,7 +35,7 @@ INLINE void dot_codes(int32x4_t c[][B], int A, const int8_t *t, const struct row
 INLINE void of_outputs(const float *p, float32x4_t v[B]) { v[0] = vld1q_f32(p), v[1] = vld1q_f32(p + 4); }
 INLINE float32x4_t of_rows(const float p[EACH]) { return vdupq_n_f32(p[0]); }
 INLINE void put_sums(const float32x4_t f[B], int rows, float *out, size_t ld) {
-    (void)rows;
+    (void)rows, (void)ld; /* one row */
     vst1q_f32(out, f[0]);
     vst1q_f32(out + 4, f[1]);
 }
