@@ -16,12 +16,8 @@
 
 enum { ROWS = 6, PANELS = TILE_OUTS / PANEL }; /* of x and of the tile in registers: 12 sums as integers, 12 as floats */
 
-/* Neighbours combined: in each lane those of a, then those of b. */
-#define NEIGHBOURS(COMBINE, A, B) COMBINE(_mm512_shuffle_ps(A, B, 0x88), _mm512_shuffle_ps(A, B, 0xdd))
-INLINE __m512i add_neighbours(__m512i a, __m512i b) {
-    const __m512 x = _mm512_castsi512_ps(a), y = _mm512_castsi512_ps(b);
-    return _mm512_add_epi32(_mm512_castps_si512(_mm512_shuffle_ps(x, y, 0x88)), _mm512_castps_si512(_mm512_shuffle_ps(x, y, 0xdd)));
-}
+/* The greater of neighbours: in each lane those of a, then those of b. */
+INLINE __m512 greater_neighbours(__m512 a, __m512 b) { return _mm512_max_ps(_mm512_shuffle_ps(a, b, 0x88), _mm512_shuffle_ps(a, b, 0xdd)); }
 
 INLINE __m512i four_lanes(const __m128i *v) {
     return _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_inserti128_si256(_mm256_castsi128_si256(v[0]), v[1], 1)), _mm256_inserti128_si256(_mm256_castsi128_si256(v[2]), v[3], 1), 1);
@@ -45,7 +41,7 @@ INLINE void quantize_four(const float *x, int8_t *q, struct act_scale *s) {
     for (int i = 0; i < 8; i++) a[i] = _mm512_loadu_ps(x + 16 * i);
     UNROLL
     for (int i = 0; i < 4; i++) most[i] = _mm512_max_ps(_mm512_abs_ps(a[2 * i]), _mm512_abs_ps(a[2 * i + 1]));
-    const __m512 by_lane = NEIGHBOURS(_mm512_max_ps, NEIGHBOURS(_mm512_max_ps, most[0], most[1]), NEIGHBOURS(_mm512_max_ps, most[2], most[3])); /* element i: of block i */
+    const __m512 by_lane = greater_neighbours(greater_neighbours(most[0], most[1]), greater_neighbours(most[2], most[3])); /* element i: of block i */
     const __m256 two = _mm256_max_ps(_mm512_castps512_ps256(by_lane), _mm512_extractf32x8_ps(by_lane, 1));
     const __m128 top = _mm_max_ps(_mm256_castps256_ps128(two), _mm256_extractf128_ps(two, 1)), limit = _mm_set1_ps(127);
     __m128 d = _mm_div_ps(top, limit), inverse = _mm_maskz_div_ps(_mm_cmp_ps_mask(top, _mm_setzero_ps(), _CMP_GT_OQ), limit, top);
@@ -60,9 +56,9 @@ INLINE void quantize_four(const float *x, int8_t *q, struct act_scale *s) {
     const __m512i q0 = four_lanes(codes), q1 = four_lanes(codes + 4);
     _mm512_storeu_si512(q, q0);
     _mm512_storeu_si512(q + 64, q1);
-    const __m512i ones = _mm512_set1_epi8(1), zero = _mm512_setzero_si512(), pairs = add_neighbours(_mm512_dpbusd_epi32(zero, ones, q0), _mm512_dpbusd_epi32(zero, ones, q1));
+    const __m512i ones = _mm512_set1_epi8(1), zero = _mm512_setzero_si512(), pairs = sum_neighbours(_mm512_dpbusd_epi32(zero, ones, q0), _mm512_dpbusd_epi32(zero, ones, q1));
     /* of blocks 0 and 2, 1 and 3 in two lanes each, first halves before second */
-    const __m512i sums = _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 8, 1, 9, 4, 12, 5, 13, 0, 0, 0, 0, 0, 0, 0, 0), add_neighbours(pairs, pairs));
+    const __m512i sums = _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 8, 1, 9, 4, 12, 5, 13, 0, 0, 0, 0, 0, 0, 0, 0), sum_neighbours(pairs, pairs));
     const __m128i first = _mm512_castsi512_si128(sums), second = _mm512_extracti32x4_epi32(sums, 1), both = _mm_add_epi32(first, second);
     store_fields(_mm_castps_si128(d), _mm_castps_si128(_mm_mul_ps(d, _mm_cvtepi32_ps(both))), _mm_castps_si128(_mm_mul_ps(d, _mm_cvtepi32_ps(first))),
                  _mm_castps_si128(_mm_mul_ps(d, _mm_cvtepi32_ps(second))), (char *)s);

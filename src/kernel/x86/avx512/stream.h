@@ -71,8 +71,7 @@ static inline size_t parts_of(size_t n) { return (n + PART - 1) / PART; }
  * which have more time than those that shuffle. */
 INLINE __m512i add_neighbours(__m512i a, __m512i b, int most) {
     if (most <= INT16_MAX) return _mm512_madd_epi16(_mm512_packs_epi32(a, b), _mm512_set1_epi16(1));
-    const __m512 x = _mm512_castsi512_ps(a), y = _mm512_castsi512_ps(b);
-    return _mm512_add_epi32(_mm512_castps_si512(_mm512_shuffle_ps(x, y, 0x88)), _mm512_castps_si512(_mm512_shuffle_ps(x, y, 0xdd)));
+    return sum_neighbours(a, b);
 }
 
 INLINE __m512i load64(const void *p) { return _mm512_loadu_si512(p); }

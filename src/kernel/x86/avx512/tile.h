@@ -37,4 +37,10 @@ panel_unpacker tile_unpacker(enum dtype type);
 /* kernel.h's. */
 void tile_unpack(enum dtype type, const void *w, size_t row_bytes, int outs, size_t n, void *tile);
 
+/* Sums of neighbours: in each lane those of a, then those of b. */
+INLINE __m512i sum_neighbours(__m512i a, __m512i b) {
+    const __m512 x = _mm512_castsi512_ps(a), y = _mm512_castsi512_ps(b);
+    return _mm512_add_epi32(_mm512_castps_si512(_mm512_shuffle_ps(x, y, 0x88)), _mm512_castps_si512(_mm512_shuffle_ps(x, y, 0xdd)));
+}
+
 #endif
