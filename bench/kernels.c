@@ -84,6 +84,15 @@ static double run_tile_product(struct lab *l, int type) {
     l->k->tile_product((enum dtype)type, l->tile, N, l->row, ROWS, l->out, TILE_OUTS);
     return 2.0 * TILE_OUTS * ROWS * N;
 }
+static double run_wide_product(struct lab *l, int type) { /* the rows' scales are not shared, which takes no less time */
+    l->k->wide_product((enum dtype)type, l->tile, N, l->row, ROWS, l->out, TILE_OUTS);
+    return 2.0 * TILE_OUTS * ROWS * N;
+}
+static double run_act_quantize_wide(struct lab *l, int v) {
+    (void)v;
+    l->k->act_quantize_wide(l->x, N, l->codes, l->scales);
+    return floats(1);
+}
 static double run_tile_one_row(struct lab *l, int type) { /* what generation does where nothing is multiplied straight from the weights */
     double bytes = run_tile_unpack(l, type);
     l->k->tile_product((enum dtype)type, l->tile, N, l->row, 1, l->out, TILE_OUTS);
@@ -254,9 +263,11 @@ static const struct row {
     ROW(axpy, ONE, FP32),
     ROW(decode, TYPES, BYTES),
     ROW(act_quantize, ONE, BYTES),
+    ROW(act_quantize_wide, ONE, BYTES),
     ROW(tile_unpack, QUANTISED, BYTES),
     {"tile_unpack and one row", offsetof(struct kernels, tile_product), QUANTISED, BYTES, run_tile_one_row},
     ROW(tile_product, QUANTISED, INT8),
+    ROW(wide_product, QUANTISED, INT8),
     {"stream_product of one row", offsetof(struct kernels, stream_product), STREAMED, BYTES, run_stream_one_row},
     {"stream_product of eight", offsetof(struct kernels, stream_product), STREAMED, INT8, run_stream_eight_rows},
     ROW(half_round, ONE, BYTES),

@@ -5,7 +5,7 @@
  * pure. A function's result depends on its arguments only, never on how many rows share a call: that is what makes a
  * step batch-invariant. Between instruction sets results differ by rounding.
  *
- * Matrix products come in three kinds. Quantised weights: activations are rounded to eight bits in blocks of 32, weights are
+ * Matrix products come in three kinds. Quantised weights: activations are rounded to eight bits in blocks of 32 (of 128 in prompts by some types), weights are
  * unpacked as they are (every quantised type is integers and scales) into a tile of 32 outputs, and one integer product per
  * instruction set multiplies a tile by any number of rows; where a table can, small rows are multiplied straight from the weights instead.
  * Either way a row's result has the same bits for one row and for many. F16 and BF16 weights: prompts take the same way through a tile of bfloat16, and everything else, like F32 weights, is computed in fp32.
@@ -37,6 +37,7 @@ enum { ACT_LIMIT = ACT_SWIGLU_OAI + 1 };
 
 enum {
     ACT_BLOCK = 32,  /* activations that share a scale */
+    ACT_WIDE = 128,  /* that share one in prompts, for some types */
     TILE_OUTS = 32,  /* outputs of a tile */
     HALF_BLOCK = 32, /* weights of a row of bfloat16 are padded to a multiple */
 };
@@ -84,6 +85,13 @@ struct kernels {
     /* out[r * ld + o] = row o of the tile times row r of x: sums within a group are exact, those over groups in float in the order of
      * groups, so the bits depend on neither `rows` nor a row's place. */
     void (*tile_product)(enum dtype type, const void *tile, size_t n, const struct act_row *x, int rows, float *out, size_t ld);
+
+    /* Rows of prompts by the types that have `wide`: four blocks of activations then share a scale, so that sums of groups are scaled once, not twice.
+     * act_quantize_wide is act_quantize otherwise, of a multiple of ACT_WIDE, and wide_product is tile_product of such rows. No small row takes
+     * this way: only types that are multiplied straight from the weights have it. */
+    bool wide[DT_LIMIT];
+    void (*act_quantize_wide)(const float *x, size_t n, int8_t *q, struct act_scale *s);
+    void (*wide_product)(enum dtype type, const void *tile, size_t n, const struct act_row *x, int rows, float *out, size_t ld);
 
     /* Small rows (see graph.h): few are multiplied straight from the weights, which are read once, in order. stream_bytes: what a row of n activations takes as the
      * table lays it out for that; 0: the type has no such product, and tiles are the way for all rows. stream_layout: lays out one row of `rows` that will be

@@ -30,6 +30,7 @@ struct lab {
     int n_tensors;
     enum dtype kv_type;
     double large_error;      /* of large spans, where these are computed in a way of their own; 0: they give the bits that small ones do */
+    bool large;              /* all spans are */
     bool large_apart;        /* large spans need not give the bits of small ones, but be as near */
     const int32_t *pos_dims; /* [LAB_ROWS * 4] or NULL */
     float *out;              /* [LAB_ROWS][width] */
@@ -135,20 +136,24 @@ static inline const float *lab_run(struct lab *l, val v, int chunk, int threads)
 }
 
 /* The activations of a product with weights of this type as it takes them: of quantised types rounded to eight bits by the reference. n: a
- * multiple of ACT_BLOCK. With F16 and BF16 weights prompts may be computed in bfloat16. */
+ * multiple of ACT_BLOCK, or of ACT_WIDE for types of prompts that want that. With F16 and BF16 weights prompts may be computed in bfloat16. */
 static inline void lab_round(struct lab *l, enum dtype type, double *x, int n) {
-    const struct kernels *k;
+    const struct kernels *ref, *k;
+    struct err e = {0};
     if (type == DT_F16 || type == DT_BF16) l->large_error = 1e-2;
     if (!dtype_info((uint32_t)type)->group) return;
     l->large_apart = true;
-    assert_int_equal(kernels_all(&k, 1), 1);
-    for (int i = 0; i < n; i += ACT_BLOCK) {
-        float block[ACT_BLOCK];
-        int8_t q[ACT_BLOCK];
-        struct act_scale s;
-        for (int j = 0; j < ACT_BLOCK; j++) block[j] = (float)x[i + j];
-        k->act_quantize(block, ACT_BLOCK, q, &s);
-        for (int j = 0; j < ACT_BLOCK; j++) x[i + j] = (double)q[j] * (double)s.d;
+    assert_int_equal(kernels_all(&ref, 1), 1);
+    assert_int_equal(kernels_get(&k, NULL, &e), 0);
+    const bool wide = l->large && k->wide[type];
+    const int shared = wide ? ACT_WIDE : ACT_BLOCK;
+    for (int i = 0; i < n; i += shared) {
+        float block[ACT_WIDE];
+        int8_t q[ACT_WIDE];
+        struct act_scale s[ACT_WIDE / ACT_BLOCK];
+        for (int j = 0; j < shared; j++) block[j] = (float)x[i + j];
+        (wide ? ref->act_quantize_wide : ref->act_quantize)(block, (size_t)shared, q, s);
+        for (int j = 0; j < shared; j++) x[i + j] = (double)q[j] * (double)s[j / ACT_BLOCK].d;
     }
 }
 
@@ -175,6 +180,7 @@ static inline void lab_check(const char *name, lab_case record, const void *ctx,
     for (size_t w = 0; w < sizeof ways / sizeof *ways; w++) {
         struct lab l;
         lab_open(&l, 17);
+        l.large = ways[w].chunk > LAB_SMALL;
         double *want = calloc(LAB_ROWS * 4096, sizeof *want);
         assert_non_null(want);
         val v = record(&l, ctx, want);

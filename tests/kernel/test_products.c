@@ -67,36 +67,57 @@ static void draw_row(struct rng *g, int kind, float *x, size_t n) {
 }
 enum { KINDS = 9 };
 
-static void rounded_activations(void **state) {
-    (void)state;
+/* Activations that share a scale: ACT_BLOCK or ACT_WIDE. */
+static void quantize(const struct kernels *k, size_t shared, const float *x, size_t n, int8_t *q, struct act_scale *s) {
+    (shared == ACT_WIDE ? k->act_quantize_wide : k->act_quantize)(x, n, q, s);
+}
+
+static void try_rounding(size_t shared) {
     struct rng g = rng_new(11, 1);
     for (int t = 0; t < n_tables; t++)
         for (int kind = 0; kind < KINDS; kind++)
-            for (size_t n = 0; n <= 7 * ACT_BLOCK; n += ACT_BLOCK)
+            for (size_t n = 0; n <= 7 * shared; n += shared)
                 for (size_t offset = 0; offset < 4; offset++) {
                     float *own = memory((n + offset) * sizeof *own), *x = own + offset;
                     int8_t *q = memory(n + offset), *want_q = memory(n);
                     struct act_scale *s = memory(n / ACT_BLOCK * sizeof *s), *want_s = memory(n / ACT_BLOCK * sizeof *s);
                     draw_row(&g, kind, x, n);
-                    tables[0]->act_quantize(x, n, want_q, want_s);
-                    tables[t]->act_quantize(x, n, q + offset, s);
+                    quantize(tables[0], shared, x, n, want_q, want_s);
+                    quantize(tables[t], shared, x, n, q + offset, s);
                     if (n && (memcmp(q + offset, want_q, n) != 0 || memcmp(s, want_s, n / ACT_BLOCK * sizeof *s) != 0))
                         fail_msg("%s: %zu activations of kind %d are not rounded as the reference does", tables[t]->name, n, kind);
                     free(own), free(q), free(want_q), free(s), free(want_s);
                 }
 }
 
+static void rounded_activations(void **state) {
+    (void)state;
+    try_rounding(ACT_BLOCK);
+    try_rounding(ACT_WIDE);
+}
+
 /* What the reference's rounding is: the nearest codes, and sums of them. */
 static void rounding_is_close(void **state) {
     (void)state;
     struct rng g = rng_new(12, 1);
-    for (int kind = 0; kind < KINDS; kind++) {
-        float x[2 * ACT_BLOCK];
-        int8_t q[2 * ACT_BLOCK];
-        struct act_scale s[2];
-        draw_row(&g, kind, x, 2 * ACT_BLOCK);
-        tables[0]->act_quantize(x, 2 * ACT_BLOCK, q, s);
-        for (int b = 0; b < 2; b++) {
+    for (int kind = 0; kind < 2 * KINDS; kind++) {
+        enum { N = 2 * ACT_WIDE };
+        const size_t shared = kind < KINDS ? ACT_BLOCK : ACT_WIDE;
+        float x[N];
+        int8_t q[N];
+        struct act_scale s[N / ACT_BLOCK];
+        draw_row(&g, kind % KINDS, x, N);
+        for (size_t i = N / 2; i < N; i++) x[i] /= 3; /* the second half has a scale of its own */
+        quantize(tables[0], shared, x, N, q, s);
+        for (size_t i = 0; i < N; i += shared) {
+            int most = 0;
+            for (size_t j = i; j < i + shared; j++) {
+                most = abs(q[j]) > most ? abs(q[j]) : most;
+                assert_memory_equal(&s[j / ACT_BLOCK].d, &s[i / ACT_BLOCK].d, sizeof(float));
+            }
+            assert_true(most == 127 || s[i / ACT_BLOCK].d < 1e-36f); /* no step is larger than it must be */
+        }
+        for (int b = 0; b < N / ACT_BLOCK; b++) {
             int half[2] = {0, 0};
             for (int i = 0; i < ACT_BLOCK; i++) {
                 const int at = b * ACT_BLOCK + i;
@@ -125,13 +146,15 @@ struct activations {
     struct act_row rows[ROWS];
 };
 
+static bool wide; /* rows are rounded for wide_product, and take that way */
+
 static void draw_activations(struct rng *g, struct activations *a, size_t n) {
     static const int kinds[] = {8, 0, 1, 2, 7, 3};
     for (int r = 0; r < ROWS; r++) {
         float x[MOST];
         draw_row(g, r < 6 ? kinds[r] : 8, x, n);
         a->q[r] = memory(n), a->s[r] = memory(n / ACT_BLOCK * sizeof(struct act_scale));
-        tables[0]->act_quantize(x, n, a->q[r], a->s[r]);
+        quantize(tables[0], wide ? ACT_WIDE : ACT_BLOCK, x, n, a->q[r], a->s[r]);
         a->rows[r] = (struct act_row){a->q[r], a->s[r]};
     }
 }
@@ -208,13 +231,23 @@ static void want_product(const struct dtype_info *info, const uint8_t *w, size_t
     }
 }
 
-/* The ways to a product: a tile, and straight from the weights. Both are held to the same. */
+/* The ways to a product: a tile, of rows rounded in one way or the other, and straight from the weights. All are held to the same. */
 static bool streaming;
+
+/* Type number v / 2, with rows for wide_product or without; NULL where there are no such products. */
+static const struct dtype_info *take_type(uint32_t v) {
+    const struct dtype_info *info = dtype_info(v / 2);
+    bool some = v % 2 == 0;
+    wide = v % 2;
+    for (int t = 0; t < n_tables; t++) some |= tables[t]->wide[v / 2];
+    return info && info->group && some ? info : NULL;
+}
 
 /* Way number t of 2 * n_tables; false where a table has no such way. */
 static bool take_way(int t, enum dtype type, size_t n, const struct kernels **k) {
     *k = tables[t / 2];
     streaming = t % 2;
+    if (wide) return !streaming && (t / 2 == 0 || (*k)->wide[type]);
     return !streaming || ((*k)->stream_bytes && (*k)->stream_bytes(type, n));
 }
 
@@ -234,7 +267,7 @@ static void multiply(const struct kernels *k, enum dtype type, const uint8_t *w,
         free(laid_out);
     } else {
         k->tile_unpack(type, w, row_bytes, outs, n, tile);
-        k->tile_product(type, tile, n, x, rows, out, LD);
+        (wide ? k->wide_product : k->tile_product)(type, tile, n, x, rows, out, LD);
     }
     for (int r = 0; r < rows; r++) {
         for (int o = streaming ? outs : TILE_OUTS; o < LD; o++)
@@ -300,9 +333,10 @@ static void products(void **state) {
     static struct wanted want;
     struct rng g = rng_new(13, 1);
     int types = 0, streamed = 0;
-    for (uint32_t type = 0; type < DT_LIMIT; type++) {
-        const struct dtype_info *info = dtype_info(type);
-        if (!info || !info->group) continue;
+    for (uint32_t v = 0; v < 2 * DT_LIMIT; v++) {
+        const uint32_t type = v / 2;
+        const struct dtype_info *info = take_type(v);
+        if (!info) continue;
         types++;
         for (int c = 0; c < counts; c++) {
             const size_t n = block_counts[c] * info->block;
@@ -334,9 +368,10 @@ static void products(void **state) {
 static void incomplete_tiles(void **state) {
     (void)state;
     struct rng g = rng_new(17, 1);
-    for (uint32_t type = 0; type < DT_LIMIT; type++) {
-        const struct dtype_info *info = dtype_info(type);
-        if (!info || !info->group) continue;
+    for (uint32_t v = 0; v < 2 * DT_LIMIT; v++) {
+        const uint32_t type = v / 2;
+        const struct dtype_info *info = take_type(v);
+        if (!info) continue;
         for (int c = 0; c < counts && block_counts[c] * info->block <= MOST; c++) {
             const size_t n = block_counts[c] * info->block, row_bytes = dtype_size(type, n) + (size_t)c % 3;
             struct activations a;
@@ -369,9 +404,10 @@ static void any_bytes(void **state) {
     (void)state;
     static struct wanted want;
     struct rng g = rng_new(14, 1);
-    for (uint32_t type = 0; type < DT_LIMIT; type++) {
-        const struct dtype_info *info = dtype_info(type);
-        if (!info || !info->group) continue;
+    for (uint32_t v = 0; v < 2 * DT_LIMIT; v++) {
+        const uint32_t type = v / 2;
+        const struct dtype_info *info = take_type(v);
+        if (!info) continue;
         int compared[8] = {0};
         const struct kernels *k;
         for (int round = 0; round < 6; round++) {
@@ -390,7 +426,7 @@ static void any_bytes(void **state) {
             free_activations(&a);
             free(w);
         }
-        for (int t = 0; t < n_tables; t++) assert_true(compared[t] > 300);
+        for (int t = 0; t < n_tables; t++) assert_true(compared[t] > 300 || (wide && t && !tables[t]->wide[type]));
     }
 }
 

@@ -4,11 +4,15 @@
 
 #include "kernel/kernel.h"
 
-static void act_quantize(const float *x, size_t n, int8_t *q, struct act_scale *s) {
-    for (; n; n -= ACT_BLOCK, x += ACT_BLOCK, q += ACT_BLOCK, s++) {
-        float most = 0;
+/* `shared`: activations that share a scale, whole blocks. */
+static void quantize(const float *x, size_t n, size_t shared, int8_t *q, struct act_scale *s) {
+    float most = 0;
+    for (size_t b = 0; b < n; b += ACT_BLOCK, x += ACT_BLOCK, q += ACT_BLOCK, s++) {
         int32_t sum[2] = {0, 0};
-        for (int i = 0; i < ACT_BLOCK; i++) most = fabsf(x[i]) > most ? fabsf(x[i]) : most;
+        if (b % shared == 0) {
+            most = 0;
+            for (size_t i = 0; i < shared; i++) most = fabsf(x[i]) > most ? fabsf(x[i]) : most;
+        }
         float d = most / 127, inverse = most > 0 ? 127 / most : 0;
         if (!isfinite(inverse)) inverse = 0, d = 0; /* what is next to nothing becomes nothing */
         for (int i = 0; i < ACT_BLOCK; i++) {
@@ -18,6 +22,9 @@ static void act_quantize(const float *x, size_t n, int8_t *q, struct act_scale *
         *s = (struct act_scale){d, d * (float)(sum[0] + sum[1]), {d * (float)sum[0], d * (float)sum[1]}, -128 * (sum[0] + sum[1]), {-128 * sum[0], -128 * sum[1]}, 0};
     }
 }
+
+static void act_quantize(const float *x, size_t n, int8_t *q, struct act_scale *s) { quantize(x, n, ACT_BLOCK, q, s); }
+static void act_quantize_wide(const float *x, size_t n, int8_t *q, struct act_scale *s) { quantize(x, n, ACT_WIDE, q, s); }
 
 size_t tile_bytes(enum dtype type, size_t n) {
     const struct dtype_info *info = dtype_info(type);
@@ -67,4 +74,6 @@ void kernels_ref_int8(struct kernels *k) {
     k->act_quantize = act_quantize;
     k->tile_unpack = tile_unpack;
     k->tile_product = tile_product;
+    k->act_quantize_wide = act_quantize_wide;
+    k->wide_product = tile_product;
 }

@@ -14,7 +14,8 @@
 #include "kernel/x86/avx512/tile.h"
 #include "kernel/x86/avx512/transpose.h"
 
-enum { ROWS = 6, PANELS = TILE_OUTS / PANEL }; /* of x and of the tile in registers: 12 sums as integers, 12 as floats */
+/* Of x and of the tile in registers: 12 sums as integers, 12 as floats; or 8, 8, and 8 of blocks that share a scale. */
+enum { ROWS = 6, WIDE_ROWS = 4, PANELS = TILE_OUTS / PANEL };
 
 /* The greater of neighbours: in each lane those of a, then those of b. */
 INLINE __m512 greater_neighbours(__m512 a, __m512 b) { return _mm512_max_ps(_mm512_shuffle_ps(a, b, 0x88), _mm512_shuffle_ps(a, b, 0xdd)); }
@@ -34,8 +35,8 @@ INLINE void store_fields(__m128i a, __m128i b, __m128i c, __m128i d, char *to) {
 _Static_assert(sizeof(struct act_scale) == 32 && offsetof(struct act_scale, sum) == 4 && offsetof(struct act_scale, half_sum) == 8 && offsetof(struct act_scale, shift) == 16 &&
                    offsetof(struct act_scale, half_shift) == 20, "store_fields writes these");
 
-/* Four blocks together: what is one number of each takes a quarter of the work. The same bits as block by block. */
-INLINE void quantize_four(const float *x, int8_t *q, struct act_scale *s) {
+/* Four blocks together: what is one number of each takes a quarter of the work. The same bits as block by block. `wide`: they share a scale. */
+INLINE void quantize_four(const float *x, bool wide, int8_t *q, struct act_scale *s) {
     __m512 a[8], most[4];
     UNROLL
     for (int i = 0; i < 8; i++) a[i] = _mm512_loadu_ps(x + 16 * i);
@@ -43,7 +44,8 @@ INLINE void quantize_four(const float *x, int8_t *q, struct act_scale *s) {
     for (int i = 0; i < 4; i++) most[i] = _mm512_max_ps(_mm512_abs_ps(a[2 * i]), _mm512_abs_ps(a[2 * i + 1]));
     const __m512 by_lane = greater_neighbours(greater_neighbours(most[0], most[1]), greater_neighbours(most[2], most[3])); /* element i: of block i */
     const __m256 two = _mm256_max_ps(_mm512_castps512_ps256(by_lane), _mm512_extractf32x8_ps(by_lane, 1));
-    const __m128 top = _mm_max_ps(_mm256_castps256_ps128(two), _mm256_extractf128_ps(two, 1)), limit = _mm_set1_ps(127);
+    const __m128 each = _mm_max_ps(_mm256_castps256_ps128(two), _mm256_extractf128_ps(two, 1)), limit = _mm_set1_ps(127);
+    const __m128 couple = _mm_max_ps(each, _mm_shuffle_ps(each, each, 0x4e)), top = wide ? _mm_max_ps(couple, _mm_shuffle_ps(couple, couple, 0xb1)) : each;
     __m128 d = _mm_div_ps(top, limit), inverse = _mm_maskz_div_ps(_mm_cmp_ps_mask(top, _mm_setzero_ps(), _CMP_GT_OQ), limit, top);
     const __mmask8 finite = _mm_cmp_ps_mask(_mm_sub_ps(inverse, inverse), _mm_setzero_ps(), _CMP_EQ_OQ);
     d = _mm_maskz_mov_ps(finite, d), inverse = _mm_maskz_mov_ps(finite, inverse);
@@ -67,7 +69,7 @@ INLINE void quantize_four(const float *x, int8_t *q, struct act_scale *s) {
 }
 
 static void act_quantize(const float *x, size_t n, int8_t *q, struct act_scale *s) {
-    for (; n >= 4 * ACT_BLOCK; n -= 4 * ACT_BLOCK, x += 4 * ACT_BLOCK, q += 4 * ACT_BLOCK, s += 4) quantize_four(x, q, s);
+    for (; n >= 4 * ACT_BLOCK; n -= 4 * ACT_BLOCK, x += 4 * ACT_BLOCK, q += 4 * ACT_BLOCK, s += 4) quantize_four(x, false, q, s);
     for (; n; n -= ACT_BLOCK, x += ACT_BLOCK, q += ACT_BLOCK, s++) {
         const __m512 a = _mm512_loadu_ps(x), b = _mm512_loadu_ps(x + 16);
         const float most = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(a), _mm512_abs_ps(b)));
@@ -81,6 +83,10 @@ static void act_quantize(const float *x, size_t n, int8_t *q, struct act_scale *
         const int32_t second = _mm512_reduce_add_epi32(_mm512_cvtepi8_epi32(_mm512_cvtepi32_epi8(j)));
         *s = (struct act_scale){d, d * (float)(first + second), {d * (float)first, d * (float)second}, -128 * (first + second), {-128 * first, -128 * second}, 0};
     }
+}
+
+static void act_quantize_wide(const float *x, size_t n, int8_t *q, struct act_scale *s) {
+    for (; n; n -= ACT_WIDE, x += ACT_WIDE, q += ACT_WIDE, s += ACT_WIDE / ACT_BLOCK) quantize_four(x, true, q, s);
 }
 
 /* What R rows gain from half a block of vectors (group 16) or a whole one (group 32): c[r][p] += codes times activations from `from` on. */
@@ -109,10 +115,10 @@ struct place {
     const struct act_scale *s[ROWS];
 };
 
-/* Adds a block to the sums of R rows. Everything but pointers and counts is a constant where it is called. */
-INLINE void block_product(const struct place *at, int R, int group, bool min, __m512 f[ROWS][PANELS]) {
+/* Adds a block to what R rows gain from blocks that share a scale of activations, the first of them if `first`; and the minimums to f. Everything
+ * but pointers and counts is a constant where it is called. */
+INLINE void block_product(const struct place *at, int R, int group, bool min, bool first, __m512 sum[ROWS][PANELS], __m512 f[ROWS][PANELS]) {
     const size_t scales = 64 * (32 / (size_t)group);
-    __m512 sum[ROWS][PANELS];
     UNROLL
     for (int g = 0; g < 32 / group; g++) {
         __m512i c[ROWS][PANELS];
@@ -124,14 +130,11 @@ INLINE void block_product(const struct place *at, int R, int group, bool min, __
         for (int p = 0; p < PANELS; p++) {
             const __m512 scale = load_floats(at->t + (size_t)p * at->panel + 512 + g * 64);
             UNROLL
-            for (int r = 0; r < R; r++) sum[r][p] = g ? _mm512_fmadd_ps(_mm512_cvtepi32_ps(c[r][p]), scale, sum[r][p]) : _mm512_mul_ps(_mm512_cvtepi32_ps(c[r][p]), scale);
+            for (int r = 0; r < R; r++) sum[r][p] = first && !g ? _mm512_mul_ps(_mm512_cvtepi32_ps(c[r][p]), scale) : _mm512_fmadd_ps(_mm512_cvtepi32_ps(c[r][p]), scale, sum[r][p]);
         }
     }
     UNROLL
-    for (int p = 0; p < PANELS; p++) {
-        UNROLL
-        for (int r = 0; r < R; r++) f[r][p] = _mm512_fmadd_ps(sum[r][p], _mm512_set1_ps(at->s[r]->d), f[r][p]);
-        if (!min) continue;
+    for (int p = 0; min && p < PANELS; p++) {
         UNROLL
         for (int g = 0; g < 32 / group; g++) {
             const __m512 least = load_floats(at->t + (size_t)p * at->panel + 512 + scales + g * 64);
@@ -141,17 +144,32 @@ INLINE void block_product(const struct place *at, int R, int group, bool min, __
     }
 }
 
-/* R rows by a tile. */
-INLINE void rows_product(const uint8_t *t, size_t blocks, const struct act_row *x, float *out, size_t ld, int R, int group, bool min) {
+/* f += sum, scaled. */
+INLINE void add_scaled(const struct place *at, int R, __m512 sum[ROWS][PANELS], __m512 f[ROWS][PANELS]) {
+    UNROLL
+    for (int r = 0; r < R; r++) {
+        const __m512 d = _mm512_set1_ps(at->s[r]->d);
+        f[r][0] = _mm512_fmadd_ps(sum[r][0], d, f[r][0]);
+        f[r][1] = _mm512_fmadd_ps(sum[r][1], d, f[r][1]);
+    }
+}
+
+/* R rows by a tile; `shared` blocks of activations share a scale. */
+INLINE void rows_product(const uint8_t *t, size_t blocks, const struct act_row *x, float *out, size_t ld, int R, int group, bool min, size_t shared) {
     const size_t block = 512 + 64 * (32 / (size_t)group) * (min ? 2 : 1);
     __m512 f[ROWS][PANELS];
     struct place at = {.t = t, .panel = blocks * block};
     UNROLL
     for (int r = 0; r < R; r++) at.q[r] = x[r].q, at.s[r] = x[r].s, f[r][0] = f[r][1] = _mm512_setzero_ps();
-    for (size_t b = 0; b < blocks; b++, at.t += block) {
-        block_product(&at, R, group, min, f);
+    for (size_t b = 0; b < blocks; b += shared) {
+        __m512 sum[ROWS][PANELS];
         UNROLL
-        for (int r = 0; r < R; r++) at.q[r] += 32, at.s[r]++;
+        for (size_t i = 0; i < shared; i++, at.t += block) {
+            block_product(&at, R, group, min, i == 0, sum, f);
+            if (i + 1 == shared) add_scaled(&at, R, sum, f);
+            UNROLL
+            for (int r = 0; r < R; r++) at.q[r] += 32, at.s[r]++;
+        }
     }
     UNROLL
     for (int r = 0; r < R; r++) _mm512_storeu_ps(out + (size_t)r * ld, f[r][0]), _mm512_storeu_ps(out + (size_t)r * ld + PANEL, f[r][1]);
@@ -159,24 +177,38 @@ INLINE void rows_product(const uint8_t *t, size_t blocks, const struct act_row *
 
 #define CASE(PRODUCT, R) case R: PRODUCT(R); break;
 #define REST(PRODUCT) CASE(PRODUCT, 5) CASE(PRODUCT, 4) CASE(PRODUCT, 3) CASE(PRODUCT, 2) CASE(PRODUCT, 1) default: break;
-#define FOR_ROWS(NAME)                                                                                          \
+#define FOR_ROWS(NAME, MOST)                                                                                      \
     static void NAME(const uint8_t *t, size_t blocks, const struct act_row *x, int rows, float *out, size_t ld) { \
-        for (; rows >= ROWS; rows -= ROWS, x += ROWS, out += ROWS * ld) NAME##_(ROWS);                            \
+        for (; rows >= MOST; rows -= MOST, x += MOST, out += MOST * ld) NAME##_(MOST);                            \
         switch (rows) { REST(NAME##_) }                                                                         \
     }
-#define group32_(R) rows_product(t, blocks, x, out, ld, R, 32, false)
-#define group32_min_(R) rows_product(t, blocks, x, out, ld, R, 32, true)
-#define group16_(R) rows_product(t, blocks, x, out, ld, R, 16, false)
-#define group16_min_(R) rows_product(t, blocks, x, out, ld, R, 16, true)
-FOR_ROWS(group32)
-FOR_ROWS(group32_min)
-FOR_ROWS(group16)
-FOR_ROWS(group16_min)
+#define group32_(R) rows_product(t, blocks, x, out, ld, R, 32, false, 1)
+#define group32_min_(R) rows_product(t, blocks, x, out, ld, R, 32, true, 1)
+#define group16_(R) rows_product(t, blocks, x, out, ld, R, 16, false, 1)
+#define group16_min_(R) rows_product(t, blocks, x, out, ld, R, 16, true, 1)
+FOR_ROWS(group32, ROWS)
+FOR_ROWS(group32_min, ROWS)
+FOR_ROWS(group16, ROWS)
+FOR_ROWS(group16_min, ROWS)
+#define wide32_(R) rows_product(t, blocks, x, out, ld, R, 32, false, ACT_WIDE / ACT_BLOCK)
+#define wide32_min_(R) rows_product(t, blocks, x, out, ld, R, 32, true, ACT_WIDE / ACT_BLOCK)
+#define wide16_(R) rows_product(t, blocks, x, out, ld, R, 16, false, ACT_WIDE / ACT_BLOCK)
+#define wide16_min_(R) rows_product(t, blocks, x, out, ld, R, 16, true, ACT_WIDE / ACT_BLOCK)
+FOR_ROWS(wide32, WIDE_ROWS)
+FOR_ROWS(wide32_min, WIDE_ROWS)
+FOR_ROWS(wide16, WIDE_ROWS)
+FOR_ROWS(wide16_min, WIDE_ROWS)
 
 static void tile_product(enum dtype type, const void *tile, size_t n, const struct act_row *x, int rows, float *out, size_t ld) {
     const struct dtype_info *info = dtype_info(type);
     if (info->group == 32) (info->min ? group32_min : group32)(tile, n / 32, x, rows, out, ld);
     else (info->min ? group16_min : group16)(tile, n / 32, x, rows, out, ld);
+}
+
+static void wide_product(enum dtype type, const void *tile, size_t n, const struct act_row *x, int rows, float *out, size_t ld) {
+    const struct dtype_info *info = dtype_info(type);
+    if (info->group == 32) (info->min ? wide32_min : wide32)(tile, n / 32, x, rows, out, ld);
+    else (info->min ? wide16_min : wide16)(tile, n / 32, x, rows, out, ld);
 }
 
 /* ---- unpacking ---- */
@@ -232,4 +264,6 @@ void kernels_avx512_int8(struct kernels *k) {
     k->act_quantize = act_quantize;
     k->tile_unpack = tile_unpack;
     k->tile_product = tile_product;
+    k->act_quantize_wide = act_quantize_wide;
+    k->wide_product = wide_product;
 }

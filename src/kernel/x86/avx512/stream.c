@@ -120,4 +120,6 @@ void kernels_avx512_stream(struct kernels *k) {
     k->stream_bytes = stream_bytes;
     k->stream_layout = stream_layout;
     k->stream_product = stream_product;
+    static const enum dtype wide[] = {DT_Q2_K, DT_Q3_K, DT_Q4_K, DT_Q5_K, DT_Q6_K, DT_IQ4_XS};
+    for (size_t i = 0; i < sizeof wide / sizeof *wide; i++) k->wide[wide[i]] = true;
 }
