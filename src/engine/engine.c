@@ -98,6 +98,7 @@ static int set_up(struct engine *en, bool asked, struct err *e) {
     int64_t orig = en->model->hp.n_ctx_orig; /* a context that shrank to what the model was first trained for takes other rotary factors */
     if (wanted > orig && en->o.n_ctx <= orig && (code = record(en, e))) return code;
     for (int g = 0; g < graph_kv_groups(en->graph); g++) en->pages[g].bytes = graph_kv_page_bytes(en->graph, g);
+    if (en->o.cache_bytes && (code = prefix_new(&en->tree, en->pages, graph_kv_groups(en->graph), graph_state_floats(en->graph), en->o.cache_bytes, e))) return code;
     return reserve_step(en, e);
 }
 
@@ -129,6 +130,7 @@ int engine_new(struct engine **out, const struct model *m, struct pool *pool, st
 void engine_free(struct engine *en) {
     if (!en) return;
     while (en->seqs) seq_free(en->seqs);
+    prefix_free(en->tree);
     for (int g = 0; g < KV_GROUPS; g++) page_pool_free(&en->pages[g]);
     graph_free(en->graph);
     mem_free(en->token);
@@ -139,6 +141,7 @@ void engine_free(struct engine *en) {
     mem_free(en);
 }
 
+struct prefix_counts engine_cache(const struct engine *en) { return prefix_counts(en->tree); }
 int engine_context(const struct engine *en) { return en->o.n_ctx; }
 int engine_rows(const struct engine *en) { return en->o.max_rows; }
 const struct model *engine_model(const struct engine *en) { return en->model; }
@@ -156,7 +159,7 @@ static int pack(struct engine *en, struct seq *s, struct err *e) {
     for (int i = 0; i < n; i++) {
         int wants = s->wants[s->length + i];
         if ((wants & WANTED) && --logits < 0) n = i;
-        else if (wants & ENDS) n = i + 1;
+        else if (wants & (ENDS | KEEPS)) n = i + 1;
     }
     if (n == 0) return 0;
     int code = seq_reserve(s, n, e);

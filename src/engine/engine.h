@@ -5,7 +5,8 @@
  *
  * What a sequence remembers has three kinds (DESIGN.md): global KV pages, window pages, of which only those that the window still
  * reaches are kept, and recurrent state, of which snapshots are kept so that a sequence can go back. Pages are counted by
- * reference: a fork shares them and copies only what it writes.
+ * reference: a fork shares them and copies only what it writes, and whole pages stay in a tree of prefixes (prefix.h) for sequences that begin
+ * alike.
  *
  * One thread drives an engine: all functions here are that thread's. The workers of the pool run inside engine_step only.
  * The model must outlive its engine, the engine its sequences.
@@ -15,6 +16,7 @@
 
 #include "base/err.h"
 #include "base/thread.h"
+#include "engine/prefix.h"
 #include "model/model.h"
 
 /* What messages call the options that they advise to change. */
@@ -28,6 +30,7 @@ struct engine_options {
     int max_logits;        /* rows of a step whose logits are wanted; 0: 16 */
     enum dtype kv_type;    /* F32, F16, BF16 or Q8_0 */
     const char *isa;       /* kernels; NULL: HEARTH_ISA or the best there are */
+    uint64_t cache_bytes;  /* what computed prefixes may take that no sequence holds, for seq_reuse; 0: none are kept */
     uint64_t memory_limit; /* bytes the whole may take; 0: what the system has */
     bool paged;            /* run even when the weights do not fit memory: they are then read from disk as needed */
     const struct option_names *names; /* borrowed; NULL: the program's flags */
@@ -62,6 +65,15 @@ enum want { WANT_NONE, WANT_LAST, WANT_ALL };                /* whose logits */
 /* Appends n tokens (copied) to what is pending. ERR_CONTEXT with both numbers when they do not fit, ERR_TEXT for an id outside the
  * vocabulary; nothing is appended then. */
 int seq_feed(struct seq *s, const int32_t *ids, int n, enum want want, struct err *e);
+/* Takes over what the engine still knows of the beginning of ids [n], for a sequence that holds nothing yet, and returns how many tokens that was: a
+ * multiple of KV_PAGE, less than n, so that something is left to compute. The caller feeds the rest. */
+int seq_reuse(struct seq *s, const int32_t *ids, int n);
+
+/* Of models with recurrent state: what is fed will be asked for again up to `position` or a little further (the end of a message): the state at the last
+ * page's end before it is kept for seq_reuse. It lies beyond seq_length. For other models it does nothing. */
+void seq_expect_reuse(struct seq *s, int position);
+
+struct prefix_counts engine_cache(const struct engine *en);
 int seq_pending(const struct seq *s);                        /* tokens fed and not computed yet */
 int seq_length(const struct seq *s);                         /* tokens computed */
 const int32_t *seq_tokens(const struct seq *s);              /* [seq_length + seq_pending] */

@@ -22,7 +22,12 @@ struct step_costs {
     int seen[VERIFY_ROWS + 1];
 };
 
-enum { WANTED = 1, ENDS = 2 };
+
+enum {
+    WANTED = 1, /* the token's logits are */
+    ENDS = 2,   /* a step takes none behind it */
+    KEEPS = 4,  /* nor here, and the recurrent state is kept in the tree of prefixes */
+};
 
 struct seq {
     struct engine *engine;
@@ -30,10 +35,11 @@ struct seq {
     struct seq_memory memory;
     int n_pages;            /* entries of each page table */
     int32_t *tokens;        /* [length + pending], room for n_ctx */
-    uint8_t *wants;         /* [n_ctx] of each token: WANTED, its logits are; ENDS, a step takes none behind it */
+    uint8_t *wants;         /* [n_ctx] of each token, the flags above */
     int length, pending;
     struct snapshot snapshot[SNAPSHOTS];
     int n_snapshots;
+    struct prefix_node *tip; /* the last whole page that the tree of prefixes has; NULL: none */
     struct snapshot held;   /* by seq_hold; length -1: nothing */
     int taken;              /* rows in the step being packed */
 };
@@ -45,6 +51,7 @@ struct engine {
     const struct kernels *kernels;
     struct engine_options o;
     struct page_pool pages[KV_GROUPS];
+    struct prefix_tree *tree; /* NULL: no cache */
     struct seq *seqs, *turn; /* turn: who comes first in the next step */
     /* the step's descriptor, reserved once */
     int32_t *token, *pos, *logit_row;
@@ -56,6 +63,8 @@ struct engine {
 
 int seq_reserve(struct seq *s, int n, struct err *e); /* pages for the next n positions, owned by s alone */
 void seq_advance(struct seq *s, int n);               /* after a step: n pending tokens are computed; pages behind windows are given back */
+void seq_remember(struct seq *s);                     /* whole pages that are new go into the tree of prefixes, before windows move on */
+void seq_forget_beyond(struct seq *s, int n);         /* stands where n tokens are left */
 int seq_snapshot_due(const struct seq *s, int rows);  /* rows that may be taken before a snapshot is due */
 
 #endif

@@ -43,6 +43,7 @@ void seq_free(struct seq *s) {
             break;
         }
     if (en->turn == s) en->turn = s->next;
+    prefix_stand(NULL, s->tip);
     for (int i = 0; i < en->step.n_logits; i++)
         if (en->results[i].seq == s) en->results[i].seq = NULL; /* another may come to stand at its address */
     for (int g = 0; g < KV_GROUPS; g++) {
@@ -63,6 +64,7 @@ int seq_fork(struct seq **out, struct seq *s, struct err *e) {
     struct seq *f = *out;
     memcpy(f->tokens, s->tokens, sizeof *s->tokens * (size_t)s->length);
     f->length = s->length;
+    prefix_stand(f->tip = s->tip, NULL);
     for (int g = 0; g < graph_kv_groups(s->engine->graph); g++)
         for (int p = 0; p < s->n_pages; p++) f->memory.pages[g][p] = page_ref(s->memory.pages[g][p]);
     if (s->memory.state) memcpy(f->memory.state, s->memory.state, state_bytes(s->engine));
@@ -104,6 +106,7 @@ int seq_reserve(struct seq *s, int n, struct err *e) {
 void seq_advance(struct seq *s, int n) {
     s->length += n;
     s->pending -= n;
+    seq_remember(s);
     for (int g = 0; g < graph_kv_groups(s->engine->graph); g++) {
         int window = graph_kv_window(s->engine->graph, g), seen_from = s->length - VERIFY_ROWS - window + 1;
         if (!window || seen_from < KV_PAGE) continue;
@@ -165,6 +168,7 @@ int seq_truncate(struct seq *s, int n) {
         else memset(s->memory.state, 0, state_bytes(s->engine));
     }
     s->length = n;
+    seq_forget_beyond(s, n);
     for (int g = 0; g < graph_kv_groups(s->engine->graph); g++) drop_pages(s, g, (n + KV_PAGE - 1) / KV_PAGE, s->n_pages);
     return n;
 }

@@ -1,0 +1,163 @@
+/* prefix.c: the tree of prefixes; see prefix.h. All nodes are in one hash table, by parent and tokens, and in one list, by last use. */
+#include "engine/prefix.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/os.h"
+
+struct prefix_tree {
+    struct page_pool *pools;
+    int groups;
+    size_t state_bytes;
+    uint64_t limit, bytes, seed;
+    struct prefix_node **bucket;
+    size_t buckets, nodes; /* buckets: a power of two */
+    struct prefix_node *oldest, *newest;
+};
+
+enum { FIRST_BUCKETS = 256 };
+
+int prefix_new(struct prefix_tree **out, struct page_pool *pools, int groups, size_t state_floats, uint64_t limit, struct err *e) {
+    struct prefix_tree *t = *out = mem_calloc(1, sizeof *t);
+    if (!t) return err_nomem(e, "the tree of prefixes", sizeof *t);
+    *t = (struct prefix_tree){.pools = pools, .groups = groups, .state_bytes = state_floats * sizeof(float), .limit = limit, .seed = os_random(), .buckets = FIRST_BUCKETS};
+    t->bucket = mem_calloc(t->buckets, sizeof *t->bucket);
+    if (t->bucket) return 0;
+    mem_free(t);
+    *out = NULL;
+    return err_nomem(e, "the tree of prefixes", FIRST_BUCKETS * sizeof *t->bucket);
+}
+
+/* The parent's hash stands for the parent: texts that agree in it are told apart by the comparison. Multiplying by odd numbers and folding, as in strmap.c; the
+ * seed keeps clients from choosing texts that meet in one bucket. */
+static uint64_t hash_of(const struct prefix_tree *t, const struct prefix_node *parent, const int32_t *token) {
+    uint64_t h = t->seed ^ (parent ? parent->hash : 0x9e3779b97f4a7c15u);
+    for (int i = 0; i < KV_PAGE; i += 2) {
+        h = (h ^ (uint32_t)token[i] ^ (uint64_t)(uint32_t)token[i + 1] << 32) * 0xe7037ed1a0b428dbu;
+        h ^= h >> 32;
+    }
+    return h;
+}
+
+static struct prefix_node *find(const struct prefix_tree *t, uint64_t hash, const struct prefix_node *parent, const int32_t *token) {
+    struct prefix_node *n = t->bucket[hash & (t->buckets - 1)];
+    while (n && (n->hash != hash || n->parent != parent || memcmp(n->token, token, sizeof n->token) != 0)) n = n->next;
+    return n;
+}
+
+struct prefix_node *prefix_find(const struct prefix_tree *t, const struct prefix_node *parent, const int32_t *token) {
+    return find(t, hash_of(t, parent, token), parent, token);
+}
+
+/* ---- by last use ---- */
+
+static void take_out(struct prefix_tree *t, struct prefix_node *n) {
+    *(n->older ? &n->older->newer : &t->oldest) = n->newer;
+    *(n->newer ? &n->newer->older : &t->newest) = n->older;
+}
+
+static void put_newest(struct prefix_tree *t, struct prefix_node *n) {
+    n->newer = NULL;
+    n->older = t->newest;
+    *(t->newest ? &t->newest->newer : &t->oldest) = n;
+    t->newest = n;
+}
+
+void prefix_use(struct prefix_tree *t, struct prefix_node *n) {
+    for (; n; n = n->parent) {
+        take_out(t, n);
+        put_newest(t, n);
+    }
+}
+
+void prefix_stand(struct prefix_node *n, struct prefix_node *instead_of) {
+    if (n) n->users++;
+    if (instead_of) instead_of->users--;
+}
+
+/* ---- coming and going ---- */
+
+static void drop(struct prefix_tree *t, struct prefix_node *n) {
+    struct prefix_node **at = &t->bucket[n->hash & (t->buckets - 1)];
+    while (*at != n) at = &(*at)->next;
+    *at = n->next;
+    take_out(t, n);
+    for (int g = 0; g < t->groups; g++)
+        if (n->page[g]) t->bytes -= t->pools[g].bytes, page_unref(&t->pools[g], n->page[g]);
+    if (n->state) t->bytes -= t->state_bytes, mem_free(n->state);
+    if (n->parent) n->parent->children--;
+    t->nodes--;
+    mem_free(n);
+}
+
+/* Back below the limit, as far as nobody stands on what would go. */
+static void trim(struct prefix_tree *t) {
+    for (struct prefix_node *n = t->oldest, *newer; n && t->bytes > t->limit; n = newer) {
+        newer = n->newer;
+        if (n->children == 0 && n->users == 0) drop(t, n);
+    }
+}
+
+void prefix_free(struct prefix_tree *t) {
+    if (!t) return;
+    while (t->oldest) drop(t, t->oldest); /* children go before their parents */
+    mem_free(t->bucket);
+    mem_free(t);
+}
+
+/* More buckets when there are as many nodes. Without memory it stays as it is, and gets slower. */
+static void grow(struct prefix_tree *t) {
+    struct prefix_node **bucket = t->nodes < t->buckets ? NULL : mem_calloc(t->buckets * 2, sizeof *bucket);
+    if (!bucket) return;
+    t->buckets *= 2;
+    for (struct prefix_node *n = t->oldest; n; n = n->newer) {
+        struct prefix_node **at = &bucket[n->hash & (t->buckets - 1)];
+        n->next = *at;
+        *at = n;
+    }
+    mem_free(t->bucket);
+    t->bucket = bucket;
+}
+
+static struct prefix_node *make(struct prefix_tree *t, uint64_t hash, struct prefix_node *parent, const int32_t *token) {
+    struct prefix_node *n = mem_calloc(1, sizeof *n);
+    if (!n) return NULL;
+    n->parent = parent;
+    n->hash = hash;
+    n->pages = parent ? parent->pages + 1 : 1;
+    memcpy(n->token, token, sizeof n->token);
+    grow(t);
+    n->next = t->bucket[hash & (t->buckets - 1)];
+    t->bucket[hash & (t->buckets - 1)] = n;
+    put_newest(t, n);
+    t->nodes++;
+    if (parent) parent->children++;
+    return n;
+}
+
+struct prefix_node *prefix_add(struct prefix_tree *t, struct prefix_node *parent, const int32_t *token, uint8_t *const *page) {
+    const uint64_t hash = hash_of(t, parent, token);
+    struct prefix_node *n = find(t, hash, parent, token);
+    if (!n && !(n = make(t, hash, parent, token))) return NULL;
+    for (int g = 0; g < t->groups; g++)
+        if (!n->page[g] && page[g]) n->page[g] = page_ref(page[g]), t->bytes += t->pools[g].bytes;
+    prefix_use(t, n);
+    n->users++; /* the newest may not be what goes */
+    trim(t);
+    n->users--;
+    return n;
+}
+
+void prefix_keep_state(struct prefix_tree *t, struct prefix_node *n, const float *state) {
+    if (n->state || !t->state_bytes || !(n->state = mem_alloc(t->state_bytes))) return;
+    memcpy(n->state, state, t->state_bytes);
+    t->bytes += t->state_bytes;
+    n->users++;
+    trim(t);
+    n->users--;
+}
+
+struct prefix_counts prefix_counts(const struct prefix_tree *t) {
+    return t ? (struct prefix_counts){t->bytes, t->limit, t->nodes} : (struct prefix_counts){0};
+}

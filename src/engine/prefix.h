@@ -1,0 +1,59 @@
+/* prefix.h: the tree of prefixes: whole pages that sequences of an engine have computed, kept for others that begin alike.
+ *
+ * A node is the page of KV_PAGE tokens that follows its parent's: its tokens, its KV page of each group (a window's may be missing), and, for
+ * models with recurrent state, the state behind it where somebody kept it. Tokens are compared, not only their hashes: nobody is ever given
+ * what was computed for other tokens.
+ *
+ * Pages are counted by reference, so a node's page costs nothing while a sequence holds it too. When all that is kept takes more than the
+ * limit, the node goes that was used longest ago. A parent is used whenever its child is, so that is always a leaf. Nodes that sequences
+ * stand on stay.
+ *
+ * One thread, the engine's. Used inside src/engine; users of an engine call seq_reuse. */
+#ifndef HEARTH_PREFIX_H
+#define HEARTH_PREFIX_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "engine/pages.h"
+#include "graph/graph.h"
+
+struct prefix_node {
+    struct prefix_node *parent;         /* NULL: the first page of a text */
+    struct prefix_node *next;           /* in its bucket */
+    struct prefix_node *older, *newer;  /* by last use */
+    uint64_t hash;
+    int pages;                          /* from the beginning to this one */
+    int children, users;                /* nodes behind it; sequences that stand on it */
+    uint8_t *page[KV_GROUPS];
+    float *state;                       /* NULL: not kept */
+    int32_t token[KV_PAGE];
+};
+
+struct prefix_tree;
+
+/* pools: one for each of the `groups` of pages, which outlive the tree. limit: bytes of pages and states, more than 0. ERR_MEMORY. */
+int prefix_new(struct prefix_tree **t, struct page_pool *pools, int groups, size_t state_floats, uint64_t limit, struct err *e);
+void prefix_free(struct prefix_tree *t); /* no sequence may stand on it any more; NULL is fine */
+
+/* The page of `token` [KV_PAGE] behind parent (NULL: at the beginning), or NULL. */
+struct prefix_node *prefix_find(const struct prefix_tree *t, const struct prefix_node *parent, const int32_t *token);
+
+/* The same, made when it is not there, with references of its own to page[group]; pages that a node misses are added. Counts as a use. NULL: there is no memory,
+ * and nothing has changed. */
+struct prefix_node *prefix_add(struct prefix_tree *t, struct prefix_node *parent, const int32_t *token, uint8_t *const *page);
+
+/* Keeps a copy of the state behind a node, unless there is one or no memory. */
+void prefix_keep_state(struct prefix_tree *t, struct prefix_node *n, const float *state);
+
+void prefix_use(struct prefix_tree *t, struct prefix_node *n);       /* now; and so all before it. NULL is fine */
+void prefix_stand(struct prefix_node *n, struct prefix_node *instead_of); /* a sequence stands on n; either may be NULL */
+
+struct prefix_counts {
+    uint64_t bytes, limit; /* of pages and states kept; sequences may hold some of them too */
+    size_t nodes;
+};
+struct prefix_counts prefix_counts(const struct prefix_tree *t); /* all 0 for NULL */
+
+#endif
