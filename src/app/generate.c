@@ -101,11 +101,18 @@ int generate_open(struct session *s, const struct generate_options *o, struct er
     return code || !o->draft ? code : session_draft(s, &o->model, o->draft, "f16", e);
 }
 
+static int new_stops(struct generator *g, struct err *e) {
+    const struct string_list *stop = &g->o->stop;
+    if (!(g->stops = mem_array(NULL, (size_t)stop->n + 1, sizeof *g->stops))) return err_nomem(e, "stop texts", (size_t)stop->n * sizeof *g->stops);
+    for (int i = 0; i < stop->n; i++)
+        if (!(g->stops[i] = slice_of(stop->at[i])).n) return err_set(e, ERR_USAGE, "--stop: the text is empty");
+    return 0;
+}
+
 int generator_new(struct generator *g, struct session *s, const struct generate_options *o, struct err *e) {
     *g = (struct generator){.s = s, .o = o};
-    for (int i = 0; i < o->stop.n; i++)
-        if (!*o->stop.at[i]) return err_set(e, ERR_USAGE, "--stop: the text is empty");
-    int code = new_sampler(g, e);
+    int code = new_stops(g, e);
+    if (code == 0) code = new_sampler(g, e);
     if (code == 0) code = seq_new(&g->seq, s->engine, e);
     struct speculate_options so = {.lookup = o->lookup, .draft_max = o->draft_max, .draft = s->draft};
     if (code == 0) code = speculate_new(&g->guesses, g->seq, so, e);
@@ -120,6 +127,7 @@ void generator_free(struct generator *g) {
     seq_free(g->seq);
     sampler_free(g->sampler);
     buf_free(&g->held);
+    mem_free(g->stops);
     mem_free(g->shifted);
     *g = (struct generator){0};
 }
@@ -210,33 +218,15 @@ static int shift(struct generator *g, int32_t next, struct err *e) {
 
 /* ---- generating ---- */
 
-/* Bytes of g->held that can be shown: up to the first stop text (*stopped), or up to what may become one unless this is the last. */
-static size_t showable(const struct generator *g, bool last, bool *stopped) {
-    const struct string_list *stop = &g->o->stop;
-    size_t show = g->held.len;
-    *stopped = false;
-    for (int i = 0; i < stop->n; i++) {
-        size_t len = strlen(stop->at[i]);
-        for (size_t at = 0; at + len <= g->held.len && (at < show || !*stopped); at++)
-            if (memcmp(g->held.data + at, stop->at[i], len) == 0) {
-                show = at;
-                *stopped = true;
-            }
-    }
-    for (int i = 0; i < stop->n && !*stopped && !last; i++) {
-        size_t len = strlen(stop->at[i]);
-        for (size_t at = g->held.len < len ? 0 : g->held.len - len + 1; at < show; at++)
-            if (memcmp(g->held.data + at, stop->at[i], g->held.len - at) == 0) show = at;
-    }
-    return show;
-}
-
 static int emit(struct generator *g, struct token_event *t, bool last, bool *stopped, token_fn fn, void *ctx, struct err *e) {
     if (last) {
         int code = decoder_end(&g->decoder, &g->held, e);
         if (code) return code;
     }
-    size_t shown = showable(g, last, stopped);
+    int which;
+    const struct stop_texts stops = {g->stops, g->o->stop.n};
+    size_t shown = stop_showable(&stops, (struct slice){g->held.data, g->held.len}, last, &which);
+    *stopped = which >= 0;
     t->text = (struct slice){g->held.data, shown};
     int code = fn(ctx, t, e);
     if (shown) memmove(g->held.data, g->held.data + shown, g->held.len - shown);

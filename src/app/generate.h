@@ -7,6 +7,7 @@
 #include "app/json.h"
 #include "engine/sampler.h"
 #include "engine/speculate.h"
+#include "engine/stop.h"
 
 /* What the flags of FLAGS_GENERATE set; the options struct of a command begins with it. */
 struct generate_options {
@@ -35,6 +36,7 @@ struct generator {
     struct sampler *sampler;
     const float *logits;      /* after the last token of the sequence; NULL: not computed */
     struct decoder decoder;
+    struct slice *stops;      /* the texts of o->stop */
     struct buf held;          /* text that may be the beginning of a stop text */
     int32_t *shifted;         /* [n_ctx] for a window shift */
     int n_prompt;             /* tokens of the prompt; those that o->keep may keep at a shift */

@@ -97,6 +97,7 @@ static int set_up(struct engine *en, bool asked, struct err *e) {
     if ((code = choose_context(en, en->o.memory_limit ? en->o.memory_limit : os_memory_total(), asked, e))) return code;
     int64_t orig = en->model->hp.n_ctx_orig; /* a context that shrank to what the model was first trained for takes other rotary factors */
     if (wanted > orig && en->o.n_ctx <= orig && (code = record(en, e))) return code;
+    en->most_prompt_rows = en->o.max_rows;
     for (int g = 0; g < graph_kv_groups(en->graph); g++) en->pages[g].bytes = graph_kv_page_bytes(en->graph, g);
     if (en->o.cache_bytes && (code = prefix_new(&en->tree, en->pages, graph_kv_groups(en->graph), graph_state_floats(en->graph), en->o.cache_bytes, e))) return code;
     return reserve_step(en, e);
@@ -150,21 +151,23 @@ const char *engine_isa(const struct engine *en) { return en->kernels->name; }
 
 /* ---- packing a step ---- */
 
-/* Puts up to `rows` pending tokens of s into the step, fewer when logits or a snapshot say so. */
-static int pack(struct engine *en, struct seq *s, struct err *e) {
+/* Puts up to `most` pending tokens of s into the step, fewer when logits or a snapshot say so. */
+static int pack(struct engine *en, struct seq *s, int most, struct err *e) {
     struct step *st = &en->step;
     int n = s->pending, room = en->o.max_rows - st->n_rows, logits = en->o.max_logits - st->n_logits;
     if (n > room) n = room;
+    if (n > most) n = most;
     n = seq_snapshot_due(s, n);
     for (int i = 0; i < n; i++) {
         int wants = s->wants[s->length + i];
         if ((wants & WANTED) && --logits < 0) n = i;
+        else if ((wants ^ s->wants[s->length]) & PROMPT) n = i;
         else if (wants & (ENDS | KEEPS)) n = i + 1;
     }
     if (n == 0) return 0;
     int code = seq_reserve(s, n, e);
     if (code) return code;
-    en->spans[st->n_spans++] = (struct span){st->n_rows, n, s->length, &s->memory};
+    en->spans[st->n_spans++] = (struct span){st->n_rows, n, s->length, &s->memory, s->wants[s->length] & PROMPT};
     s->taken = n;
     for (int i = 0; i < n; i++) {
         int row = st->n_rows++, at = s->length + i;
@@ -177,12 +180,16 @@ static int pack(struct engine *en, struct seq *s, struct err *e) {
     return 0;
 }
 
+static bool is_small(const struct seq *s) { return s->pending <= VERIFY_ROWS && !(s->pending && s->wants[s->length] & PROMPT); }
+
 /* Pieces of at most VERIFY_ROWS go before prompts: generation and verification do not wait. Beginning with whose turn it is, so that nobody starves when a step cannot hold all. */
 static int pack_pieces(struct engine *en, bool small, struct err *e) {
     struct seq *first = en->turn ? en->turn : en->seqs, *s = first;
     do {
-        int code = s && (s->pending <= VERIFY_ROWS) == small ? pack(en, s, e) : 0;
+        const int before = en->step.n_rows, most = small || before == en->prompt_rows ? en->o.max_rows : en->most_prompt_rows - en->prompt_rows;
+        int code = s && is_small(s) == small ? pack(en, s, most, e) : 0;
         if (code || !s) return code;
+        if (!small) en->prompt_rows += en->step.n_rows - before;
         s = s->next ? s->next : en->seqs;
     } while (s != first);
     return 0;
@@ -190,6 +197,7 @@ static int pack_pieces(struct engine *en, bool small, struct err *e) {
 
 static int pack_all(struct engine *en, struct err *e) {
     for (struct seq *s = en->seqs; s; s = s->next) s->taken = 0;
+    en->prompt_rows = 0;
     int code = pack_pieces(en, true, e);
     if (code || (code = pack_pieces(en, false, e))) return code;
     struct seq *first = en->turn ? en->turn : en->seqs;
@@ -211,7 +219,7 @@ static void measured(double *estimate, int *seen, double value) {
 static void note_cost(struct engine *en, double seconds) {
     struct step_costs *c = &en->costs;
     int rows = en->step.n_rows;
-    if (rows > VERIFY_ROWS || en->step.n_logits != rows || en->step.n_spans != 1) return;
+    if (en->prompt_rows || rows > VERIFY_ROWS || en->step.n_logits != rows || en->step.n_spans != 1) return;
     if (rows == 1) {
         measured(&c->row_s, &c->seen[1], seconds);
         for (int r = 2; r <= VERIFY_ROWS; r++) c->ratio[r] -= (c->ratio[r] - 1) * FORGET;
@@ -262,6 +270,8 @@ int engine_results(const struct engine *en, const struct result **r) {
 void engine_watch(struct engine *en, struct graph_watch *w) { graph_watch(en->graph, w); }
 
 int engine_step_rows(const struct engine *en) { return en->step.n_rows; }
+int engine_step_prompt_rows(const struct engine *en) { return en->prompt_rows; }
+void engine_limit_prompts(struct engine *en, int rows) { en->most_prompt_rows = rows < 1 ? 1 : rows < en->o.max_rows ? rows : en->o.max_rows; }
 
 const float *engine_logits(const struct engine *en, const struct seq *s, int position) {
     for (int i = 0; position < s->length && i < en->step.n_logits; i++)

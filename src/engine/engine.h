@@ -69,6 +69,10 @@ int seq_feed(struct seq *s, const int32_t *ids, int n, enum want want, struct er
  * multiple of KV_PAGE, less than n, so that something is left to compute. The caller feeds the rest. */
 int seq_reuse(struct seq *s, const int32_t *ids, int n);
 
+/* What is pending is a prompt: it is computed in the way of long spans however it comes to be cut into steps, so that its bits do not depend on that, nor on how
+ * much of it was taken over. Otherwise pieces of at most VERIFY_ROWS are computed in the way of generation. */
+void seq_prompt(struct seq *s);
+
 /* Of models with recurrent state: what is fed will be asked for again up to `position` or a little further (the end of a message): the state at the last
  * page's end before it is kept for seq_reuse. It lies beyond seq_length. For other models it does nothing. */
 void seq_expect_reuse(struct seq *s, int position);
@@ -104,6 +108,10 @@ struct result {
 };
 int engine_results(const struct engine *en, const struct result **r);
 int engine_step_rows(const struct engine *en); /* rows of the last step */
+int engine_step_prompt_rows(const struct engine *en); /* those of them in spans of more than VERIFY_ROWS */
+
+/* Most rows of longer spans in a step that has some of at most VERIFY_ROWS: who generates waits for no more. At first max_rows. */
+void engine_limit_prompts(struct engine *en, int rows);
 
 /* The logits after position of s as the last step gave them; NULL: it did not, or the sequence has gone back since. */
 const float *engine_logits(const struct engine *en, const struct seq *s, int position);

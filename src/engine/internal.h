@@ -26,6 +26,7 @@ struct step_costs {
 enum {
     WANTED = 1, /* the token's logits are */
     ENDS = 2,   /* a step takes none behind it */
+    PROMPT = 8, /* it is part of a prompt, however short the piece that it comes to be computed in */
     KEEPS = 4,  /* nor here, and the recurrent state is kept in the tree of prefixes */
 };
 
@@ -58,6 +59,7 @@ struct engine {
     struct span *spans;
     struct result *results;
     struct step step;
+    int prompt_rows, most_prompt_rows; /* of the step being packed; beside small spans */
     struct step_costs costs;
 };
 

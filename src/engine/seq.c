@@ -87,6 +87,10 @@ int seq_feed(struct seq *s, const int32_t *ids, int n, enum want want, struct er
     return 0;
 }
 
+void seq_prompt(struct seq *s) {
+    for (int i = 0; i < s->pending; i++) s->wants[s->length + i] |= PROMPT;
+}
+
 int seq_pending(const struct seq *s) { return s->pending; }
 int seq_length(const struct seq *s) { return s->length; }
 const int32_t *seq_tokens(const struct seq *s) { return s->tokens; }

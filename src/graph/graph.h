@@ -192,11 +192,14 @@ struct span {
     int row, count;
     int32_t pos; /* of the first row */
     struct seq_memory *memory;
+    bool prompt; /* large, however short */
 };
 
 /* Spans of at most so many rows are generation and verification: a row's logits have the same bits whatever shares the step and
- * however such spans are cut. They come first in a step. Rows of longer spans, prompts, may be computed in other ways. */
+ * however such spans are cut. They come first in a step. Rows of larger spans, prompts, may be computed in other ways; among each other they too have the
+ * same bits however they are cut. */
 enum { SMALL_SPAN = 16 };
+static inline bool span_large(const struct span *s) { return s->prompt || s->count > SMALL_SPAN; }
 
 struct step {
     int n_rows;

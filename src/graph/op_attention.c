@@ -225,7 +225,7 @@ static void attend(struct block *b, const struct node *n) {
     int32_t pos = b->span->pos + row_of(b, 0), first = b->a->a.window && pos >= b->a->a.window ? pos - b->a->a.window + 1 : 0;
     int last = (b->span->pos + row_of(b, b->count - 1)) / KV_PAGE;
     gather(b, n);
-    if (b->span->count <= SMALL_SPAN) {
+    if (!span_large(b->span)) {
         for (int page = first / KV_PAGE; page <= last; page++) small_page(b, page, last);
     } else {
         if (b->pair > 1) b->r->k->attn.narrow(b->q, b->packed_q, (size_t)rounded(b->count) * b->k_size);
@@ -237,7 +237,7 @@ static void attend(struct block *b, const struct node *n) {
 /* Queries that are taken together. A small span of few KV heads is cut so that no worker stands idle, where there is much to compute. */
 static int queries_at_once(const struct run *r, const struct attention *a, const struct span *span) {
     int most = block_size(r->g, a), n = span->count * (a->n_head / a->n_head_kv);
-    if (span->count > SMALL_SPAN || r->step->n_spans * a->n_head_kv >= 2 * r->workers) return most;
+    if (span_large(span) || r->step->n_spans * a->n_head_kv >= 2 * r->workers) return most;
     int part = rounded((n + r->workers - 1) / r->workers);
     if (part < SMALL_BLOCK) part = SMALL_BLOCK;
     return part < most ? part : most;

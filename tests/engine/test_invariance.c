@@ -43,6 +43,48 @@ static void cut_as_you_like(void **state) {
         }
 }
 
+/* Prompts have the same bits however they are cut into steps, pieces of a few rows included, beside whoever generates. */
+static float *prompt_logits(enum tiny_kind kind, const int32_t *ids, int max_rows, bool beside) {
+    struct rig r;
+    struct err e = {0};
+    struct seq *s, *other;
+    float *out = calloc(N * TINY_VOCAB, sizeof *out);
+    assert_non_null(out);
+    rig_open(&r, kind, 2, (struct engine_options){.max_rows = max_rows, .max_logits = max_rows, .n_ctx = 256});
+    OK(seq_new(&other, r.engine, &e));
+    OK(seq_new(&s, r.engine, &e));
+    feed(s, ids, N);
+    seq_prompt(s);
+    while (seq_pending(s)) {
+        const struct result *res;
+        if (beside && seq_length(other) < 200) feed(other, ids, 1 + seq_length(other) % 5);
+        OK(engine_step(r.engine, &e));
+        for (int i = 0, n = engine_results(r.engine, &res); i < n; i++)
+            if (res[i].seq == s) memcpy(out + (size_t)res[i].position * TINY_VOCAB, res[i].logits, sizeof *out * TINY_VOCAB);
+    }
+    rig_close(&r);
+    return out;
+}
+
+static void prompts_as_you_like(void **state) {
+    (void)state;
+    static const int rows[] = {64, 37, 17, 16, 7};
+    int32_t ids[N];
+    random_ids(ids, N, 1);
+    for (enum tiny_kind kind = 0; kind < TINY_KINDS; kind += tiny_step()) {
+        float *want = prompt_logits(kind, ids, N, false);
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+            for (int beside = 0; beside < 2; beside++) {
+                char what[96];
+                float *cut = prompt_logits(kind, ids, rows[i], beside);
+                (void)snprintf(what, sizeof what, "%s, a prompt in steps of %d rows%s", tiny_name(kind), rows[i], beside ? " beside another" : "");
+                same_rows(want, cut, 0, N, what);
+                free(cut);
+            }
+        free(want);
+    }
+}
+
 /* Logits must also differ: between positions and between prompts, or the comparisons above say nothing. And what was said must matter. */
 static void the_past_matters(void **state) {
     (void)state;
@@ -193,7 +235,7 @@ static void near_the_reference(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(cut_as_you_like), cmocka_unit_test(the_past_matters), cmocka_unit_test(any_number_of_threads),
+        cmocka_unit_test(cut_as_you_like), cmocka_unit_test(prompts_as_you_like), cmocka_unit_test(the_past_matters), cmocka_unit_test(any_number_of_threads),
         cmocka_unit_test(any_size_of_step), cmocka_unit_test(company), cmocka_unit_test(near_the_reference),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
