@@ -19,6 +19,7 @@ BINDIR     ?= $(PREFIX)/bin
 LIBDIR     ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR     ?= $(PREFIX)/share/man
+DATADIR    ?= $(PREFIX)/share/hearth
 SAN        ?=
 V          ?=
 comma      := ,
@@ -34,7 +35,7 @@ $(error $(MISSING))
 endif
 ARCH      := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 LIB_PKGS  := libpcre2-8 libutf8proc jansson
-APP_PKGS  := libedit hwloc
+APP_PKGS  := libedit hwloc sqlite3
 PC_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(LIB_PKGS) $(APP_PKGS))
 LIB_LIBS  := $(shell $(PKG_CONFIG) --libs $(LIB_PKGS)) -lpthread -lm
 APP_LIBS  := $(shell $(PKG_CONFIG) --libs $(APP_PKGS))
@@ -66,6 +67,9 @@ isa_flags = $(if $(filter $(addprefix src/kernel/,$(addsuffix /%,$(ISA_DIRS))),$
 ROOMS   := base tensor kernel kernel/ref $(addprefix kernel/,$(ISA_DIRS)) gguf text graph model engine api
 LIB_SRC := $(foreach r,$(ROOMS),$(wildcard src/$(r)/*.c src/$(r)/*.S))
 APP_SRC := $(wildcard src/app/*.c)
+# Rooms that the program stands on and libhearth does not: what they need, a user's program need not link.
+OWN_ROOMS := store host
+OWN_SRC   := $(foreach r,$(OWN_ROOMS),$(wildcard src/$(r)/*.c src/$(r)/*.S))
 obj      = $(patsubst %.S,$(BUILD)/obj/%.o,$(patsubst %.c,$(BUILD)/obj/%.o,$(1)))
 
 INTERNAL := $(BUILD)/libhearth-internal.a# all symbols: for the program and the tests
@@ -101,9 +105,10 @@ $(BUILD)/obj/%.o: %.S $(BUILD)/flags
 	$(call Q,AS   $<)$(CC) $(CPPFLAGS) -MMD -MP -c $< -o $@
 
 $(BUILD)/obj/src/model/embedded_model.o: models/ember/ember.gguf
+$(BUILD)/obj/src/store/embedded_prices.o: share/prices.ini
 
 # An archive is written afresh, so that no object of a file that is gone stays in it.
-$(INTERNAL): $(call obj,$(LIB_SRC))
+$(INTERNAL): $(call obj,$(LIB_SRC) $(OWN_SRC))
 	@rm -f $@
 	$(call Q,AR   $@)$(AR) rcs $@ $^
 
@@ -157,13 +162,13 @@ unit: $(TESTS) ## only the unit tests; ROOM=base: of one room
 
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_SUPPORT) $(INTERNAL)
 	@mkdir -p $(@D)
-	$(call Q,LD   $@)$(CC) $(HLDFLAGS) $^ -o $@ $(LIB_LIBS) -lcmocka
+	$(call Q,LD   $@)$(CC) $(HLDFLAGS) $^ -o $@ $(LIB_LIBS) $(APP_LIBS) -lcmocka
 
 # A fuzzer is a program of its own under clang's libFuzzer; everywhere else it replays the files of its corpus.
 fuzzers: $(FUZZERS)
 $(FUZZERS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(if $(findstring fuzzer,$(SAN)),,$(call obj,tests/fuzz/replay.c)) $(TEST_SUPPORT) $(INTERNAL)
 	@mkdir -p $(@D)
-	$(call Q,LD   $@)$(CC) $(HLDFLAGS) $(if $(findstring fuzzer,$(SAN)),-fsanitize=fuzzer) $^ -o $@ $(LIB_LIBS)
+	$(call Q,LD   $@)$(CC) $(HLDFLAGS) $(if $(findstring fuzzer,$(SAN)),-fsanitize=fuzzer) $^ -o $@ $(LIB_LIBS) $(APP_LIBS)
 
 fuzz: ## fuzz each reader for SECONDS (60)
 	@sh tools/setup.sh full
@@ -210,7 +215,7 @@ $(BUILD)/bench/speculate: $(BUILD)/obj/bench/speculate.o $(filter-out %/main.o,$
 # ---- installing
 
 install: all ## install under PREFIX (/usr/local), below DESTDIR if given
-	install -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(LIBDIR)/pkgconfig' '$(DESTDIR)$(INCLUDEDIR)' '$(DESTDIR)$(MANDIR)/man1'
+	install -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(LIBDIR)/pkgconfig' '$(DESTDIR)$(INCLUDEDIR)' '$(DESTDIR)$(MANDIR)/man1' '$(DESTDIR)$(DATADIR)'
 	install -m 755 $(BUILD)/hearth '$(DESTDIR)$(BINDIR)/hearth'
 	install -m 644 include/hearth.h '$(DESTDIR)$(INCLUDEDIR)/hearth.h'
 	install -m 644 $(STATIC) '$(DESTDIR)$(LIBDIR)/libhearth.a'
@@ -220,9 +225,10 @@ install: all ## install under PREFIX (/usr/local), below DESTDIR if given
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' -e 's|@VERSION@|$(VERSION)|' \
 	    -e 's|@REQUIRES@|$(LIB_PKGS)|' hearth.pc.in >'$(DESTDIR)$(LIBDIR)/pkgconfig/hearth.pc'
 	install -m 644 man/hearth.1 '$(DESTDIR)$(MANDIR)/man1/hearth.1'
+	install -m 644 share/prices.ini '$(DESTDIR)$(DATADIR)/prices.ini'
 
 uninstall: ## remove what install put there
-	rm -f '$(DESTDIR)$(BINDIR)/hearth' '$(DESTDIR)$(INCLUDEDIR)/hearth.h' '$(DESTDIR)$(MANDIR)/man1/hearth.1'
+	rm -f '$(DESTDIR)$(BINDIR)/hearth' '$(DESTDIR)$(INCLUDEDIR)/hearth.h' '$(DESTDIR)$(MANDIR)/man1/hearth.1' '$(DESTDIR)$(DATADIR)/prices.ini'
 	rm -f '$(DESTDIR)$(LIBDIR)/pkgconfig/hearth.pc' '$(DESTDIR)$(LIBDIR)/libhearth.a' '$(DESTDIR)$(LIBDIR)/libhearth.so'
 	rm -f '$(DESTDIR)$(LIBDIR)/libhearth.so.$(SOVERSION)' '$(DESTDIR)$(LIBDIR)/libhearth.so.$(VERSION)'
 

@@ -30,7 +30,7 @@ expect() {
 }
 
 expect "make install" make -s install DESTDIR="$root" PREFIX=$prefix
-for f in bin/hearth include/hearth.h lib/libhearth.a lib/libhearth.so lib/libhearth.so.0 lib/pkgconfig/hearth.pc share/man/man1/hearth.1; do
+for f in bin/hearth include/hearth.h lib/libhearth.a lib/libhearth.so lib/libhearth.so.0 lib/pkgconfig/hearth.pc share/man/man1/hearth.1 share/hearth/prices.ini; do
     expect "$f is installed" test -s "$at/$f"
 done
 expect "the installed program runs" "$at/bin/hearth" --version
