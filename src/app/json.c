@@ -69,6 +69,11 @@ void jw_bool(struct jw *j, const char *key, bool v) {
     add(j, buf_str(&j->b, v ? "true" : "false"));
 }
 
+void jw_raw(struct jw *j, const char *key, const char *json) {
+    begin(j, key);
+    add(j, buf_str(&j->b, json));
+}
+
 void jw_piece(struct jw *j, struct slice piece) {
     jw_text(j, "text", piece);
     if (utf8_prefix(piece.p, piece.n) == piece.n) return;

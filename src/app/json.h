@@ -21,6 +21,7 @@ void jw_str(struct jw *j, const char *key, const char *text);
 void jw_number(struct jw *j, const char *key, double v);    /* null unless finite */
 void jw_integer(struct jw *j, const char *key, int64_t v);
 void jw_bool(struct jw *j, const char *key, bool v);
+void jw_raw(struct jw *j, const char *key, const char *json); /* what is JSON already, such as a number with all its digits */
 
 /* Members "text" and, where that is not the whole truth, "bytes": of a token that is no whole character. */
 void jw_piece(struct jw *j, struct slice piece);
