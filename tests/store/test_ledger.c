@@ -354,6 +354,25 @@ static void edited(void **state) {
     place_remove(&p);
 }
 
+/* A table that somebody has made stricter: what it does not take is lost, with an error, and what comes next is not. */
+static void refused_by_the_table(void **state) {
+    (void)state;
+    struct place p;
+    struct err e = {0};
+    place_make(&p);
+    write_rows(p.path, 0, 3);
+    sql(p.path, "CREATE UNIQUE INDEX one ON request(bytes_in)");
+    struct ledger *l = open_ledger(p.path);
+    struct ledger_row row = row_of(2);
+    assert_int_equal(ledger_write(l, &row, &e), ERR_FORMAT);
+    row = row_of(3);
+    assert_int_equal(ledger_write(l, &row, &e), 0);
+    assert_int_equal(ledger_close(l, &e), ERR_FORMAT);
+    assert_non_null(strstr(e.msg, "1 rows are missing"));
+    holds(p.path, 0, 4);
+    place_remove(&p);
+}
+
 /* Bytes of the file turned over: an error or rows, never anything else. */
 static void damaged(void **state) {
     (void)state;
@@ -543,7 +562,8 @@ int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_come_back), cmocka_unit_test(folders_are_made), cmocka_unit_test(odd_names), cmocka_unit_test(names_are_made_fit),
         cmocka_unit_test(rows_that_cannot_be), cmocka_unit_test(many_threads), cmocka_unit_test(nothing_is_forgotten), cmocka_unit_test(two_writers),
-        cmocka_unit_test(others_files), cmocka_unit_test(no_files), cmocka_unit_test(edited), cmocka_unit_test(damaged), cmocka_unit_test(moved_away),
+        cmocka_unit_test(others_files), cmocka_unit_test(no_files), cmocka_unit_test(edited), cmocka_unit_test(refused_by_the_table),
+        cmocka_unit_test(damaged), cmocka_unit_test(moved_away),
         cmocka_unit_test(full_disk), cmocka_unit_test(out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

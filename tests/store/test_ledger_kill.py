@@ -37,6 +37,9 @@ def run_and_kill(path, first, seconds):
     if rng.random() < 0.8:
         head = os.read(p.stdout.fileno(), 4096)
     time.sleep(seconds)
+    if head and rng.random() < 0.2:
+        said = count(path)
+        check(isinstance(said, int) and said > 0, f"it can be read while it is written: {said}")
     p.send_signal(signal.SIGKILL)
     out, err = p.communicate(timeout=60)
     text = (head + out).decode()
