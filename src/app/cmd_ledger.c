@@ -285,7 +285,7 @@ static int print_price_table(const struct price_table *prices, bool csv, struct 
             key_cell(&t, p->model, true);
             table_cell(&t, "%s", day_or(day, p->from, "-"));
             table_cell(&t, "%lld", (long long)tier->above);
-            for (int m = 0; m < 4; m++) table_cell(&t, "%s", fixed(out, money[m], 6, csv ? 6 : 4, false));
+            for (int m = 0; m < 4; m++) table_cell(&t, "%s", fixed(out, money[m], 6, 6, false));
             table_cell(&t, "%s", day_or(day, p->as_of, "-"));
             table_cell(&t, "%s", p->source ? p->source : "-");
         }

@@ -169,7 +169,7 @@ def text():
 
 def prices():
     r = hearth("ledger", "prices")
-    check(r.status == 0 and re.search(r"^model +from ", r.text) and re.search(r"^gpt-5-mini +2025-08-07 +0 +0\.2500 +0\.0250 ", r.text, re.M), "the built-in prices", r)
+    check(r.status == 0 and re.search(r"^model +from ", r.text) and re.search(r"^gpt-5-mini +2025-08-07 +0 +0\.250000 +0\.025000 ", r.text, re.M), "the built-in prices", r)
     check(len(re.findall(r"^claude-sonnet-4-5 ", r.text, re.M)) == 2 and "https://" in r.text, "with their groups and sources", r)
     path = tmp("prices.ini", PRICES)
     j = hearth("ledger", "prices", "--prices", path, "--json").json
