@@ -5,7 +5,10 @@
 static const char *const behind[] = {"<parameter=", "</function>", "</tool_call>", NULL};
 #define FUNCTION \
     NAME(">"), LIT(">"), WS, UNTIL("</function>"), LIT("<parameter="), KEY(">"), LIT(">"), RAW("</parameter>", behind, RAW_IN_LINES), WS, AGAIN, OBJECT_END, CALL_END
-static const struct tool_op call[] = {WS, LIT("<function="), FUNCTION, WS, LIT("</tool_call>"), DONE};
+/* Models that were trained on Hermes' JSON too fall back to it. */
+static const struct tool_op call[] = {
+    WS, PEEK("{"), JSON_CALLS("</tool_call>"), ELSE, LIT("<function="), FUNCTION, WS, LIT("</tool_call>"), END, DONE,
+};
 static const struct tool_op function[] = {FUNCTION, WS, SKIP("</tool_call>"), DONE};
 
 const struct tool_syntax tool_qwen_xml = {

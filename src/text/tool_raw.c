@@ -119,6 +119,7 @@ static enum step held_step(struct tool_parser *p) {
 
 enum step raw_step(struct tool_parser *p) {
     if (!p->raw.entered) {
+        account(p); /* the tag around it */
         enum step s = enter(p);
         if (s != STEP_ON) return s;
     }

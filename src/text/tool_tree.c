@@ -115,7 +115,10 @@ static enum step close_step(struct tool_parser *p, bool *over) {
 }
 
 enum step tree_step(struct tool_parser *p) {
-    if (!p->entered) p->tree.depth = p->tree.names.len = p->tree.phase = 0;
+    if (!p->entered) {
+        p->tree.depth = p->tree.names.len = p->tree.phase = 0;
+        account(p); /* the tag around it */
+    }
     p->entered = true;
     for (bool over = false; !over;) {
         enum step s = STEP_ON;

@@ -1,7 +1,8 @@
 /* fuzz_toolcall.c: any bytes as an answer, under any syntax. The first byte chooses the syntax, the second the options, the rest is the answer.
  *
- * Checked: the rules of events (toolcall_fixture.h), that it makes no difference how the answer is fed, and that an answer without a mark comes out as it
- * went in. */
+ * Checked: the rules of events (toolcall_fixture.h), that it makes no difference how the answer is fed, that an answer without a mark comes out as it
+ * went in, and that a word that no syntax knows is never lost, wherever it stands. */
+#define _GNU_SOURCE
 #include "../text/toolcall_fixture.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -11,6 +12,19 @@ static const struct tool_spec tools[] = {
     {{"get_weather", 11}, {"{\"properties\": {\"city\": {\"type\": \"string\"}, \"n\": {\"type\": \"integer\"}, \"l\": {\"type\": \"array\"}}}", 94}},
     {{"now", 3}, {"{", 1}},
 };
+
+/* The answer with a word put in at `at` gives that word back. */
+static void check_kept(const struct tool_syntax *s, const struct tool_options *o, struct slice answer, size_t at) {
+    static const char needle[] = "Zq7needle7qZ";
+    struct buf text = {0};
+    struct tool_log l = {.lax = true};
+    struct err e;
+    MUST(buf_add(&text, answer.p, at) && buf_str(&text, needle) && buf_add(&text, answer.p + at, answer.n - at));
+    MUST(read_answer(s, o, (struct slice){text.data, text.len}, 0, 0, &l, &e) == 0);
+    MUST(l.payload.len && memmem(l.payload.data, l.payload.len, needle, sizeof needle - 1));
+    log_free(&l);
+    buf_free(&text);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static const struct tool_reasoning think = {"<think>", "</think>"};
@@ -33,6 +47,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         MUST(whole.text.len == answer.n && (!answer.n || memcmp(whole.text.data, answer.p, answer.n) == 0));
     log_free(&whole);
     log_free(&pieces);
+    check_kept(s, &o, answer, (size_t)(data[0] * 256 + data[1]) % (answer.n + 1));
     MUST(mem_live() == live);
     return 0;
 }

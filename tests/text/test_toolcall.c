@@ -25,7 +25,7 @@ static const struct tool_spec tools[] = {
     {S("search_files"),
      S("{\"properties\": {\"pattern\": {\"type\": \"string\"}, \"limit\": {\"type\": \"integer\"}, \"paths\": {\"type\": \"array\", \"items\": {\"type\": \"string\"}},"
        "\"deep\": {\"type\": \"boolean\"}, \"filter\": {\"$ref\": \"#/$defs/f\"}, \"maybe\": {\"anyOf\": [{\"type\": \"string\"}, {\"type\": \"null\"}]},"
-       "\"ratio\": {\"type\": [\"number\", \"null\"]}}, \"$defs\": {\"f\": {\"type\": \"object\"}}}")},
+       "\"ratio\": {\"type\": [\"number\", \"null\"]}, \"either\": {\"anyOf\": [{\"type\": \"integer\"}, {\"title\": \"any\"}]}, \"all\": {\"allOf\": [{}, {\"type\": \"boolean\"}]}}, \"$defs\": {\"f\": {\"type\": \"object\"}}}")},
     {S("now"), {NULL, 0}},
 };
 static const struct tool_reasoning think = {"<think>", "</think>"};
@@ -122,6 +122,7 @@ static const struct row syntaxes[] = {
                  "</function>\n</tool_call>\n<tool_call>\n<function=now>\n</function>\n</tool_call>",
      "text Let me look.|call search_files {\"pattern\": \"line one\\n\\n  two \", \"limit\": 7, \"deep\": true} complete|call now {} complete"},
     {"qwen-xml", "<function=get_weather>\n<parameter=city>\nParis\n</parameter>\n</function>\n</tool_call>", "call get_weather " PARIS " complete"},
+    {"qwen-xml", "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": " PARIS "}\n</tool_call>", "call get_weather " PARIS " complete"},
     {"seed", "<seed:tool_call>\n<function=search_files>\n<parameter=pattern>\nx\n</parameter>\n<parameter=limit>7</parameter>\n</function>\n</seed:tool_call>",
      "call search_files {\"pattern\": \"\\nx\\n\", \"limit\": 7} complete"},
     {"minimax", "<minimax:tool_call>\n<invoke name=\"get_weather\">\n<parameter name=\"city\">Paris</parameter>\n</invoke>\n<invoke name=\"now\">\n</invoke>\n</minimax:tool_call>",
@@ -199,6 +200,11 @@ static void test_arguments(void **state) {
         {"seed", "<seed:tool_call><function=now><parameter=a>12</parameter><parameter=b>{\"c\": [1]}</parameter><parameter=d>{ no }</parameter><parameter=e>\"q\"</parameter>"
                  "<parameter=f>None</parameter></function></seed:tool_call>",
          "call now {\"a\": 12, \"b\": {\"c\": [1]}, \"d\": \"{ no }\", \"e\": \"\\\"q\\\"\", \"f\": \"None\"} complete"},
+        {"seed", "<seed:tool_call><function=search_files><parameter=either>\"5\"</parameter><parameter=either>5</parameter><parameter=all>\"x\"</parameter></function></seed:tool_call>",
+         READ("{\"either\": \"\\\"5\\\"\", \"either\": 5, \"all\": \"x\"}")},
+        {"minimax-m3", NS "<tool_call>" NS "<invoke name=\"search_files\">" NS "<filter>" NS "<item>12" NS "</item>" NS "</filter>" NS "<paths>" NS "<item>12" NS "</item>" NS "</paths>" NS "<paths>"
+                       NS "</paths>" NS "<open>" NS "<item>12" NS "</item>" NS "<item>" NS "<a> b" NS "</a>" NS "</item>" NS "</open>" NS "</invoke>" NS "</tool_call>",
+         READ("{\"filter\": {\"item\": 12}, \"paths\": [\"12\"], \"paths\": [], \"open\": [12, {\"a\": \" b\"}]}")},
         /* marks inside a value are part of it unless what must follow them does */
         {"qwen-xml", "<tool_call>\n<function=get_weather>\n<parameter=city>\nwrite </parameter> here\n</parameter>\n</function>\n</tool_call>",
          "call get_weather {\"city\": \"write </parameter> here\"} complete"},
@@ -217,6 +223,12 @@ static void test_broken(void **state) {
         {"hermes", " plain  text \n", "text  plain  text \n"},
         {"hermes", "a < b and <tool_ and <tool_call", "text a < b and <tool_ and <tool_call"},
         {"hermes", "x\n<tool_call>\n{\"name\": \"nobody\", \"arguments\": {}}\n</tool_call>\ny", "text x\n<tool_call>\n{\"name\": \"nobody\", \"arguments\": {}}\n</tool_call>\ny"},
+        {"hermes", "<tool_call>{\"name\": \"get\"}</tool_call>", "text <tool_call>{\"name\": \"get\"}</tool_call>"},
+        {"hermes", "<tool_call>{\"name\": \"\"}</tool_call>", "text <tool_call>{\"name\": \"\"}</tool_call>"},
+        {"glm", "<tool_call>get\n</tool_call>", "text <tool_call>get\n</tool_call>"},
+        {"glm", "<tool_call>nowhere</tool_call>", "text <tool_call>nowhere</tool_call>"},
+        {"minimax-m3", NS "<tool_call>" NS "<invoke name=\"search_files\">" NS "<paths>" NS "<x>1", "call search_files {\"paths\": [ broken|text " NS "<x>1"},
+        {"minimax-m3", NS "<tool_call>" NS "<invoke name=\"now\">" NS "<a>" NS "<b>1" NS "</a>", "call now {\"a\": {\"b\": 1 broken|text a>"},
         {"hermes", "<tool_call>\nget_weather(Paris)\n</tool_call>", "text <tool_call>\nget_weather(Paris)\n</tool_call>"},
         {"hermes", "<tool_call></tool_call>", "text <tool_call></tool_call>"},
         {"hermes", "<tool_call><tool_call>{\"name\": \"now\"}</tool_call>", "text <tool_call>|call now {} complete"},
@@ -680,6 +692,38 @@ static void test_cut_short(void **state) {
     }
 }
 
+/* Two pieces, parted anywhere, behind a long text: what is held back moves to the beginning of the buffer between them. */
+static void test_two_pieces(void **state) {
+    (void)state;
+    struct buf text = {0};
+    for (size_t i = 0; i < sizeof syntaxes / sizeof *syntaxes; i++) {
+        const struct tool_syntax *s = tool_syntax_named(syntaxes[i].syntax);
+        struct tool_log whole = {0};
+        struct err e;
+        text.len = 0;
+        for (int k = 0; k < 100; k++) assert_true(buf_str(&text, "Hm. "));
+        assert_true(buf_str(&text, syntaxes[i].answer));
+        assert_int_equal(read_answer(s, &usual, (struct slice){text.data, text.len}, 0, 0, &whole, &e), 0);
+        for (size_t n = 400; n < text.len; n++) {
+            struct tool_parser *p;
+            struct tool_events events;
+            struct tool_log l = {.kind = -1};
+            if (((unsigned char)text.data[n] & 0xc0) == 0x80) continue;
+            assert_int_equal(tool_parser_new(&p, s, &usual, &e), 0);
+            for (int part = 0; part < 3; part++) {
+                struct slice piece = part ? (struct slice){text.data + n, text.len - n} : (struct slice){text.data, n};
+                assert_int_equal(part < 2 ? tool_parser_feed(p, piece, &events, &e) : tool_parser_finish(p, &events, &e), 0);
+                for (size_t k = 0; k < events.n; k++) log_event(&l, &events.at[k]);
+            }
+            if (l.log.len != whole.log.len || memcmp(l.log.data, whole.log.data, l.log.len)) fail_msg("%s, %zu: %s\n  %s", syntaxes[i].syntax, n, l.log.data, whole.log.data);
+            tool_parser_free(p);
+            log_free(&l);
+        }
+        log_free(&whole);
+    }
+    buf_free(&text);
+}
+
 /* ---- size */
 
 static void add_many(struct buf *b, const char *s, size_t times) {
@@ -808,6 +852,7 @@ int main(void) {
         cmocka_unit_test(test_prompt),
         cmocka_unit_test(test_damage),
         cmocka_unit_test(test_cut_short),
+        cmocka_unit_test(test_two_pieces),
         cmocka_unit_test(test_size),
         cmocka_unit_test(test_depth),
         cmocka_unit_test(test_allocation_failures),
