@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/units.h"
+
 static const struct flag *find(const struct flag *const *tables, const char *name) {
     for (; *tables; tables++)
         for (const struct flag *f = *tables; f->name; f++)
@@ -31,22 +33,6 @@ static int set_int(const struct flag *f, int *field, const char *text, struct er
     return code;
 }
 
-/* A whole number, with what it is to be multiplied by: nothing, K, M, G, T, or Ki and so on. 0 when it is none or does not fit. */
-static bool read_bytes(const char *text, uint64_t *v) {
-    static const char units[] = "KMGT";
-    char *end = NULL;
-    errno = 0;
-    *v = strtoull(text, &end, 10);
-    if (*text < '0' || *text > '9' || errno) return false;
-    const char *unit = *end ? strchr(units, *end) : NULL;
-    if (!unit) return !*end;
-    uint64_t step = end[1] == 'i' ? 1024 : 1000;
-    if (end[step == 1024 ? 2 : 1]) return false;
-    for (const char *u = units; u <= unit; u++)
-        if (__builtin_mul_overflow(*v, step, v)) return false;
-    return true;
-}
-
 static int set_value(const struct flag *f, void *options, const char *text, struct err *e) {
     void *field = (char *)options + f->offset;
     char *end = NULL;
@@ -65,7 +51,7 @@ static int set_value(const struct flag *f, void *options, const char *text, stru
         return in_bounds(f, text, v, e);
     }
     case FLAG_BYTES:
-        if (read_bytes(text, field)) return 0;
+        if (units_bytes(text, field)) return 0;
         return err_set(e, ERR_USAGE, "%s: \"%.64s\" is not a number of bytes; give one like 6000000000, 6G or 6Gi", f->name, text);
     default: return set_int(f, field, text, e);
     }
