@@ -38,7 +38,9 @@ LIB_PKGS  := libpcre2-8 libutf8proc jansson
 APP_PKGS  := libedit hwloc sqlite3
 PC_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(LIB_PKGS) $(APP_PKGS))
 LIB_LIBS  := $(shell $(PKG_CONFIG) --libs $(LIB_PKGS)) -lpthread -lm
-APP_LIBS  := $(shell $(PKG_CONFIG) --libs $(APP_PKGS))
+# libevent-dev cannot be installed for two processors at once: for another one there is the library alone, with the same headers.
+EVENT_LIBS := $(or $(shell $(PKG_CONFIG) --silence-errors --libs libevent_core),-l:libevent_core-2.1.so.7)
+APP_LIBS  := $(shell $(PKG_CONFIG) --libs $(APP_PKGS)) $(EVENT_LIBS)
 endif
 
 WARN   := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Werror=implicit-function-declaration
@@ -68,7 +70,7 @@ ROOMS   := base tensor kernel kernel/ref $(addprefix kernel/,$(ISA_DIRS)) gguf t
 LIB_SRC := $(foreach r,$(ROOMS),$(wildcard src/$(r)/*.c src/$(r)/*.S))
 APP_SRC := $(wildcard src/app/*.c)
 # Rooms that the program stands on and libhearth does not: what they need, a user's program need not link.
-OWN_ROOMS := store host
+OWN_ROOMS := store host serve
 OWN_SRC   := $(foreach r,$(OWN_ROOMS),$(wildcard src/$(r)/*.c src/$(r)/*.S))
 obj      = $(patsubst %.S,$(BUILD)/obj/%.o,$(patsubst %.c,$(BUILD)/obj/%.o,$(1)))
 
@@ -77,6 +79,7 @@ STATIC   := $(BUILD)/libhearth.a# only hearth_*: for users
 SHARED   := $(BUILD)/libhearth.so.$(VERSION)
 
 TESTS        := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/*/test_*.c))
+TESTED       := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/*/prog_*.c))# programs that scripts drive
 FUZZERS      := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/*/fuzz_*.c))
 TEST_SUPPORT := $(call obj,$(wildcard tests/support/*.c))
 EXAMPLES     := $(patsubst %.c,$(BUILD)/%,$(wildcard examples/*.c))
@@ -152,12 +155,12 @@ test: ## set up, build, and run the tests (under five minutes on two cores)
 
 # ---- checking
 
-test-programs: $(TESTS) $(FUZZERS) $(EXAMPLES) $(BUILD)/tools/tables $(BUILD)/bench/mkmodel $(BUILD)/bench/kernels
+test-programs: $(TESTS) $(TESTED) $(FUZZERS) $(EXAMPLES) $(BUILD)/tools/tables $(BUILD)/bench/mkmodel $(BUILD)/bench/kernels
 
 check: all test-programs # the tests, without the set-up
 	@python3 tests/run.py $(BUILD)
 
-unit: $(TESTS) ## only the unit tests; ROOM=base: of one room
+unit: $(TESTS) $(TESTED) ## only the unit tests; ROOM=base: of one room
 	@python3 tests/run.py $(BUILD) --only 'tests/$(or $(ROOM),*)/test_*.c'
 
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_SUPPORT) $(INTERNAL)

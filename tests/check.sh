@@ -33,13 +33,13 @@ step() {
     [ "$word" = FAIL ] && grep -vE '^  (CC|AS|AR|LD) ' "$log" | tail -n 150 | sed 's/^/     | /'
 }
 
-# build_and_test BUILD WRAP ALSO MAKE-ARGUMENT...: the unit tests, the replays of the corpora and the goldens, built the given way,
-# and the tests whose path begins with ALSO
+# build_and_test BUILD WRAP ALSO MAKE-ARGUMENT...: the unit tests, the replays of the corpora, the goldens and the server, built the given
+# way, and the tests whose path begins with ALSO
 build_and_test() {
     b=$1 wrap=$2 also=$3
     shift 3
     make -s $jobs BUILD="$b" "$@" all test-programs && python3 tests/run.py "$b" --wrap "$wrap" --timeout 1800 \
-        --only 'tests/*/test_*.c' --only 'tests/*/fuzz_*.c' --only tests/golden/test_whole ${also:+--only "$also"}
+        --only 'tests/*/test_*.c' --only 'tests/*/fuzz_*.c' --only tests/golden/test_whole --only tests/serve/test_ ${also:+--only "$also"}
 }
 
 export ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:allocator_may_return_null=1

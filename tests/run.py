@@ -9,7 +9,8 @@ the source ("tests/base/test_"). A program's cases are read from its TAP lines; 
 "N passed, N failed[, N skipped]", otherwise its exit status is one case (77: skipped). COMMAND (valgrind, an emulator) goes before every program. Output is shown only of what fails or
 skips, and kept in BUILD/tests/log. The last line is the sum; the status is 1 when anything failed or nothing was run.
 
-Scripts find the program under test in the environment: HEARTH (its path), HEARTH_BUILD, HEARTH_SHARED.
+Scripts find the program under test in the environment: HEARTH (its path), HEARTH_BUILD, HEARTH_SHARED; and HEARTH_WRAP, which is COMMAND, for
+those that start another one.
 """
 import argparse
 import concurrent.futures
@@ -102,7 +103,7 @@ def main():
     os.chdir(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     log_dir = os.path.join(a.build, "tests", "log")
     os.makedirs(log_dir, exist_ok=True)
-    env = dict(os.environ, CMOCKA_MESSAGE_OUTPUT="TAP", HEARTH_BUILD=a.build, HEARTH=os.path.join(a.build, "hearth"))
+    env = dict(os.environ, CMOCKA_MESSAGE_OUTPUT="TAP", HEARTH_BUILD=a.build, HEARTH=os.path.join(a.build, "hearth"), HEARTH_WRAP=a.wrap)
     env.setdefault("HEARTH_SHARED", "../shared")
     if a.wrap:  # scripts start the program by one path
         env["HEARTH"] = os.path.join(a.build, "hearth-wrapped")

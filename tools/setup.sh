@@ -32,6 +32,7 @@ present() {
     cmd:*) command -v "${1#cmd:}" >/dev/null 2>&1 ;;
     pkg:*) pkg-config --exists "${1#pkg:}" 2>/dev/null ;;
     arm64:*) PKG_CONFIG_LIBDIR=/usr/lib/aarch64-linux-gnu/pkgconfig pkg-config --exists "${1#arm64:}" 2>/dev/null ;;
+    arm64so:*) [ -e "/usr/lib/aarch64-linux-gnu/${1#arm64so:}" ] ;;
     hdr:*) echo "#include <${1#hdr:}>" | ${CC:-cc} -E -x c - >/dev/null 2>&1 ;;
     fuzzer)
         echo 'int LLVMFuzzerTestOneInput(const char *p, long n) { return p && n < 0; }' |
