@@ -104,7 +104,7 @@ static int measure(const struct bench *b, struct seq *base, struct replay *r, bo
     for (int i = 0; code == 0 && i < n; i++) {
         int32_t drawn;
         if ((code = speculate_append(sp, r->output.id[i], n - 1 - i, NULL, e)) || (code = logits_at(b, s, length + i, &logits, &steps, e))) break;
-        code = sampler_draw(b->sampler, logits, &drawn, e);
+        code = sampler_draw(b->sampler, logits, NULL, &drawn, e);
     }
     *tps = n / (os_now() - start);
     if (code == 0 && guess) r->counts = speculate_counts(sp), r->steps = steps;

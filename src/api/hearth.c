@@ -462,7 +462,7 @@ int hearth_sample(hearth_sequence *s, struct hearth_token *token, struct hearth_
     int code, length = hearth_sequence_length(s);
     if ((code = hearth_logits(s, &logits, (struct hearth_error *)(void *)e)) || (code = need_sampler(s, e))) return code;
     if (length >= engine_context(s->model->engine)) return err_set(e, ERR_CONTEXT, "the context of %d tokens is full", length);
-    if ((code = sampler_draw(s->sampler, logits, &id, e)) || (code = logprobs_of(logits, (int)s->model->model->hp.n_vocab, id, &logprob, NULL, 0, e))) return code;
+    if ((code = sampler_draw(s->sampler, logits, NULL, &id, e)) || (code = logprobs_of(logits, (int)s->model->model->hp.n_vocab, id, &logprob, NULL, 0, e))) return code;
     *token = (struct hearth_token){.id = id, .logprob = logprob, .end = tokenizer_is_eog(s->model->tokenizer, id), .text = ""};
     if (!s->decoding) decoder_init(&s->decoder, s->model->tokenizer, seq_tokens(s->seq)[length - 1]);
     s->decoding = true;

@@ -235,7 +235,7 @@ static int emit(struct generator *g, struct token_event *t, bool last, bool *sto
 }
 
 static int draw(struct generator *g, struct token_event *t, struct err *e) {
-    int code = sampler_draw(g->sampler, g->logits, &t->id, e);
+    int code = sampler_draw(g->sampler, g->logits, NULL, &t->id, e);
     if (code) return code;
     sampler_accept(g->sampler, t->id);
     t->n_top = g->o->logprobs > 0 ? g->o->logprobs : 0;

@@ -175,7 +175,7 @@ static int ask_draft(struct speculate *sp, int most, struct sampler *sampler, in
         double probability;
         int32_t id;
         if ((code = draft_logits(sp, &logits, e)) || (*n == 0 && (code = seq_hold(sp->draft, e)))) break;
-        if ((code = sampler_foresee(sampler, logits, *n, &id, &probability, e))) break;
+        if ((code = sampler_foresee(sampler, logits, NULL, *n, &id, &probability, e))) break;
         guess[(*n)++] = id;
         sure *= probability;
         if (!sp->o.always && sure < doubt) break;

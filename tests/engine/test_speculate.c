@@ -9,7 +9,7 @@
 #include "engine/speculate.h"
 #include "support/light.h"
 
-enum { PROMPT = 40, MOST = 100 };
+enum { PROMPT = 40, MOST = 100, MASK_WORDS = (TINY_VOCAB + 31) / 32 };
 
 /* ---- look-up ---- */
 
@@ -145,11 +145,24 @@ static const float *logits_at(struct engine *en, struct seq *s, int position) {
     return logits;
 }
 
-/* One token a step, as if speculate.h did not exist. */
-static void plain(struct engine *en, struct sampler_options so, int n, struct text *out) {
+/* What may follow a token, as a grammar might have it: others behind an odd token than behind an even one. */
+static void fill_mask(int32_t last, uint32_t *mask) {
+    for (int w = 0; w < MASK_WORDS; w++) mask[w] = last % 2 ? 0x5e2f8d3b : 0xd3b7c6e5;
+}
+
+/* NULL: everything is allowed. ids: the prompt. */
+static const uint32_t *mask_of(bool grammar, const int32_t *ids, const int32_t *drawn, int n, uint32_t *mask) {
+    if (!grammar) return NULL;
+    fill_mask(n ? drawn[n - 1] : ids[PROMPT - 1], mask);
+    return mask;
+}
+
+/* One token a step, as if speculate.h did not exist. grammar: under masks. */
+static void plain_under(struct engine *en, struct sampler_options so, bool grammar, int n, struct text *out) {
     struct err e = {0};
     struct seq *s;
     int32_t ids[PROMPT];
+    uint32_t mask[MASK_WORDS];
     prompt_of(ids);
     struct sampler *sampler = sampler_for(so, ids, PROMPT);
     OK(seq_new(&s, en, &e));
@@ -159,7 +172,7 @@ static void plain(struct engine *en, struct sampler_options so, int n, struct te
         const struct result *r;
         assert_int_equal(engine_results(en, &r), 1);
         memcpy(out->logits[i], r[0].logits, sizeof out->logits[i]);
-        OK(sampler_draw(sampler, r[0].logits, &out->id[i], &e));
+        OK(sampler_draw(sampler, r[0].logits, mask_of(grammar, ids, out->id, i, mask), &out->id[i], &e));
         sampler_accept(sampler, out->id[i]);
         OK(seq_feed(s, &out->id[i], 1, WANT_LAST, &e));
     }
@@ -167,11 +180,12 @@ static void plain(struct engine *en, struct sampler_options so, int n, struct te
     seq_free(s);
 }
 
-static void guessed(struct engine *en, struct sampler_options so, struct speculate_options o, int n, struct text *out) {
+static void guessed_under(struct engine *en, struct sampler_options so, bool grammar, struct speculate_options o, int n, struct text *out) {
     struct err e = {0};
     struct seq *s;
     struct speculate *sp;
     int32_t ids[PROMPT];
+    uint32_t mask[MASK_WORDS];
     prompt_of(ids);
     struct sampler *sampler = sampler_for(so, ids, PROMPT);
     OK(seq_new(&s, en, &e));
@@ -182,7 +196,7 @@ static void guessed(struct engine *en, struct sampler_options so, struct specula
         assert_int_equal(speculate_length(sp), PROMPT + i);
         const float *logits = logits_at(en, s, PROMPT + i - 1);
         memcpy(out->logits[i], logits, sizeof out->logits[i]);
-        OK(sampler_draw(sampler, logits, &out->id[i], &e));
+        OK(sampler_draw(sampler, logits, mask_of(grammar, ids, out->id, i, mask), &out->id[i], &e));
         sampler_accept(sampler, out->id[i]);
         OK(speculate_append(sp, out->id[i], n - 1 - i, sampler, &e));
         assert_true(seq_length(s) + seq_pending(s) <= PROMPT + n); /* never more guesses than wanted */
@@ -194,6 +208,10 @@ static void guessed(struct engine *en, struct sampler_options so, struct specula
     sampler_free(sampler);
 }
 
+static void plain(struct engine *en, struct sampler_options so, int n, struct text *out) { plain_under(en, so, false, n, out); }
+
+static void guessed(struct engine *en, struct sampler_options so, struct speculate_options o, int n, struct text *out) { guessed_under(en, so, false, o, n, out); }
+
 static void same_text(const struct text *a, const struct text *b, int n, const char *what) {
     for (int i = 0; i < n; i++) {
         if (a->id[i] != b->id[i]) fail_msg("%s: token %d is %d with guesses, %d without", what, i, b->id[i], a->id[i]);
@@ -201,7 +219,7 @@ static void same_text(const struct text *a, const struct text *b, int n, const c
     }
 }
 
-enum { SAMPLINGS = 5 };
+enum { SAMPLINGS = 7 };
 
 static struct sampler_options sampling(int which) {
     struct sampler_options o = sampler_defaults();
@@ -211,6 +229,9 @@ static struct sampler_options sampling(int which) {
     if (which == 3) o.temperature = 0.3f, o.top_k = 5, o.top_n_sigma = 2, o.repeat_penalty = 1.1f;
     static const struct logit_bias few[] = {{3, 40}, {4, 40}, {5, 40}}; /* a text of three tokens, which repeats itself a lot */
     if (which == 4) o.temperature = 1, o.bias = few, o.n_bias = 3;
+    o.dry.n_breakers = 0;
+    if (which == 5) o.typical_p = 0.9f, o.xtc_probability = 0.5f, o.dynatemp_range = 0.5f, o.dry.multiplier = 0.5f;
+    if (which == 6) o.mirostat = 2, o.mirostat_tau = 3, o.bias = few, o.n_bias = 3;
     return o;
 }
 
@@ -273,6 +294,36 @@ static void a_draft_changes_nothing(void **state) {
         rig_free(&twin);
         rig_close(&r); /* nothing is left of any */
     }
+}
+
+/* Guesses know nothing of a grammar, whose mask the caller computes from the text before each draw: what does not fit is a guess that did not come true. */
+static void a_mask_is_kept(void **state) {
+    (void)state;
+    static struct text a, b;
+    struct rig r, twin;
+    int accepted = 0, drafted = 0;
+    rig_open(&r, TINY_LLAMA, 1, narrow());
+    rig_open(&twin, TINY_LLAMA, 1, (struct engine_options){.n_ctx = 256, .max_rows = 16, .max_logits = 1});
+    for (int which = 0; which < SAMPLINGS; which++) {
+        plain_under(r.engine, sampling(which), true, MOST, &a);
+        for (int i = 0; i < MOST; i++) {
+            uint32_t mask[MASK_WORDS];
+            int32_t prompt[PROMPT];
+            prompt_of(prompt);
+            (void)mask_of(true, prompt, a.id, i, mask);
+            assert_true(mask[a.id[i] / 32] >> a.id[i] % 32 & 1);
+        }
+        const struct speculate_options o[] = {{.lookup = GUESS_MAX, .always = true}, {.draft_max = 5, .draft = twin.engine, .always = true}};
+        for (int i = 0; i < 2; i++) {
+            guessed_under(r.engine, sampling(which), true, o[i], MOST, &b);
+            same_text(&a, &b, MOST, "under a mask");
+            accepted += b.counts.accepted;
+            drafted += b.counts.drafted;
+        }
+    }
+    assert_true(accepted > 50 && drafted > accepted + 100);
+    rig_free(&twin);
+    rig_close(&r);
 }
 
 /* What comes of a prompt, `stop` forced tokens and a second prompt: the logits behind it. sp_options NULL: one token a step; leave: when the last of the
@@ -355,7 +406,7 @@ static void exact(struct engine *en, double *p) {
         for (int k = PROMPT; k < PROMPT + 3; k++) {
             const struct candidate *c;
             int n;
-            OK(sampler_candidates(sampler, logits + (size_t)(k - 1) * TINY_VOCAB, &c, &n, &e));
+            OK(sampler_candidates(sampler, logits + (size_t)(k - 1) * TINY_VOCAB, NULL, &c, &n, &e));
             assert_true(n <= CHOICES);
             double chance = 0;
             for (int i = 0; i < n; i++) chance += c[i].id == ids[k] ? c[i].probability : 0;
@@ -403,7 +454,7 @@ static void a_draft_leaves_the_distribution(void **state) {
         speculate_begin(sp);
         for (int k = 0; k < 3; k++) {
             const float *logits = k ? logits_at(r.engine, s, PROMPT + k - 1) : first;
-            OK(sampler_draw(sampler, logits, &drawn[k], &e));
+            OK(sampler_draw(sampler, logits, NULL, &drawn[k], &e));
             OK(speculate_append(sp, drawn[k], 2 - k, sampler, &e));
         }
         count[cell_of(drawn)]++;
@@ -511,7 +562,7 @@ static int live(struct engine *en, struct engine *draft, struct err *e) {
     for (int i = 0; code == 0 && i < 40; i++) {
         const float *logits;
         while (code == 0 && !(logits = engine_logits(en, s, speculate_length(sp) - 1))) code = engine_step(en, e);
-        if (code == 0) code = sampler_draw(sampler, logits, &id, e);
+        if (code == 0) code = sampler_draw(sampler, logits, NULL, &id, e);
         if (code == 0) code = speculate_append(sp, id, 9, sampler, e);
     }
     if (code == 0) code = speculate_settle(sp, e);
@@ -580,7 +631,7 @@ static void wrong_use(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_what_came_before), cmocka_unit_test(repeats_a_repetition), cmocka_unit_test(follows_a_changed_copy), cmocka_unit_test(matches_are_true),
-        cmocka_unit_test(look_up_changes_nothing), cmocka_unit_test(a_draft_changes_nothing), cmocka_unit_test(settles_as_if_nothing_had_been),
+        cmocka_unit_test(look_up_changes_nothing), cmocka_unit_test(a_draft_changes_nothing), cmocka_unit_test(a_mask_is_kept), cmocka_unit_test(settles_as_if_nothing_had_been),
         cmocka_unit_test(a_draft_leaves_the_distribution), cmocka_unit_test(pays_or_stops), cmocka_unit_test(costs_of_rows), cmocka_unit_test(every_allocation), cmocka_unit_test(wrong_use),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
