@@ -20,6 +20,20 @@ const struct flag FLAGS_GENERATE[] = {
     {"--top-p", NULL, FLAG_FLOAT, SAMPLING(top_p), "P", "draw from the fewest that have probability P together; 1: all (default 0.95)", 0, 1},
     {"--min-p", NULL, FLAG_FLOAT, SAMPLING(min_p), "P", "drop what is less probable than P times the best; 0: nothing (default 0.05)", 0, 1},
     {"--top-n-sigma", NULL, FLAG_FLOAT, SAMPLING(top_n_sigma), "N", "drop what is N standard deviations below the best; 0: nothing (default 0)", -1, 1e6},
+    {"--typical", "--typical-p", FLAG_FLOAT, SAMPLING(typical_p), "P", "locally typical sampling: draw from those that surprise as is to be expected; 1: all (default 1)", 0, 1},
+    {"--xtc-probability", NULL, FLAG_FLOAT, SAMPLING(xtc_probability), "P", "how often to do without the most probable ones (XTC); 0: never (default 0)", 0, 1},
+    {"--xtc-threshold", NULL, FLAG_FLOAT, SAMPLING(xtc_threshold), "P", "of those that have this probability XTC keeps the last alone (default 0.1)", 0, 1},
+    {"--dynatemp-range", NULL, FLAG_FLOAT, SAMPLING(dynatemp_range), "T", "the temperature follows the entropy, by so much down and up; 0: it stays (default 0)", 0, 1000},
+    {"--dynatemp-exp", NULL, FLAG_FLOAT, SAMPLING(dynatemp_exponent), "X", "how it follows: by this power of the entropy (default 1)", 0, 1000},
+    {"--mirostat", NULL, FLAG_INT, SAMPLING(mirostat), "N", "2: Mirostat 2, in place of all that cuts, from top-k to XTC; 0: off (default 0)", 0, 2},
+    {"--mirostat-ent", NULL, FLAG_FLOAT, SAMPLING(mirostat_tau), "X", "Mirostat's tau: the surprise that it aims at, in bits (default 5)", 0, 1e6},
+    {"--mirostat-lr", NULL, FLAG_FLOAT, SAMPLING(mirostat_eta), "X", "Mirostat's eta: how fast it gets there (default 0.1)", 0, 1e6},
+    {"--dry-multiplier", NULL, FLAG_FLOAT, SAMPLING(dry.multiplier), "X", "makes what goes on with a repetition less likely (DRY); 0: off (default 0)", 0, 1e6},
+    {"--dry-base", NULL, FLAG_FLOAT, SAMPLING(dry.base), "X", "by so many times more for each token that the repetition is longer (default 1.75)", 1, 1e6},
+    {"--dry-allowed-length", NULL, FLAG_INT, SAMPLING(dry.allowed_length), "N", "tokens of a repetition at which DRY begins (default 2)", 0, DRY_WINDOW},
+    {"--dry-penalty-last-n", NULL, FLAG_INT, SAMPLING(dry.last_n), "N", "tokens that repetitions are looked for in; -1: all, 0: none (default -1)", -1, DRY_WINDOW},
+    {"--dry-sequence-breaker", NULL, FLAG_LIST, OPTION(breakers), "TEXT",
+     "no repetition reaches back over this text; may be repeated; \"none\": there is none (default: newline, colon, quote and star)", 0, 0},
     {"--repeat-penalty", NULL, FLAG_FLOAT, SAMPLING(repeat_penalty), "X", "makes recent tokens less likely; 1: off (default 1)", 0, 1e6},
     {"--repeat-last-n", NULL, FLAG_INT, SAMPLING(repeat_last_n), "N", "tokens that count as recent; -1: all, 0: none (default 64)", -1, SAMPLER_WINDOW},
     {"--frequency-penalty", NULL, FLAG_FLOAT, SAMPLING(frequency_penalty), "X", "for each time a recent token occurred (default 0)", -1e6, 1e6},
@@ -75,10 +89,19 @@ static int choose_seed(const char *text, uint64_t *seed, struct err *e) {
     return end == text || *end || errno || *text == '-' ? err_set(e, ERR_USAGE, "--seed %.64s: not a whole number from 0 on, nor -1", text) : 0;
 }
 
+/* What DRY breaks at. breaker: [LIST_MAX] for the user's own. */
+static void set_breakers(struct dry_options *dry, const struct string_list *own, struct slice *breaker) {
+    if (!own->n) return;
+    dry->breakers = breaker;
+    dry->n_breakers = own->n == 1 && strcmp(own->at[0], "none") == 0 ? 0 : own->n;
+    for (int i = 0; i < dry->n_breakers; i++) breaker[i] = slice_of(own->at[i]);
+}
+
 /* Frees what it allocated: sampler_new copies. */
 static int new_sampler(struct generator *g, struct err *e) {
     const struct generate_options *o = g->o;
     struct sampler_options so = o->sampling;
+    struct slice breaker[LIST_MAX];
     uint32_t n_vocab = tokenizer_count(g->s->tok);
     int n = 0, code = choose_seed(o->seed, &g->seed, e);
     for (uint32_t i = 0; o->ignore_eos && i < n_vocab; i++) n += tokenizer_is_eog(g->s->tok, (int32_t)i);
@@ -89,6 +112,8 @@ static int new_sampler(struct generator *g, struct err *e) {
         if (tokenizer_is_eog(g->s->tok, (int32_t)i)) bias[so.n_bias++] = (struct logit_bias){(int32_t)i, -INFINITY};
     so.bias = bias;
     so.seed = g->seed;
+    so.dry.tokenizer = g->s->tok;
+    set_breakers(&so.dry, &o->breakers, breaker);
     if (code == 0) code = sampler_new(&g->sampler, (int)n_vocab, so, e);
     mem_free(bias);
     return code;

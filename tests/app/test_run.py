@@ -43,6 +43,38 @@ def seeds():
     check(hearth("run", "-p", "The", "-n", 20, *wide).out != hearth("run", "-p", "The", "-n", 20, *wide).out, "without a seed texts differ")
 
 
+def samplers():
+    """Each flag of the samplers reaches its setting: a value that leaves one token leaves no choice to the seed, others are reproduced by it."""
+    story = ("run", "-p", "The cat sat on the mat. The cat sat on the mat. The cat sat on", "-n", 16, "--ignore-eos")
+    greedy = hearth(*story, *GREEDY).out
+    for only in (("--mirostat", 2, "--mirostat-ent", 0), ("--top-k", 1), ("--temp", 0.001, "--dynatemp-range", 0.001), ("--temp", 0.001, "--dynatemp-range", 1, "--dynatemp-exp", 1000)):
+        r = hearth(*story, "--seed", 1, *only)
+        check(r.status == 0 and r.out == greedy, f"one token is left by {only}", r)
+    for name in ("--typical", "--typical-p"):
+        texts = {hearth(*story, "--seed", seed, name, 0.000001).out for seed in (1, 2, 3)}
+        check(len(texts) == 1, f"one token is left by {name}", texts)
+    wide = ("--temp", 2, "--top-k", 0, "--top-p", 1, "--min-p", 0)
+    plain = hearth(*story, "--seed", 1, *wide).out
+    for some in (("--xtc-probability", 1, "--xtc-threshold", 0.001), ("--mirostat", 2, "--mirostat-lr", 0.5, "--mirostat-ent", 1), ("--typical", 0.3),
+                 ("--dynatemp-range", 2, "--dynatemp-exp", 3), ("--dry-multiplier", 100)):
+        r = hearth(*story, "--seed", 1, *wide, *some)
+        check(r.status == 0 and r.out != plain, f"another text with {some}", r)
+        check(hearth(*story, "--seed", 1, *wide, *some, "--lookup", 0).out == r.out, f"reproduced with {some}", r)
+    dry = (*story, *GREEDY, "--dry-multiplier", 100)
+    check(hearth(*dry).out != greedy, "DRY leaves the repetition")
+    everywhere = [part for letter in " aeiouty" for part in ("--dry-sequence-breaker", letter)]  # in nearly every token
+    for off in (everywhere, ("--dry-allowed-length", 60000), ("--dry-penalty-last-n", 0)):
+        check(hearth(*dry, *off).out == greedy, f"and not with {off}")
+    check(hearth(*dry, "--dry-sequence-breaker", "none").out == hearth(*dry, "--dry-sequence-breaker", "\x01", "--dry-sequence-breaker", "\x02").out != greedy, "what never comes breaks nothing")
+    gentle = hearth(*story, *GREEDY, "--dry-multiplier", 0.000001, "--dry-base", 1).out
+    check(gentle == greedy, "a small multiplier changes little")
+    for flags, word in ((("--mirostat", 1), "mirostat 1: 0 (off) or 2"), (("--mirostat", 3), "from 0 to 2"), (("--typical", 1.5), "--typical"), (("--xtc-probability", -1), "--xtc-probability"),
+                        (("--xtc-threshold", 2), "--xtc-threshold"), (("--dry-base", 0.5), "--dry-base"), (("--dry-multiplier", -1), "--dry-multiplier"),
+                        (("--dry-multiplier", 1, "--dry-sequence-breaker", ""), "dry-sequence-breaker: text 1 has 0 bytes"), (("--dynatemp-range", -1), "--dynatemp-range"),
+                        (("--dry-penalty-last-n", 65537), "--dry-penalty-last-n"), (("--mirostat-lr", -1), "--mirostat-lr")):
+        refused(USAGE, word, "run", "-p", "x", *flags)
+
+
 def as_json():
     r = hearth("run", "-p", "Once upon a time", *GREEDY, "-n", 6, "--json", "--logprobs", 3)
     j = r.json
@@ -253,6 +285,6 @@ def stories():
     check(r.status == 0 and "the context of 512 tokens is full" in r.err, "a model that does not end fills its context", r)
 
 
-for test in (completions, seeds, as_json, partial_characters, endings, contexts, guesses, errors, flags, memory, pipes, vanishing, stories):
+for test in (completions, seeds, samplers, as_json, partial_characters, endings, contexts, guesses, errors, flags, memory, pipes, vanishing, stories):
     test()
 finish()
