@@ -176,9 +176,24 @@ struct hearth_sampling {
     uint64_t seed;           /* the same seed and settings give the same tokens, whatever else runs */
     const struct hearth_logit_bias *logit_bias; /* [n_logit_bias], borrowed until hearth_set_sampling returns; NULL: none */
     int n_logit_bias;
+    const char *const *dry_breakers; /* [n_dry_breakers], borrowed as logit_bias is: texts that no repetition reaches back over; NULL: "\n", ":", "\"" and "*" */
+    int n_dry_breakers;      /* 64 at most; 0 beside a pointer: there are none */
+    float dry_multiplier;    /* what goes on with a repetition loses multiplier * base^(length - allowed_length) of its logit; 0: nothing does */
+    float dry_base;          /* 1 or more */
+    int dry_allowed_length;  /* tokens; shorter repetitions cost nothing */
+    int dry_penalty_last_n;  /* tokens that repetitions are looked for in, 65536 at most; -1: as many as that */
+    float typical_p;         /* from 0 to 1; locally typical sampling; 0 or 1: all */
+    float xtc_probability;   /* from 0 to 1; how often the most probable tokens are left out, but for the last of those with */
+    float xtc_threshold;     /* at least this probability; from 0 to 1 */
+    int mirostat;            /* 2: in place of top_k, top_p, min_p, top_n_sigma, typical_p and XTC; 0: off */
+    float mirostat_tau;      /* the surprise that is aimed at, bits */
+    float mirostat_eta;      /* how fast */
+    float dynatemp_range;    /* so much lower or higher the temperature is, as the entropy is low or high; 0: it stays */
+    float dynatemp_exponent; /* how it follows the entropy; 1: evenly */
 };
-#define HEARTH_SAMPLING_INIT {sizeof(struct hearth_sampling), 0.8f, 40, 0.95f, 0.05f, 0, 1, 0, 0, 64, 0, NULL, 0}
-#define HEARTH_GREEDY_INIT {sizeof(struct hearth_sampling), 0, 0, 1, 0, 0, 1, 0, 0, 64, 0, NULL, 0}
+#define HEARTH_SAMPLING_DEFAULTS_ 1, 0, 0, 64, 0, NULL, 0, NULL, 0, 0, 1.75f, 2, -1, 1, 0, 0.1f, 0, 5, 0.1f, 0, 1 /* from repeat_penalty on */
+#define HEARTH_SAMPLING_INIT {sizeof(struct hearth_sampling), 0.8f, 40, 0.95f, 0.05f, 0, HEARTH_SAMPLING_DEFAULTS_}
+#define HEARTH_GREEDY_INIT {sizeof(struct hearth_sampling), 0, 0, 1, 0, 0, HEARTH_SAMPLING_DEFAULTS_}
 
 /* How the sequence's tokens are chosen from here on; until then, and with sampling NULL, as HEARTH_SAMPLING_INIT says. Starts the seed's numbers
  * anew. Errors: USAGE (names the setting), MEMORY. */

@@ -19,6 +19,8 @@
 _Static_assert(sizeof(struct hearth_logit_bias) == sizeof(struct logit_bias) &&
                    offsetof(struct hearth_logit_bias, bias) == offsetof(struct logit_bias, bias),
                "hearth_logit_bias is logit_bias under its public name");
+_Static_assert(offsetof(struct hearth_sampling, dry_breakers) >= offsetof(struct hearth_sampling, n_logit_bias) + sizeof(void *),
+               "no new field lies in what older programs have as padding at the end of their hearth_sampling");
 _Static_assert(sizeof(struct hearth_error) == sizeof(struct err) && (int)HEARTH_CANCELLED == (int)ERR_CANCELLED, "hearth_error is err under its public name");
 
 enum {
@@ -422,10 +424,41 @@ static int check_sampling(const struct hearth_sampling *o, struct err *e) {
         {"presence_penalty", (double)o->presence_penalty, -FLT_MAX, FLT_MAX},
         {"repeat_last_n", o->repeat_last_n, -1, SAMPLER_WINDOW},
         {"n_logit_bias", o->n_logit_bias, 0, o->logit_bias ? INT_MAX : 0},
+        {"n_dry_breakers", o->n_dry_breakers, 0, o->dry_breakers ? DRY_BREAKERS_MAX : 0},
+        {"dry_multiplier", (double)o->dry_multiplier, 0, FLT_MAX},
+        {"dry_base", (double)o->dry_base, 1, FLT_MAX},
+        {"dry_allowed_length", o->dry_allowed_length, 0, DRY_WINDOW},
+        {"dry_penalty_last_n", o->dry_penalty_last_n, -1, DRY_WINDOW},
+        {"typical_p", (double)o->typical_p, 0, 1},
+        {"xtc_probability", (double)o->xtc_probability, 0, 1},
+        {"xtc_threshold", (double)o->xtc_threshold, 0, 1},
+        {"mirostat", o->mirostat, 0, 2},
+        {"mirostat_tau", (double)o->mirostat_tau, 0, FLT_MAX},
+        {"mirostat_eta", (double)o->mirostat_eta, 0, FLT_MAX},
+        {"dynatemp_range", (double)o->dynatemp_range, 0, FLT_MAX},
+        {"dynatemp_exponent", (double)o->dynatemp_exponent, 0, FLT_MAX},
     };
     for (size_t i = 0; i < sizeof setting / sizeof *setting; i++)
         if (!(setting[i].value >= setting[i].least && setting[i].value <= setting[i].most))
             return err_set(e, ERR_USAGE, "%s is %g, but must be from %g to %g", setting[i].name, setting[i].value, setting[i].least, setting[i].most);
+    return 0;
+}
+
+/* The same under its inner names. breaker: [DRY_BREAKERS_MAX] for what it refers to. */
+static int sampler_options_of(struct sampler_options *to, const struct hearth_sampling *o, const hearth_model *m, struct slice *breaker, struct err *e) {
+    for (int i = 0; i < o->n_dry_breakers; i++) {
+        if (!o->dry_breakers[i]) return err_set(e, ERR_USAGE, "dry_breakers[%d] is NULL, but must be a text", i);
+        breaker[i] = slice_of(o->dry_breakers[i]);
+    }
+    *to = (struct sampler_options){
+        .temperature = o->temperature, .top_k = o->top_k, .top_p = o->top_p, .min_p = o->min_p, .top_n_sigma = o->top_n_sigma, .repeat_penalty = o->repeat_penalty,
+        .frequency_penalty = o->frequency_penalty, .presence_penalty = o->presence_penalty, .repeat_last_n = o->repeat_last_n, .seed = o->seed,
+        .bias = (const struct logit_bias *)(const void *)o->logit_bias, .n_bias = o->n_logit_bias, .typical_p = o->typical_p, .xtc_probability = o->xtc_probability,
+        .xtc_threshold = o->xtc_threshold, .mirostat = o->mirostat, .mirostat_tau = o->mirostat_tau, .mirostat_eta = o->mirostat_eta,
+        .dynatemp_range = o->dynatemp_range, .dynatemp_exponent = o->dynatemp_exponent,
+        .dry = {.multiplier = o->dry_multiplier, .base = o->dry_base, .allowed_length = o->dry_allowed_length, .last_n = o->dry_penalty_last_n, .tokenizer = m->tokenizer,
+                .breakers = o->dry_breakers ? breaker : dry_breakers, .n_breakers = o->dry_breakers ? o->n_dry_breakers : DRY_BREAKERS},
+    };
     return 0;
 }
 
@@ -435,14 +468,11 @@ int hearth_set_sampling(hearth_sequence *s, const struct hearth_sampling *given,
     if (given && (given->size < sizeof o.size || given->size > 4096))
         return err_set(e, ERR_USAGE, "struct hearth_sampling: its size is %zu; set it up with HEARTH_SAMPLING_INIT", given->size);
     if (given) memcpy(&o, given, given->size < sizeof o ? given->size : sizeof o);
-    int code = check_sampling(&o, e);
-    if (code) return code;
-    struct sampler_options so = {
-        .temperature = o.temperature, .top_k = o.top_k, .top_p = o.top_p, .min_p = o.min_p, .top_n_sigma = o.top_n_sigma, .repeat_penalty = o.repeat_penalty,
-        .frequency_penalty = o.frequency_penalty, .presence_penalty = o.presence_penalty, .repeat_last_n = o.repeat_last_n, .seed = o.seed,
-        .bias = (const struct logit_bias *)(const void *)o.logit_bias, .n_bias = o.n_logit_bias,
-    };
+    struct slice breaker[DRY_BREAKERS_MAX];
+    struct sampler_options so;
     struct sampler *fresh;
+    int code = check_sampling(&o, e);
+    if (code || (code = sampler_options_of(&so, &o, s->model, breaker, e))) return code;
     if ((code = sampler_new(&fresh, (int)s->model->model->hp.n_vocab, so, e))) return code;
     sampler_free(s->sampler);
     s->sampler = fresh;

@@ -260,18 +260,73 @@ static void test_what_makes_no_sense(void **state) {
     s = begin(m, "Good morning", 1);
     struct hearth_logit_bias none = {.id = -1};
     const struct hearth_sampling d = HEARTH_SAMPLING_INIT;
-    struct hearth_sampling o[] = {d, d, d, d, d, d, d, d};
+    struct hearth_sampling o[] = {d, d, d, d, d, d, d, d, d, d, d, d, d, d, d, d, d, d, d, d, d};
     static const char *const says[] = {"temperature is -1", "top_k is -1", "top_p is 2", "min_p is 1.5", "repeat_penalty is 0",
-                                       "repeat_last_n is -2", "n_logit_bias is 1", "logit bias for token -1"};
+                                       "repeat_last_n is -2", "n_logit_bias is 1", "logit bias for token -1", "n_dry_breakers is 1", "dry_breakers[0] is NULL",
+                                       "dry_multiplier is -1", "dry_base is 0.5", "dry_allowed_length is -1", "dry_penalty_last_n is 65537", "typical_p is 2",
+                                       "xtc_probability is -1", "xtc_threshold is 2", "mirostat 1: 0 (off) or 2", "mirostat_tau is -1", "mirostat_eta is -1",
+                                       "dynatemp_range is -1"};
+    static const char *const no_text[1] = {NULL};
     o[0].temperature = -1, o[1].top_k = -1, o[2].top_p = 2, o[3].min_p = 1.5f, o[4].repeat_penalty = 0, o[5].repeat_last_n = -2;
     o[6].n_logit_bias = o[7].n_logit_bias = 1, o[7].logit_bias = &none;
-    for (int i = 0; i < 8; i++) {
+    o[8].n_dry_breakers = o[9].n_dry_breakers = 1, o[9].dry_breakers = no_text;
+    o[10].dry_multiplier = -1, o[11].dry_base = 0.5f, o[12].dry_allowed_length = -1, o[13].dry_penalty_last_n = 65537, o[14].typical_p = 2;
+    o[15].xtc_probability = -1, o[16].xtc_threshold = 2, o[17].mirostat = 1, o[18].mirostat_tau = -1, o[19].mirostat_eta = -1, o[20].dynatemp_range = -1;
+    for (size_t i = 0; i < sizeof o / sizeof *o; i++) {
         assert_int_equal(hearth_set_sampling(s, &o[i], &e), HEARTH_USAGE);
         if (!strstr(e.message, says[i])) fail_msg("\"%s\" does not say %s", e.message, says[i]);
     }
     assert_int_equal(hearth_set_sampling(s, NULL, &e), 0);
     assert_int_equal(hearth_feed(s, &none.id, -1, &e), HEARTH_USAGE);
     assert_non_null(strstr(e.message, "count is -1"));
+    hearth_close(m);
+}
+
+/* n greedy tokens of a text that repeats itself, under settings that must be good. */
+static void sample_under(hearth_model *m, const struct hearth_sampling *o, int32_t *ids, int n) {
+    struct hearth_error e;
+    struct hearth_token t;
+    hearth_sequence *s = begin(m, "The cat sat on the mat. The cat sat on the mat. The cat sat on", 1);
+    if (hearth_set_sampling(s, o, &e)) fail_msg("%s", e.message);
+    for (int i = 0; i < n; i++) {
+        next(s, &t);
+        ids[i] = t.id;
+        if (t.end) break;
+    }
+    hearth_sequence_free(s);
+}
+
+/* A program that knows less of struct hearth_sampling, whose padding may hold anything, gets the defaults of what it does not know; settings do what they say. */
+static void test_settings_that_came_later(void **state) {
+    (void)state;
+    enum { N = 12, OLD = (int)offsetof(struct hearth_sampling, dry_breakers) };
+    hearth_model *m = open_small();
+    struct hearth_sampling o = HEARTH_GREEDY_INIT, old;
+    static const char *const breakers[] = {" on", " the"};
+    int32_t greedy[N] = {0}, got[N] = {0};
+    sample_under(m, &o, greedy, N);
+    memset(&old, 0xff, sizeof old);
+    memcpy(&old, &o, offsetof(struct hearth_sampling, n_logit_bias) + sizeof o.n_logit_bias);
+    old.size = OLD;
+    sample_under(m, &old, got, N);
+    assert_memory_equal(greedy, got, sizeof got);
+    o.dry_multiplier = 50; /* " the mat. The cat ..." would go on as before */
+    sample_under(m, &o, got, N);
+    assert_true(memcmp(greedy, got, sizeof got) != 0);
+    o.dry_breakers = breakers, o.n_dry_breakers = 2;
+    sample_under(m, &o, got, 1);
+    assert_int_equal(got[0], greedy[0]); /* nothing reaches back over " on" */
+    o = (struct hearth_sampling)HEARTH_SAMPLING_INIT;
+    o.typical_p = 1e-6f, o.seed = 4; /* the most typical token alone: no seed matters */
+    sample_under(m, &o, greedy, N);
+    o.seed = 5;
+    sample_under(m, &o, got, N);
+    assert_memory_equal(greedy, got, sizeof got);
+    o.typical_p = 1, o.mirostat = 2, o.mirostat_tau = 0; /* the best alone */
+    sample_under(m, &o, got, N);
+    o = (struct hearth_sampling)HEARTH_GREEDY_INIT;
+    sample_under(m, &o, greedy, N);
+    assert_memory_equal(greedy, got, sizeof got);
     hearth_close(m);
 }
 
@@ -490,7 +545,8 @@ int main(void) {
         cmocka_unit_test(test_facts_and_tokens), cmocka_unit_test(test_template_keeps_data_text), cmocka_unit_test(test_together_as_alone),
         cmocka_unit_test(test_fork_and_truncate), cmocka_unit_test(test_errors), cmocka_unit_test(test_models_on_threads),
         cmocka_unit_test(test_guesses_change_nothing), cmocka_unit_test(test_every_allocation_fails),
-        cmocka_unit_test(test_logits_after_truncate), cmocka_unit_test(test_what_makes_no_sense), cmocka_unit_test(test_messages_name_options),
+        cmocka_unit_test(test_logits_after_truncate), cmocka_unit_test(test_what_makes_no_sense), cmocka_unit_test(test_settings_that_came_later),
+        cmocka_unit_test(test_messages_name_options),
         cmocka_unit_test(test_logit_bias), cmocka_unit_test(test_template_members),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
