@@ -1,8 +1,8 @@
 /* sampler.c: choosing the next token; see sampler.h.
  *
  * What may come stands in one array. Those that are wanted in order (top-k, typical, top-p) are taken from a heap one by one, so that a large
- * vocabulary is never sorted whole: the heap occupies the front of the array and what was taken the back, best last. Until probabilities are set, a candidate's
- * `probability` is its rank, by which it is ordered: the logit, but for locally typical sampling.
+ * vocabulary is never sorted whole: the heap occupies the front of the array and what was taken the back, best last. Of the k best alone, that heap is made
+ * of k. Until probabilities are set, a candidate's `probability` is its rank, by which it is ordered: the logit, but for locally typical sampling.
  */
 #include "engine/sampler.h"
 
@@ -247,18 +247,19 @@ static int top_n_sigma(struct candidate *c, int n, double sigmas) {
     return keep_from(c, n, max_logit(c, n) - sigmas * sqrt(squares / n));
 }
 
-static void sift(struct candidate *c, int n, int i) {
+/* A heap with the best on top, or with the worst. */
+static void sift(struct candidate *c, int n, int i, bool best) {
     struct candidate moved = c[i];
     for (int child; (child = 2 * i + 1) < n; i = child) {
-        if (child + 1 < n && better(&c[child + 1], &c[child])) child++;
-        if (!better(&c[child], &moved)) break;
+        if (child + 1 < n && better(&c[child + 1], &c[child]) == best) child++;
+        if (better(&c[child], &moved) != best) break;
         c[i] = c[child];
     }
     c[i] = moved;
 }
 
-static void heapify(struct candidate *c, int n) {
-    for (int i = n / 2; i-- > 0;) sift(c, n, i);
+static void heapify(struct candidate *c, int n, bool best) {
+    for (int i = n / 2; i-- > 0;) sift(c, n, i, best);
 }
 
 /* The best of the heap c[0..n) moves to c[n - 1]. */
@@ -266,7 +267,17 @@ static void take(struct candidate *c, int n) {
     struct candidate best = c[0];
     c[0] = c[n - 1];
     c[n - 1] = best;
-    if (n > 2) sift(c, n - 1, 0);
+    if (n > 2) sift(c, n - 1, 0, true);
+}
+
+/* The k best come to the front, in no order. Most of the others are only compared with the worst of those that lead. */
+static void lead(struct candidate *c, int n, int k) {
+    heapify(c, k, false);
+    for (int i = k; i < n; i++) {
+        if (!better(&c[i], &c[0])) continue;
+        c[0] = c[i];
+        sift(c, k, 0, false);
+    }
 }
 
 static double weight(const struct candidate *c, double max) { return exp((double)c->logit - max); }
@@ -279,27 +290,25 @@ static double sum_weights(const struct candidate *c, int n, double max) {
 
 /* Brings the wanted ones to the front, best rank first: k of them, or all if k is not above 0; of these the fewest that have the part p of their probability. */
 static int keep_best(struct candidate *c, int n, int k, double p) {
-    int taken = 0;
-    if (k <= 0 || k > n) k = n;
-    if (k == n && p >= 1) return n;
-    heapify(c, n);
-    if (k < n)
-        for (; taken < k; taken++) take(c, n - taken);
+    int taken = 0, wanted = n;
+    if (k <= 0 || k >= n) k = 0;
+    if (!k && p >= 1) return n;
+    if (k) lead(c, n, k), n = wanted = k;
+    heapify(c, n, true);
+    for (; taken < k; taken++) take(c, n - taken);
     if (p < 1) {
-        double max = max_logit(c + n - k, k), all = sum_weights(c + n - k, k, max), sum = 0;
-        int wanted = 0;
-        while (wanted < k && (wanted == 0 || sum < p * all)) {
+        double max = max_logit(c, n), all = sum_weights(c, n, max), sum = 0;
+        for (wanted = 0; wanted < n && (wanted == 0 || sum < p * all); wanted++) {
             if (wanted == taken) take(c, n - taken++);
-            sum += weight(&c[n - 1 - wanted++], max);
+            sum += weight(&c[n - 1 - wanted], max);
         }
-        k = wanted;
     }
-    for (int i = 0; i < n / 2; i++) { /* best last becomes best first */
+    for (int i = 0; i < n / 2 && i < wanted; i++) { /* best last becomes best first */
         struct candidate other = c[i];
         c[i] = c[n - 1 - i];
         c[n - 1 - i] = other;
     }
-    return k;
+    return wanted;
 }
 
 /* The candidates' distribution at temperature one. */
