@@ -84,7 +84,7 @@ FUZZERS      := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/*/fuzz_*.
 TEST_SUPPORT := $(call obj,$(wildcard tests/support/*.c))
 EXAMPLES     := $(patsubst %.c,$(BUILD)/%,$(wildcard examples/*.c))
 
-.PHONY: all lib examples run test test-programs check unit check-ci check-full fuzz fuzzers structure docs install uninstall clean help bench bench-kernels bench-speculate FORCE
+.PHONY: all lib examples run test test-programs check unit check-ci check-full fuzz fuzzers structure docs install uninstall clean help bench bench-kernels bench-grammar bench-speculate FORCE
 
 all: lib $(if $(APP_SRC),$(BUILD)/hearth) ## build the program and libhearth (the default)
 lib: $(INTERNAL) $(if $(SAN),,$(STATIC) $(SHARED))
@@ -155,7 +155,7 @@ test: ## set up, build, and run the tests (under five minutes on two cores)
 
 # ---- checking
 
-test-programs: $(TESTS) $(TESTED) $(FUZZERS) $(EXAMPLES) $(BUILD)/tools/tables $(BUILD)/bench/mkmodel $(BUILD)/bench/kernels
+test-programs: $(TESTS) $(TESTED) $(FUZZERS) $(EXAMPLES) $(BUILD)/tools/tables $(BUILD)/bench/mkmodel $(BUILD)/bench/kernels $(BUILD)/bench/grammar
 
 check: all test-programs # the tests, without the set-up
 	@python3 tests/run.py $(BUILD)
@@ -203,6 +203,9 @@ bench: all $(BUILD)/bench/mkmodel $(BUILD)/bench/speculate ## measure beside the
 
 bench-kernels: $(BUILD)/bench/kernels ## measure every kernel of every instruction set; ONLY=word: those with it in their name
 	@$(BUILD)/bench/kernels $(ONLY)
+
+bench-grammar: $(BUILD)/bench/grammar ## what masks for grammars and JSON Schemas cost; VOCAB=file.gguf
+	@$(BUILD)/bench/grammar $(VOCAB)
 
 $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/obj/src/app/peak.o $(INTERNAL)
 	@mkdir -p $(@D)
