@@ -76,6 +76,7 @@ const float *graph_run(struct graph *g, struct pool *pool, const struct step *s)
     int depth = 0;
     for (int i = 0; i < s->n_spans; i++)
         if (s->spans[i].pos > depth) depth = s->spans[i].pos;
+    adapters_begin(g, s);
     for (int i = 0; i < g->n_nodes; i++) all_little &= mark(&w.run, g->nodes[i], depth);
     for (int i = 0; i < g->n_nodes * NODE_PARTS; i++) atomic_store_explicit(&g->taken[i], 0, memory_order_relaxed);
     if (all_little) walk(&w, 0, 1); /* wakes nobody */

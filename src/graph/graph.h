@@ -206,6 +206,7 @@ struct step {
     const int32_t *token;     /* [n_rows] */
     const int32_t *pos;       /* [n_rows] in the sequence */
     const int32_t *pos_dims;  /* [n_rows * 4] coordinates for multi-dimensional rotary embedding; NULL: pos in each */
+    const int32_t *adapter;   /* [n_rows] number of each row's adapter, or NO_ADAPTER; NULL: no row has one */
     int n_logits;
     const int32_t *logit_row; /* [n_logits] rows whose logits are wanted, rising */
     int n_spans;
@@ -215,6 +216,25 @@ struct step {
 /* Runs a step. Returns the logits [n_logits, width of the output], valid until the next run. The caller has checked that
  * every token id lies in the vocabulary and that pages exist for every position that is written or seen. */
 const float *graph_run(struct graph *g, struct pool *pool, const struct step *s);
+
+/* ---- adapters ---- */
+
+/* A low-rank addition to one matrix (LoRA, Hu et al. 2021): of rows that have the adapter, W x becomes W x + scale B A x. */
+struct low_rank {
+    const struct tensor *w;    /* {n_in, n_out}, as given to op_linear, op_linears or op_linear_glu */
+    int rank;                  /* from 1 to LOW_RANK_MAX */
+    float scale;
+    enum dtype a_type, b_type; /* F32, F16 or BF16 */
+    const void *a;             /* [rank][n_in], aligned to its type; b too */
+    const void *b;             /* of LOW_RANK_COLUMNS rows of W after the other (at the end, of what is left): [rank][that many] */
+};
+enum { LOW_RANK_MAX = 1024, LOW_RANK_COLUMNS = 64, NO_ADAPTER = -1 };
+
+/* Makes an adapter of n additions, no two to the same matrix, known to a planned graph; *id is its number in steps until it is removed. The list is
+ * copied, the numbers a and b are borrowed until then. Between steps only. ERR_UNSUPPORTED: a matrix that none of these operations multiplies with (those
+ * of experts, of single heads, of embeddings), by its name; ERR_MEMORY. */
+int graph_adapter_add(struct graph *g, const struct low_rank *list, int n, int *id, struct err *e);
+void graph_adapter_remove(struct graph *g, int id);
 
 /* What a step of n tokens, the first at position `depth`, with m logits moves and computes, from each operation's own rule. A multiply
  * and an add count as two. */

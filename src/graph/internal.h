@@ -56,6 +56,23 @@ struct kv_layer { /* where an attention layer's keys and values lie in a page of
     size_t k_offset, v_offset; /* in a page */
 };
 
+struct adapter_slot;
+struct adapter_batch { /* rows of one adapter */
+    const struct low_rank *const *at; /* [nodes][LINEAR_MAX] the adapter's additions */
+    int first, count;                 /* in the order of rows */
+};
+
+struct adapters {
+    struct adapter_slot **slot; /* [n] by number; NULL: the number is free */
+    int n;
+    int rank;                   /* the largest there has been, rounded up */
+    float *low;                 /* [rows][LINEAR_MAX][rank] what lies between A and B */
+    /* of the step under way, for each kind of rows */
+    int32_t *order[2];          /* rows that have an adapter, adapter by adapter */
+    struct adapter_batch *batch[2];
+    int n_batches[2];
+};
+
 struct graph {
     struct arena arena;
     struct err err;
@@ -79,6 +96,7 @@ struct graph {
     size_t shared_floats, private_floats;
     atomic_int *taken;     /* [n_nodes][NODE_PARTS] pieces that take_part has dealt out in this step */
     struct graph_watch *watch;
+    struct adapters adapters;
 };
 
 struct run { /* a step under way */
@@ -105,6 +123,18 @@ enum rows rows_of(const struct graph *g, val v);
 
 /* Whether the node recorded last is a product that gives v alone and can add `add` to it; it then does. */
 bool linear_adds(struct graph *g, val v, val add);
+
+/* Matrix i of a node that is a product of op_linear's kind; else NULL. */
+const struct tensor *linear_weight(const struct node *n, int i);
+
+/* ---- adapters in a step (adapter.c) ---- */
+
+void adapters_free(struct adapters *a);
+void adapters_begin(struct graph *g, const struct step *s);             /* sorts the step's rows; before it is run */
+bool adapters_act(const struct run *r, const struct node *n);           /* whether any row of the step has an addition to a matrix of n */
+/* A worker's share of the sums over the inputs of n, whose row r is at x + r * ldx; scratch: for as many floats. They use part 2 of take_part. */
+void adapters_down(const struct run *r, const struct node *n, const float *x, size_t ldx, float *scratch);
+void adapters_up(const struct run *r, const struct node *n);            /* and of adding what they make to n's results, after a barrier; part 3 */
 
 /* ---- running ---- */
 

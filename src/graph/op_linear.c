@@ -1,4 +1,4 @@
-/* op_linear.c: matrix products, with the norm or the gating before them and the addition after them fused. */
+/* op_linear.c: matrix products, with the norm or the gating before them and the addition after them fused. What adapters add to them is in adapter.c. */
 #include "graph/product.h"
 
 enum {
@@ -29,8 +29,9 @@ static unsigned linear_forms(const struct graph *g, const struct linear_args *a)
 static size_t own_floats(const struct linear_args *a, int width) { return a->normed || a->gated ? ((size_t)width + 15) & ~(size_t)15 : 0; }
 static size_t row_floats(const struct graph *g, const struct linear_args *a, int width) { return own_floats(a, width) + operand_floats(linear_forms(g, a), (size_t)width); }
 
+/* Adapters read the prepared rows too. */
 static bool prepared_apart(const struct run *r, const struct node *n) {
-    return row_floats(r->g, n->args, graph_width(r->g, n->in[0])) && run_rows(r, n->in[0]) > NORM_ROWS;
+    return row_floats(r->g, n->args, graph_width(r->g, n->in[0])) && (run_rows(r, n->in[0]) > NORM_ROWS || adapters_act(r, n));
 }
 
 /* Of many rows results are written tile by tile, far from each other: what is added to them is then better read row by row, in a part of its own. */
@@ -39,7 +40,13 @@ static bool added_apart(const struct run *r, const struct node *n) {
     return a->add && run_rows(r, n->in[0]) > 2 * SMALL_SPAN;
 }
 
-static int linear_phases(const struct run *r, const struct node *n) { return 1 + prepared_apart(r, n) + added_apart(r, n); }
+/* What the phases of a run are; all but the second may not be there. */
+enum { PREPARE, MULTIPLY, ADD, ADAPT };
+static int linear_phases(const struct run *r, const struct node *n) { return 1 + prepared_apart(r, n) + added_apart(r, n) + adapters_act(r, n); }
+static int part_of(const struct run *r, const struct node *n, int phase) {
+    int part = phase + !prepared_apart(r, n);
+    return part >= ADD && !added_apart(r, n) ? part + 1 : part;
+}
 
 /* Normalises or gates the rows [from, to) and puts them into the other forms at `at`. */
 static struct operand prepare(const struct run *r, const struct node *n, float *at, int from, int to) {
@@ -90,19 +97,15 @@ static void ask_for(const struct linear_args *a, int tile) {
     for (end = end - at > MOST ? at + MOST : end; at < end && at < a->w[i]->size; at += LINE) __builtin_prefetch((const char *)a->w[i]->data + at, 0, 2);
 }
 
-static void linear_run(const struct run *r, const struct node *n, int phase, int worker) {
+/* A worker's share of the product itself, and beside it of what adapters take from its input. */
+static void linear_multiply(const struct run *r, const struct node *n, int worker) {
     const struct linear_args *a = n->args;
     int rows = run_rows(r, n->in[0]), tiles = 0, laid_out = -1, from, to;
     float *scratch = worker_scratch(r, worker);
     struct operand x;
-    if (added_apart(r, n) && phase + 1 == linear_phases(r, n)) {
-        share(rows, 1, worker, r->workers, &from, &to);
-        for (int i = from; i < to; i++) r->k->add(value_row(r, n->in[n->n_in - 1], i), value_row(r, n->out[0], i), value_row(r, n->out[0], i), (size_t)graph_width(r->g, n->out[0]));
-        return;
-    }
-    if (prepared_apart(r, n) && phase == 0) {
-        while (take_part(r, n, 0, rows, 4, &from, &to)) (void)prepare(r, n, r->g->shared, from, to);
-        return;
+    if (adapters_act(r, n)) {
+        x = prepare(r, n, r->g->shared, 0, 0);
+        adapters_down(r, n, x.f, x.ldf, scratch);
     }
     for (int i = 0; i < a->count; i++) tiles += (int)((a->w[i]->ne[1] + PRODUCT_GRAIN - 1) / PRODUCT_GRAIN);
     int piece = (tiles + PIECES * r->workers - 1) / (PIECES * r->workers);
@@ -118,6 +121,21 @@ static void linear_run(const struct run *r, const struct node *n, int phase, int
     for (; some; some = take_part(r, n, 1, tiles, piece, &from, &to)) multiply(r, n, &x, from, to, scratch, &laid_out);
 }
 
+static void linear_run(const struct run *r, const struct node *n, int phase, int worker) {
+    int rows = run_rows(r, n->in[0]), from, to;
+    switch (part_of(r, n, phase)) {
+    case PREPARE:
+        while (take_part(r, n, 0, rows, 4, &from, &to)) (void)prepare(r, n, r->g->shared, from, to);
+        break;
+    case MULTIPLY: linear_multiply(r, n, worker); break;
+    case ADD:
+        share(rows, 1, worker, r->workers, &from, &to);
+        for (int i = from; i < to; i++) r->k->add(value_row(r, n->in[n->n_in - 1], i), value_row(r, n->out[0], i), value_row(r, n->out[0], i), (size_t)graph_width(r->g, n->out[0]));
+        break;
+    default: adapters_up(r, n); break;
+    }
+}
+
 static void linear_cost(const struct graph *g, const struct node *n, int rows, int depth, struct cost *c) {
     const struct linear_args *a = n->args;
     (void)g, (void)depth;
@@ -131,7 +149,7 @@ static void linear_scratch(const struct graph *g, const struct node *n, size_t *
     const struct linear_args *a = n->args;
     int width = graph_width(g, n->in[0]);
     *per_row = row_floats(g, a, width);
-    *per_worker = 0;
+    *per_worker = (size_t)width; /* for adapters */
     for (int i = 0; i < a->count; i++) {
         size_t need = product_scratch(g->plan.kernels, a->w[i]->type, (size_t)width);
         if (need > *per_worker) *per_worker = need;
@@ -160,6 +178,11 @@ static struct node *linear_node(struct graph *g, val x, const struct norm *norm,
         out[i] = node_output(g, n, rows_of(g, x), w[i].w->ne[1]);
     }
     return n;
+}
+
+const struct tensor *linear_weight(const struct node *n, int i) {
+    const struct linear_args *a = n->args;
+    return n->op == &linear && i < a->count ? a->w[i] : NULL;
 }
 
 void op_linears(struct graph *g, val x, const struct norm *n, const struct linear *w, int count, val *out) { (void)linear_node(g, x, n, w, count, out); }

@@ -21,6 +21,7 @@
 #include "base/rng.h"
 #include "graph/graph.h"
 
+enum { LAB_ADAPTERS = 3 };
 enum { LAB_ROWS = 130, LAB_A = 95, LAB_SMALL = 16 /* rows of a small span */, LAB_TENSORS = 32 }; /* more than a page, more than a batch of an expert's rows */
 
 struct lab {
@@ -33,6 +34,12 @@ struct lab {
     bool large;              /* all spans are */
     bool large_apart;        /* large spans need not give the bits of small ones, but be as near */
     const int32_t *pos_dims; /* [LAB_ROWS * 4] or NULL */
+    struct {
+        const struct low_rank *list;
+        int n;
+    } adapters[LAB_ADAPTERS];
+    int n_adapters;
+    int (*adapter_of)(int row); /* of those, or NO_ADAPTER; NULL: no row has one */
     float *out;              /* [LAB_ROWS][width] */
     int width;
 };
@@ -86,6 +93,9 @@ static inline void lab_pass(struct lab *l, int chunk, int threads, float *out) {
     assert_int_equal(pool_new(&pool, threads, &e), 0);
     assert_int_equal(kernels_get(&k, NULL, &e), 0);
     if (graph_plan(l->g, (struct plan_options){2 * chunk, 2 * chunk, threads, l->kv_type, k}, &e)) fail_msg("%s", e.msg);
+    int number[LAB_ADAPTERS];
+    for (int i = 0; i < l->n_adapters; i++)
+        if (graph_adapter_add(l->g, l->adapters[i].list, l->adapters[i].n, &number[i], &e)) fail_msg("%s", e.msg);
     enum { PAGES = LAB_ROWS / KV_PAGE + 1 };
     for (int s = 0; s < 2; s++) {
         memory[s].state = graph_state_floats(l->g) ? calloc(graph_state_floats(l->g), sizeof(float)) : NULL;
@@ -95,9 +105,9 @@ static inline void lab_pass(struct lab *l, int chunk, int threads, float *out) {
         }
     }
     for (int at = 0; at < length[0]; at += chunk) {
-        int32_t token[2 * LAB_ROWS], pos[2 * LAB_ROWS], logit[2 * LAB_ROWS], dims[2 * LAB_ROWS * 4];
+        int32_t token[2 * LAB_ROWS], pos[2 * LAB_ROWS], logit[2 * LAB_ROWS], dims[2 * LAB_ROWS * 4], adapter[2 * LAB_ROWS];
         struct span spans[2];
-        struct step step = {.token = token, .pos = pos, .pos_dims = l->pos_dims ? dims : NULL, .logit_row = logit, .spans = spans};
+        struct step step = {.token = token, .pos = pos, .pos_dims = l->pos_dims ? dims : NULL, .logit_row = logit, .spans = spans, .adapter = l->adapter_of ? adapter : NULL};
         for (int s = 0; s < 2; s++) {
             int n = length[s] - at < chunk ? length[s] - at : chunk;
             if (n <= 0) continue;
@@ -106,6 +116,8 @@ static inline void lab_pass(struct lab *l, int chunk, int threads, float *out) {
                 token[step.n_rows] = begin[s] + at + i;
                 pos[step.n_rows] = at + i;
                 logit[step.n_rows] = step.n_rows;
+                const int which = l->adapter_of ? l->adapter_of(begin[s] + at + i) : NO_ADAPTER;
+                adapter[step.n_rows] = which == NO_ADAPTER ? NO_ADAPTER : number[which];
                 if (l->pos_dims) memcpy(dims + (size_t)step.n_rows * 4, l->pos_dims + (size_t)(begin[s] + at + i) * 4, 4 * sizeof *dims);
             }
         }
@@ -113,6 +125,7 @@ static inline void lab_pass(struct lab *l, int chunk, int threads, float *out) {
         const float *y = graph_run(l->g, pool, &step);
         for (int i = 0; i < step.n_rows; i++) memcpy(out + (size_t)token[i] * (size_t)l->width, y + (size_t)i * (size_t)l->width, sizeof *out * (size_t)l->width);
     }
+    for (int i = 0; i < l->n_adapters; i++) graph_adapter_remove(l->g, number[i]);
     for (int s = 0; s < 2; s++) {
         free(memory[s].state);
         for (int g = 0; g < graph_kv_groups(l->g); g++) {
