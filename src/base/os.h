@@ -28,6 +28,8 @@ void os_large_pages(void *p, size_t n);                             /* asks for 
 /* Async-signal-safe. True when address lies in a mapping; *path then stays valid while it is mapped. */
 bool os_map_find(const void *address, const char **path, size_t *offset);
 
+bool os_is_folder(const char *path);                                /* there is one of that name */
+
 /* Appends a whole file ("-": standard input) of at most limit bytes to b, which the caller frees, also after an error. */
 int os_read_file(const char *path, size_t limit, struct buf *b, struct err *e);
 

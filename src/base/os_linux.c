@@ -110,6 +110,11 @@ void os_map_close(struct os_map *m) {
     *m = (struct os_map){.slot = -1};
 }
 
+bool os_is_folder(const char *path) {
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 void os_large_pages(void *p, size_t n) { (void)madvise(p, n, MADV_HUGEPAGE); }
 
 enum { READ_BYTES = 65536, LOOK_MS = 100 };

@@ -53,6 +53,9 @@ struct arch {
     int (*read)(struct hparams_reader *r, struct hparams *hp, struct err *e);
     /* Mixes tokens in layer b->il: x through norm (NULL: none) to the mixer's output, before post-norm and addition. NULL: attention. */
     val (*mix)(struct build *b, val x, const struct norm *norm);
+    /* Conversion to GGUF has moved the rows of attn_q and attn_k, so that the two numbers of a rotated pair, half a head apart in Hugging
+     * Face's files, are neighbours. An adapter from there needs the same. */
+    bool turned;
     /* The last word on the style when it depends on the file. NULL: as the row says. */
     void (*restyle)(const struct model *m, struct decoder_style *s);
 };

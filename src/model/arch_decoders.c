@@ -134,8 +134,8 @@ static void restyle_sections(const struct model *m, struct decoder_style *s) {
 
 #define ROW(id, gguf_name, models, ...) const struct arch arch_##id = {.name = gguf_name, .description = models, .style = __VA_ARGS__}
 
-ROW(llama, "llama", "Llama 1-3, Mistral, Mixtral and the many models of their shape", {.ffn_scales = true, RMS_NORM, .rope = ROPE_NORM, SWIGLU, PRE, SOFTMAX_EXPERTS});
-ROW(mistral3, "mistral3", "Mistral 3, Ministral 3", {.ffn_scales = true, RMS_NORM, .rope = ROPE_NORM, SWIGLU, PRE, SOFTMAX_EXPERTS}, .read = read_mistral3);
+ROW(llama, "llama", "Llama 1-3, Mistral, Mixtral and the many models of their shape", {.ffn_scales = true, RMS_NORM, .rope = ROPE_NORM, SWIGLU, PRE, SOFTMAX_EXPERTS}, .turned = true);
+ROW(mistral3, "mistral3", "Mistral 3, Ministral 3", {.ffn_scales = true, RMS_NORM, .rope = ROPE_NORM, SWIGLU, PRE, SOFTMAX_EXPERTS}, .read = read_mistral3, .turned = true);
 ROW(qwen2, "qwen2", "Qwen 2, Qwen 2.5", {RMS_NORM, .rope = ROPE_NEOX, SWIGLU, PRE});
 ROW(qwen2moe, "qwen2moe", "Qwen 1.5 MoE, Qwen 2 MoE", {RMS_NORM, .rope = ROPE_NEOX, SWIGLU, PRE, .gating = GATE_SOFTMAX});
 ROW(qwen3, "qwen3", "Qwen 3", {.ffn_scales = true, RMS_NORM, .rope = ROPE_NEOX, SWIGLU, PRE, .qk_norm = QK_NORM});
@@ -162,13 +162,13 @@ ROW(bloom, "bloom", "BLOOM", {LAYER_NORM, .act = ACT_GELU, PRE, .embed_norm = tr
 ROW(olmo2, "olmo2", "OLMo 2 and 3",
     {RMS_NORM, .rope = ROPE_NEOX, SWIGLU, .attn_post = "post_attention_norm", .ffn_post = "post_ffw_norm", .qk_norm = QK_NORM}, .read = read_olmo2);
 ROW(olmoe, "olmoe", "OLMoE", {RMS_NORM, .rope = ROPE_NEOX, SWIGLU, PRE, .qk_norm = QK_NORM, .gating = GATE_SOFTMAX});
-ROW(granite, "granite", "Granite 3 and 4", {RMS_NORM, .rope = ROPE_NORM, SWIGLU, PRE, SOFTMAX_EXPERTS}, .read = read_granite);
-ROW(granitemoe, "granitemoe", "Granite 3 MoE", {RMS_NORM, .rope = ROPE_NORM, SWIGLU, PRE, SOFTMAX_EXPERTS}, .read = read_granite);
+ROW(granite, "granite", "Granite 3 and 4", {RMS_NORM, .rope = ROPE_NORM, SWIGLU, PRE, SOFTMAX_EXPERTS}, .read = read_granite, .turned = true);
+ROW(granitemoe, "granitemoe", "Granite 3 MoE", {RMS_NORM, .rope = ROPE_NORM, SWIGLU, PRE, SOFTMAX_EXPERTS}, .read = read_granite, .turned = true);
 ROW(command_r, "command-r", "Command R",
     {LAYER_NORM, .rope = ROPE_NORM, SWIGLU, .attn_norm = "attn_norm", .ffn_norm = "attn_norm", .parallel = true, .qk_norm = QK_NORM_IF_PRESENT});
 ROW(cohere2, "cohere2", "Command R7B, Command A",
     {.ffn_scales = true, LAYER_NORM, .rope = ROPE_NORM, SWIGLU, .attn_norm = "attn_norm", .ffn_norm = "attn_norm", .parallel = true}, .read = read_turned_windows);
-ROW(smollm3, "smollm3", "SmolLM 3", {RMS_NORM, .rope = ROPE_NORM, SWIGLU, PRE}, .read = read_smollm3);
+ROW(smollm3, "smollm3", "SmolLM 3", {RMS_NORM, .rope = ROPE_NORM, SWIGLU, PRE}, .read = read_smollm3, .turned = true);
 ROW(glm4, "glm4", "GLM 4",
     {RMS_NORM, .rope = ROPE_NORM, SWIGLU, PRE, .attn_post = "post_attention_norm", .ffn_post = "post_ffw_norm"}, .restyle = restyle_sections);
 ROW(glm4moe, "glm4moe", "GLM 4.5 and 4.6",
@@ -183,6 +183,6 @@ ROW(ernie4_5, "ernie4_5", "ERNIE 4.5", {.no_output_bias = true, RMS_NORM, .rope 
 ROW(ernie4_5_moe, "ernie4_5-moe", "ERNIE 4.5 MoE", {.no_output_bias = true, RMS_NORM, .rope = ROPE_NORM, SWIGLU, PRE, SOFTMAX_EXPERTS});
 ROW(hunyuan_dense, "hunyuan-dense", "Hunyuan dense", {RMS_NORM, .rope = ROPE_NEOX, SWIGLU, PRE, .qk_norm = QK_NORM_AFTER_ROPE}, .read = read_hunyuan);
 ROW(seed_oss, "seed_oss", "Seed-OSS", {RMS_NORM, .rope = ROPE_NEOX, SWIGLU, .attn_norm = "attn_norm", .ffn_norm = "post_attention_norm"});
-ROW(arcee, "arcee", "Arcee AFM", {RMS_NORM, .rope = ROPE_NORM, .act = ACT_RELU2, PRE});
-ROW(internlm2, "internlm2", "InternLM 2 and 2.5", {RMS_NORM, .rope = ROPE_NORM, SWIGLU, PRE});
-ROW(minicpm, "minicpm", "MiniCPM 1 and 2", {RMS_NORM, .rope = ROPE_NORM, SWIGLU, PRE}, .read = read_minicpm);
+ROW(arcee, "arcee", "Arcee AFM", {RMS_NORM, .rope = ROPE_NORM, .act = ACT_RELU2, PRE}, .turned = true);
+ROW(internlm2, "internlm2", "InternLM 2 and 2.5", {RMS_NORM, .rope = ROPE_NORM, SWIGLU, PRE}, .turned = true);
+ROW(minicpm, "minicpm", "MiniCPM 1 and 2", {RMS_NORM, .rope = ROPE_NORM, SWIGLU, PRE}, .read = read_minicpm, .turned = true);

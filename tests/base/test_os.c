@@ -494,6 +494,16 @@ static void terminals(void **state) {
     (void)close(terminal);
 }
 
+static void folders(void **state) {
+    (void)state;
+    struct err e = {0};
+    ok(os_write_file(path, "x", 1, &e), &e);
+    assert_true(os_is_folder(folder));
+    assert_false(os_is_folder(path));
+    assert_false(os_is_folder("/no/such/folder"));
+    assert_false(os_is_folder(""));
+}
+
 static int make_folder(void **state) {
     (void)state;
     if (!mkdtemp(folder)) return -1;
@@ -529,6 +539,7 @@ int main(void) {
         cmocka_unit_test(the_machine),
         cmocka_unit_test(affinity_counts),
         cmocka_unit_test(terminals),
+        cmocka_unit_test(folders),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
