@@ -25,10 +25,11 @@ static int reserve_step(struct engine *en, struct err *e) {
     size_t rows = (size_t)en->o.max_rows;
     en->token = mem_calloc(rows, sizeof *en->token);
     en->pos = mem_calloc(rows, sizeof *en->pos);
+    en->adapter = mem_calloc(rows, sizeof *en->adapter);
     en->logit_row = mem_calloc(rows, sizeof *en->logit_row);
     en->spans = mem_calloc(rows, sizeof *en->spans);
     en->results = mem_calloc((size_t)en->o.max_logits, sizeof *en->results);
-    return en->token && en->pos && en->logit_row && en->spans && en->results ? 0 : err_nomem(e, "a step's descriptor", rows * (12 + sizeof *en->spans));
+    return en->token && en->pos && en->adapter && en->logit_row && en->spans && en->results ? 0 : err_nomem(e, "a step's descriptor", rows * (16 + sizeof *en->spans));
 }
 
 static int record(struct engine *en, struct err *e) {
@@ -136,6 +137,8 @@ void engine_free(struct engine *en) {
     graph_free(en->graph);
     mem_free(en->token);
     mem_free(en->pos);
+    mem_free(en->adapter);
+    mem_free(en->adapter_users);
     mem_free(en->logit_row);
     mem_free(en->spans);
     mem_free(en->results);
@@ -173,6 +176,8 @@ static int pack(struct engine *en, struct seq *s, int most, struct err *e) {
         int row = st->n_rows++, at = s->length + i;
         en->token[row] = s->tokens[at];
         en->pos[row] = at;
+        en->adapter[row] = s->adapter != NO_ADAPTER && at >= s->adapter_from ? s->adapter : NO_ADAPTER;
+        if (en->adapter[row] != NO_ADAPTER) st->adapter = en->adapter;
         if (!(s->wants[at] & WANTED)) continue;
         en->logit_row[st->n_logits] = row;
         en->results[st->n_logits++] = (struct result){.seq = s, .position = at};

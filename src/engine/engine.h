@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "base/thread.h"
 #include "engine/prefix.h"
+#include "model/adapter.h"
 #include "model/model.h"
 
 /* What messages call the options that they advise to change. */
@@ -96,6 +97,19 @@ int seq_hold(struct seq *s, struct err *e);
 
 /* Every sequence can go back so many tokens even where a window has just passed: a step of guesses. */
 enum { VERIFY_ROWS = SMALL_SPAN };
+
+/* ---- adapters (model/adapter.h): sequences with different ones, or none, share steps and the weights of the model ---- */
+
+/* Makes an adapter of the engine's model known; *id is its number until it is removed. The adapter must outlive that. Not while a step runs. ERR_USAGE: it was
+ * opened for another model; ERR_UNSUPPORTED: it acts on a tensor that adapters cannot act on; ERR_MEMORY. */
+int engine_adapter_add(struct engine *en, const struct adapter *a, int *id, struct err *e);
+int engine_adapter_remove(struct engine *en, int id, struct err *e); /* ERR_USAGE: a sequence still has it, or there is none of that number */
+
+/* The sequence's tokens from position `from` on are computed with an adapter, those before it without: 0 for ordinary adapters, where their invocation
+ * begins for activated ones, so that what stands before is what the model alone makes of it and can be shared. NO_ADAPTER: all without. A fork has the
+ * adapter of the first. ERR_USAGE: there is no such adapter, or tokens are computed that it would change; go back before them. */
+int seq_set_adapter(struct seq *s, int id, int from, struct err *e);
+int seq_adapter(const struct seq *s, int *from);             /* its number, or NO_ADAPTER; from NULL is fine */
 
 /* One step over all sequences with pending tokens; 0 rows is fine. On error nothing has changed. */
 int engine_step(struct engine *en, struct err *e);

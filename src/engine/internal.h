@@ -42,6 +42,7 @@ struct seq {
     int n_snapshots;
     struct prefix_node *tip; /* the last whole page that the tree of prefixes has; NULL: none */
     struct snapshot held;   /* by seq_hold; length -1: nothing */
+    int adapter, adapter_from; /* NO_ADAPTER: none */
     int taken;              /* rows in the step being packed */
 };
 
@@ -55,14 +56,17 @@ struct engine {
     struct prefix_tree *tree; /* NULL: no cache */
     struct seq *seqs, *turn; /* turn: who comes first in the next step */
     /* the step's descriptor, reserved once */
-    int32_t *token, *pos, *logit_row;
+    int32_t *token, *pos, *adapter, *logit_row;
     struct span *spans;
     struct result *results;
     struct step step;
     int prompt_rows, most_prompt_rows; /* of the step being packed; beside small spans */
     struct step_costs costs;
+    int *adapter_users; /* [n_adapters] sequences that have each adapter, by its number */
+    int n_adapters;
 };
 
+void seq_use_adapter(struct seq *s, int id, int from); /* without asking whether that makes sense */
 int seq_reserve(struct seq *s, int n, struct err *e); /* pages for the next n positions, owned by s alone */
 void seq_advance(struct seq *s, int n);               /* after a step: n pending tokens are computed; pages behind windows are given back */
 void seq_remember(struct seq *s);                     /* whole pages that are new go into the tree of prefixes, before windows move on */

@@ -11,6 +11,7 @@ int seq_new(struct seq **out, struct engine *en, struct err *e) {
     size_t n_ctx = (size_t)en->o.n_ctx, states = graph_state_floats(en->graph);
     s->engine = en;
     s->held.length = -1;
+    s->adapter = NO_ADAPTER;
     s->n_pages = (en->o.n_ctx + KV_PAGE - 1) / KV_PAGE;
     bool ok = (s->tokens = mem_calloc(n_ctx, sizeof *s->tokens)) && (s->wants = mem_calloc(n_ctx, 1)) &&
               (!states || (s->memory.state = mem_calloc(states, sizeof(float))));
@@ -51,6 +52,7 @@ void seq_free(struct seq *s) {
         mem_free(s->memory.pages[g]);
     }
     drop_snapshots(s, -1);
+    seq_use_adapter(s, NO_ADAPTER, 0);
     mem_free(s->held.state);
     mem_free(s->memory.state);
     mem_free(s->tokens);
@@ -65,6 +67,7 @@ int seq_fork(struct seq **out, struct seq *s, struct err *e) {
     memcpy(f->tokens, s->tokens, sizeof *s->tokens * (size_t)s->length);
     f->length = s->length;
     prefix_stand(f->tip = s->tip, NULL);
+    seq_use_adapter(f, s->adapter, s->adapter_from);
     for (int g = 0; g < graph_kv_groups(s->engine->graph); g++)
         for (int p = 0; p < s->n_pages; p++) f->memory.pages[g][p] = page_ref(s->memory.pages[g][p]);
     if (s->memory.state) memcpy(f->memory.state, s->memory.state, state_bytes(s->engine));
