@@ -1,17 +1,19 @@
 /* cmd_logits.c: hearth logits: the raw logits of every position, for comparing engines. */
 #include "app/commands.h"
-#include "app/common.h"
+#include "app/lora.h"
 #include "base/os.h"
 
 struct options {
     struct model_options model;
     const char *ids, *out;
+    struct string_list lora;
     int chunk;
 };
 
 static const struct flag flags[] = {
     {"--ids", NULL, FLAG_STRING, offsetof(struct options, ids), "FILE", "token ids, separated by white space", 0, 0},
     {"--out", NULL, FLAG_STRING, offsetof(struct options, out), "FILE", "where the logits go (\"-\": standard output): little-endian float32, a row of the vocabulary's size per id", 0, 0},
+    LORA_FLAG(offsetof(struct options, lora)),
     {"--chunk", NULL, FLAG_INT, offsetof(struct options, chunk), "N", "tokens fed at a time (default: all)", 1, 1 << 20},
     {0},
 };
@@ -28,6 +30,7 @@ static int read_ids(const char *path, struct tokens *ids, struct err *e) {
 static int write_logits(struct session *s, const struct options *o, const int32_t *ids, int n, struct os_out *out, struct err *e) {
     struct seq *seq;
     int code = seq_new(&seq, s->engine, e), chunk = o->chunk ? o->chunk : n;
+    if (code == 0) code = lora_set(s, seq, ids, (size_t)n, e);
     for (int at = 0; code == 0 && at < n; at += chunk) {
         code = seq_feed(seq, ids + at, n - at < chunk ? n - at : chunk, WANT_ALL, e);
         while (code == 0 && seq_pending(seq) && (code = check_interrupt(e)) == 0) {
@@ -56,6 +59,7 @@ static int run(int argc, char **argv, struct err *e) {
     code = read_ids(o.ids, &ids, e);
     if (!o.model.n_ctx) o.model.n_ctx = ids.n > 0 ? (int)ids.n : 1; /* as small as it can be: LongRoPE chooses its factors by it */
     if (code == 0) code = session_open(&s, &o.model, "f32", 64, e);
+    if (code == 0) code = lora_open(&s, &o.lora, e);
     struct os_out *out = NULL;
     if (code == 0) code = os_out_check(o.out, &o.ids, 1, e);
     if (code == 0) code = os_out_open(&out, o.out, e);

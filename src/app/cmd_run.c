@@ -5,6 +5,7 @@
 
 #include "app/commands.h"
 #include "app/generate.h"
+#include "app/lora.h"
 #include "base/os.h"
 
 enum { PROMPT_MAX = 1 << 28, DEMO_PREDICT = 200 };
@@ -125,6 +126,7 @@ static int generate(struct session *s, const struct options *o, const struct tok
     enum end end = END_LENGTH;
     int n = o->g.n_predict < 0 && !o->g.model.model ? DEMO_PREDICT : o->g.n_predict;
     int code = generator_new(&g, s, &o->g, e);
+    if (code == 0) code = lora_set(s, g.seq, prompt->id, prompt->n, e);
     if (code == 0) code = generator_start(&g, prompt->id, prompt->n, e);
     if (code == 0) g.decoder.drop_space = false; /* a continuation: prompt and text stand together as they are */
     if (code == 0) code = generator_run(&g, n, on_token, &out, &end, e);

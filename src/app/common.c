@@ -111,6 +111,7 @@ void session_close(struct session *s) {
     engine_free(s->draft);
     model_close(s->draft_model);
     engine_free(s->engine);
+    adapter_close(s->adapter);
     pool_free(s->pool);
     tokenizer_free(s->tok);
     model_close(s->model);

@@ -27,6 +27,8 @@ struct session {
     struct tokenizer *tok; /* after session_tokenizer */
     struct model *draft_model; /* after session_draft */
     struct engine *draft;
+    struct adapter *adapter;   /* after lora_open; NULL: none */
+    int adapter_id;            /* its number in the engine */
     double load_s;         /* seconds that session_open took */
 };
 /* o->kv_type NULL: default_kv. max_logits as in struct engine_options. */

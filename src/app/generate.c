@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/lora.h"
 #include "base/os.h"
 
 #define SAMPLING(field) offsetof(struct generate_options, sampling.field)
@@ -45,6 +46,7 @@ const struct flag FLAGS_GENERATE[] = {
     {"--shift", "--context-shift", FLAG_BOOL, OPTION(shift), NULL,
      "when the context is full, forget the older half and go on; of a prompt that does not fit, only the end is read", 0, 0},
     {"--keep", NULL, FLAG_INT, OPTION(keep), "N", "tokens of the prompt that --shift keeps; -1: all (default 0, and BOS)", -1, 1 << 24},
+    LORA_FLAG(OPTION(lora)),
     {"--lookup", NULL, FLAG_INT, OPTION(lookup), "N", "most tokens guessed at once from the text itself, verified in one step; changes speed only; 0: none (default 15)", 0, GUESS_MAX},
     {"--draft", "-md", FLAG_STRING, OPTION(draft), "FILE", "a smaller model of the same vocabulary that guesses what this one will say; changes speed only", 0, 0},
     {"--draft-max", "--draft-n", FLAG_INT, OPTION(draft_max), "N", "most tokens that --draft guesses at once (default 8)", 1, GUESS_MAX},
@@ -123,6 +125,7 @@ int generate_open(struct session *s, const struct generate_options *o, struct er
     int guesses = o->draft && o->draft_max > o->lookup ? o->draft_max : o->lookup;
     int code = session_open(s, &o->model, "f16", 1 + guesses, e);
     if (code == 0) code = session_tokenizer(s, e);
+    if (code == 0) code = lora_open(s, &o->lora, e);
     return code || !o->draft ? code : session_draft(s, &o->model, o->draft, "f16", e);
 }
 
@@ -204,8 +207,10 @@ static int shorten(struct generator *g, const int32_t **ids, size_t *n, struct e
 
 int generator_start(struct generator *g, const int32_t *ids, size_t n, struct err *e) {
     int have = seq_length(g->seq), n_ctx = engine_context(g->s->engine), code = 0;
-    if (n > (size_t)(n_ctx - have) && g->o->shift && !have) code = shorten(g, &ids, &n, e);
-    else if (n > (size_t)(n_ctx - have))
+    if (n > (size_t)(n_ctx - have) && g->o->shift && !have) {
+        code = shorten(g, &ids, &n, e);
+        if (code == 0) code = lora_set(g->s, g->seq, ids, n, e);
+    } else if (n > (size_t)(n_ctx - have))
         code = err_set(e, ERR_CONTEXT, "the prompt has %zu tokens, but the context holds %d; use a larger -c (up to %u for this model), a shorter prompt, "
                                        "or --shift to read only its end",
                        (size_t)have + n, n_ctx, g->s->model->hp.n_ctx_train);
@@ -236,7 +241,8 @@ static int shift(struct generator *g, int32_t next, struct err *e) {
     g->shifted[n - drop] = next;
     int reached = seq_truncate(g->seq, keep);
     g->shifts++;
-    int code = seq_feed(g->seq, g->shifted + reached, n - drop + 1 - reached, WANT_LAST, e);
+    int code = lora_shift(g->seq, keep, drop, e);
+    if (code == 0) code = seq_feed(g->seq, g->shifted + reached, n - drop + 1 - reached, WANT_LAST, e);
     speculate_begin(g->guesses);
     return code;
 }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "app/lora.h"
 #include "app/stop.h"
 #include "base/utf8.h"
 #include "graph/graph.h"
@@ -170,7 +171,9 @@ static int feed(struct talk *t, size_t upto, const struct tokens *ids, struct er
     size_t boundary, same = common_prefix(seq_tokens(s), (size_t)seq_length(s), ids->id, ids->n - 1);
     int code = boundary_of(t, upto, ids, &boundary, e);
     if (code) return code;
+    same = lora_same(&t->s, s, ids->id, ids->n, same);
     size_t n = (size_t)seq_truncate(s, (int)same);
+    if ((code = lora_set(&t->s, s, ids->id, ids->n, e))) return code;
     sampler_forget(t->g.sampler);
     for (size_t i = 0; i < n; i++) sampler_accept(t->g.sampler, ids->id[i]);
     if (boundary > n && boundary < ids->n) {
