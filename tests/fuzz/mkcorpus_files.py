@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the seeds of the fuzzers of file readers: tests/fuzz/corpus/gguf and tests/fuzz/corpus/safetensors.
+"""Writes the seeds of the fuzzers of file readers: tests/fuzz/corpus/gguf, tests/fuzz/corpus/safetensors and tests/fuzz/corpus/adapter.
 
 Usage, from the root of the repository: python3 tests/fuzz/mkcorpus_files.py       (no packages needed)
 
@@ -57,6 +57,10 @@ arrays.append(kv("array.strings", ARRAY, ["a", "", "ccc"], STRING))
 arrays.append(kv("array.empty", ARRAY, [], F32))
 model = [kv("general.architecture", STRING, "llama"), kv("llama.block_count", U32, 1), kv("llama.rope.freq_base", F32, 1e4)]
 
+lora = [kv("general.type", STRING, "adapter"), kv("adapter.type", STRING, "lora"), kv("general.architecture", STRING, "llama"), kv("adapter.lora.alpha", F32, 6)]
+pair = [tensor("blk.0.attn_v.weight.lora_a", [32, 3], 0, 0), tensor("blk.0.attn_v.weight.lora_b", [3, 64], 0, 384)]
+peft = {"peft_type": "LORA", "r": 3, "lora_alpha": 6}
+
 files = {
     "gguf/empty": gguf(),
     "gguf/kinds": gguf(kinds),
@@ -86,6 +90,17 @@ files = {
     "safetensors/gap": safetensors({"a": entry("U8", [2], 0, 2), "b": entry("U8", [2], 3, 5)}, bytes(5)),
     "safetensors/float8": safetensors({"a": entry("F8_E4M3", [2], 0, 2)}, bytes(2)),
     "safetensors/duplicate": safetensors(b'{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":1}', bytes(1)),
+    "adapter/gguf": gguf(lora, pair, bytes(384 + 768)),
+    "adapter/gguf-activated": gguf(lora + [kv("adapter.alora.invocation_tokens", ARRAY, [1, 2, 3], U32)], pair, bytes(384 + 768)),
+    "adapter/gguf-half": gguf(lora, pair[:1], bytes(384)),
+    "adapter/edits": b"\0" + bytes([40, 1, 0, 9, 200, 0, 2, 5]),
+    "adapter/no-edits": b"\0",
+    "adapter/peft": json.dumps(peft | {"use_rslora": True, "bias": "none", "modules_to_save": None}).encode(),
+    "adapter/peft-patterns": json.dumps(peft | {"r": 8, "rank_pattern": {"v_proj": 3}, "alpha_pattern": {"self_attn.v_proj": 2}}).encode(),
+    "adapter/peft-activated": json.dumps(peft | {"alora_invocation_tokens": [1, 2, 3]}).encode(),
+    "adapter/peft-refused": json.dumps(peft | {"modules_to_save": ["lm_head"]}).encode(),
+    "adapter/mlx": json.dumps({"fine_tune_type": "lora", "lora_parameters": {"rank": 3, "scale": 20.0, "alpha": 6}}).encode(),
+    "adapter/module": b"mbase_model.model.model.layers.12.self_attn.q_proj",
 }
 
 for name, content in files.items():
