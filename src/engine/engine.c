@@ -36,7 +36,7 @@ static int record(struct engine *en, struct err *e) {
     graph_free(en->graph);
     en->graph = NULL;
     int code = model_record(en->model, en->o.n_ctx, &en->graph, e);
-    struct plan_options p = {en->o.max_rows, en->o.max_logits, pool_threads(en->pool), en->o.kv_type, en->kernels};
+    struct plan_options p = {en->o.max_rows, en->o.max_logits, pool_threads(en->pool), en->o.kv_type, en->kernels, false};
     return code ? code : graph_plan(en->graph, p, e);
 }
 

@@ -154,6 +154,8 @@ void graph_output(struct graph *g, val logits) {
     g->output = logits;
 }
 
+int graph_output_width(const struct graph *g) { return graph_width(g, g->output); }
+
 bool graph_uses(const struct graph *g, const struct tensor *t) {
     for (int i = 0; i < g->n_nodes; i++)
         for (int k = 0; k < g->nodes[i]->n_weights; k++)

@@ -42,7 +42,9 @@ void graph_layer(struct graph *g, int il);            /* operations recorded fro
 
 val op_embed(struct graph *g, const struct tensor *table, float scale); /* rows of table by token id, times scale */
 val op_embed_position(struct graph *g, val x, const struct tensor *table); /* x + rows of table by position */
+val op_embed_segment(struct graph *g, val x, const struct tensor *table); /* x + rows of table by segment: the text of a pair that a token belongs to; a table of one row has it for both */
 val op_rows(struct graph *g, val x);                                   /* the rows whose logits are wanted: ROWS_LOGITS; such a value is returned as it is */
+val op_mean(struct graph *g, val x);                                   /* the mean over all rows of the span in which each wanted row lies: ROWS_LOGITS */
 val op_slice(struct graph *g, val x, int first, int width);            /* a view of columns; no work */
 
 enum norm_kind { NORM_RMS, NORM_LAYER, NORM_L2 };
@@ -105,13 +107,14 @@ enum rope_kind { ROPE_NONE, ROPE_NORM /* pairs (0,1) (2,3) */, ROPE_NEOX /* pair
 val op_rope(struct graph *g, val x, val table, enum rope_kind kind, int head_size, int first);
 val op_temperature(struct graph *g, val x, float scale, float length); /* x * (1 + scale * ln(1 + floor(pos / length))): Mistral 3 */
 
-/* Causal attention of q over the sequence's keys and values, to which this step's k and v are appended. */
+/* Attention of q over the sequence's keys and values, to which this step's k and v are appended. */
 struct attention {
     int n_head, n_head_kv;
     int head_k, head_v;           /* sizes of a key's and a value's head */
     float scale;
     float softcap;                /* 0: none */
     int window;                   /* a row sees this many positions up to its own; 0: all */
+    bool both_ways;               /* a row sees those after it too: a sequence must be whole in one step. It then sees what is at most window / 2 away */
     float alibi;                  /* max bias; 0: none */
     const struct tensor *sinks;   /* [n_head] logits of a key that is not there; NULL: none */
     bool v_in_k;                  /* a value is the first head_v columns of its key (latent attention); v is NO_VAL */
@@ -157,6 +160,7 @@ struct delta {
 val op_delta(struct graph *g, val q, val k, val v, val decay, val beta, struct delta d);
 
 void graph_output(struct graph *g, val logits);       /* the result: ROWS_LOGITS */
+int graph_output_width(const struct graph *g);        /* its columns */
 
 /* ---- what sequences must remember, as recorded ---- */
 
@@ -174,6 +178,7 @@ struct plan_options {
     int workers;                /* of the pool it will run on */
     enum dtype kv_type;         /* F32, F16, BF16 or Q8_0 */
     const struct kernels *kernels;
+    bool one_step;              /* every sequence is whole in one step: keys and values need not outlive their layer, and layers of a group share their place in its pages */
 };
 /* Computes all sizes and reserves all memory of a step. Returns the first error of recording, if any; ERR_MEMORY;
  * ERR_UNSUPPORTED when a head's size does not fit kv_type. */
@@ -207,6 +212,7 @@ struct step {
     const int32_t *pos;       /* [n_rows] in the sequence */
     const int32_t *pos_dims;  /* [n_rows * 4] coordinates for multi-dimensional rotary embedding; NULL: pos in each */
     const int32_t *adapter;   /* [n_rows] number of each row's adapter, or NO_ADAPTER; NULL: no row has one */
+    const int32_t *segment;   /* [n_rows] from 0; NULL: 0 for all */
     int n_logits;
     const int32_t *logit_row; /* [n_logits] rows whose logits are wanted, rising */
     int n_spans;

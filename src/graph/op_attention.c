@@ -1,4 +1,4 @@
-/* op_attention.c: causal attention over KV pages.
+/* op_attention.c: attention over KV pages: causal, or both ways over a sequence that is whole in its step.
  *
  * First part: this step's keys and values are written to their pages. Second part: the queries of a span that share a KV head
  * are taken in blocks, and a block goes through the pages in order with the online softmax. Query number i of a span and a KV head
@@ -106,11 +106,20 @@ static void attention_scratch(const struct graph *g, const struct node *n, size_
 static int row_of(const struct block *b, int i) { return b->row[i]; }
 static int head_of(const struct block *b, int i) { return b->kv_head * b->group + b->first + i - b->row[i] * b->group; }
 
+/* The first and the last position that a row sees. Both rise with the row. */
+static void reach(const struct block *b, int row, int32_t *first, int32_t *last) {
+    const struct attention *a = &b->a->a;
+    int32_t pos = b->span->pos + row, end = b->span->pos + b->span->count - 1, back = a->both_ways ? a->window / 2 : a->window - 1;
+    *first = a->window && pos > back ? pos - back : 0;
+    *last = !a->both_ways ? pos : a->window && end - pos > back ? pos + back : end;
+}
+
 /* The positions [*from, *to) of a page that a row sees; none: *from >= *to. */
 static void view(const struct block *b, int row, int page, int *from, int *to) {
-    int32_t pos = b->span->pos + row, start = page * KV_PAGE, window = b->a->a.window;
-    *from = window && pos - start >= window ? pos - start - window + 1 : 0;
-    *to = pos - start + 1 < KV_PAGE ? pos - start + 1 : KV_PAGE;
+    int32_t first, last, start = page * KV_PAGE;
+    reach(b, row, &first, &last);
+    *from = first > start ? first - start : 0;
+    *to = last - start + 1 < KV_PAGE ? last - start + 1 : KV_PAGE;
 }
 
 static struct attn_page keys_of(const struct block *b, int page, int from, int to) {
@@ -155,8 +164,8 @@ static void small_page(struct block *b, int page, int last) {
     int first_from, first_to, last_from, last_to;
     view(b, row_of(b, 0), page, &first_from, &first_to);
     view(b, row_of(b, b->count - 1), page, &last_from, &last_to);
-    if (first_to == KV_PAGE && last_from == 0) { /* whole for both, and so for those between */
-        small_step(b, 0, b->count, page, last, 0, KV_PAGE);
+    if (first_from == last_from && first_to == last_to) { /* the same for both, and so for those between */
+        if (first_from < first_to) small_step(b, 0, b->count, page, last, first_from, first_to);
         return;
     }
     for (int i = 0, n; i < b->count; i += n) {
@@ -222,14 +231,16 @@ static void finish(const struct block *b, const struct node *n) {
 
 static void attend(struct block *b, const struct node *n) {
     for (int i = 0; i < b->count; i++) b->row[i] = (b->first + i) / b->group; /* asked for so often that dividing would be felt */
-    int32_t pos = b->span->pos + row_of(b, 0), first = b->a->a.window && pos >= b->a->a.window ? pos - b->a->a.window + 1 : 0;
-    int last = (b->span->pos + row_of(b, b->count - 1)) / KV_PAGE;
+    int32_t first, last, ignored;
+    reach(b, row_of(b, 0), &first, &ignored);
+    reach(b, row_of(b, b->count - 1), &ignored, &last);
+    first /= KV_PAGE, last /= KV_PAGE;
     gather(b, n);
     if (!span_large(b->span)) {
-        for (int page = first / KV_PAGE; page <= last; page++) small_page(b, page, last);
+        for (int page = first; page <= last; page++) small_page(b, page, last);
     } else {
         if (b->pair > 1) b->r->k->attn.narrow(b->q, b->packed_q, (size_t)rounded(b->count) * b->k_size);
-        for (int page = first / KV_PAGE; page <= last; page++) large_page(b, page, last);
+        for (int page = first; page <= last; page++) large_page(b, page, last);
     }
     finish(b, n);
 }
@@ -283,10 +294,13 @@ static void attention_run(const struct run *r, const struct node *n, int phase, 
 static void attention_cost(const struct graph *g, const struct node *n, int rows, int depth, struct cost *c) {
     const struct attention_args *a = n->args;
     const struct kv_layer *l = layer_of(g, a);
+    const int end = depth + rows, most = !a->a.window ? end : a->a.both_ways ? a->a.window / 2 * 2 + 1 : a->a.window;
     double seen = 0;
-    for (int i = 0; i < rows; i++) seen += a->a.window && depth + i + 1 > a->a.window ? a->a.window : depth + i + 1;
-    int reach = a->a.window ? a->a.window + rows - 1 : depth + rows; /* positions that some row sees */
-    double last = reach < depth + rows ? reach : depth + rows;
+    for (int i = 0; i < rows; i++) {
+        const int there = a->a.both_ways ? end : depth + i + 1;
+        seen += there < most ? there : most;
+    }
+    double last = a->a.window && !a->a.both_ways && end > most + rows - 1 ? most + rows - 1 : end; /* positions that some row sees */
     c->kv_bytes += last * (double)l->heads * (double)(l->k_row + l->v_row);
     c->attention += 2 * seen * (double)a->a.n_head * (double)(a->a.head_k + a->a.head_v);
 }
@@ -295,8 +309,9 @@ static const struct op attention_op = {.name = "attention", .phases = attention_
 
 /* The layer's place in the pages: the group of its window, made when it is the first of it. -1 when there are too many. */
 static int kv_declare(struct graph *g, const struct attention *a) {
+    const int window = a->both_ways ? 0 : a->window; /* what is still to come is seen too: nothing passes out of it meanwhile */
     int group = 0;
-    while (group < g->n_groups && g->window[group] != a->window) group++;
+    while (group < g->n_groups && g->window[group] != window) group++;
     if (group == KV_GROUPS) {
         graph_fail(g, ERR_UNSUPPORTED, "attention: more than %d different windows in one model", KV_GROUPS);
         return -1;
@@ -311,7 +326,7 @@ static int kv_declare(struct graph *g, const struct attention *a) {
         g->kv = kv;
         g->cap_kv = cap;
     }
-    if (group == g->n_groups) g->window[g->n_groups++] = a->window;
+    if (group == g->n_groups) g->window[g->n_groups++] = window;
     g->kv[g->n_kv] = (struct kv_layer){.group = group, .heads = a->n_head_kv, .head_k = a->head_k, .head_v = a->v_in_k ? 0 : a->head_v};
     return g->n_kv++;
 }

@@ -1,4 +1,4 @@
-/* op_embed.c: rows of tables: by token id, by position, and the rows whose logits are wanted. */
+/* op_embed.c: rows of tables: by token id, by position, by segment, and the rows whose logits are wanted. */
 #include <string.h>
 
 #include "graph/internal.h"
@@ -36,29 +36,36 @@ val op_embed(struct graph *g, const struct tensor *table, float scale) {
     return node_output(g, n, ROWS_TOKENS, table->ne[0]);
 }
 
-static void position_run(const struct run *r, const struct node *n, int phase, int worker) {
+enum row_by { BY_POSITION, BY_SEGMENT };
+
+static void add_row_run(const struct run *r, const struct node *n, int phase, int worker) {
     const struct tensor *t = n->weights[0];
+    const enum row_by by = *(const enum row_by *)n->args;
     int from, to;
     (void)phase;
     share(r->step->n_rows, 1, worker, r->workers, &from, &to);
     for (int i = from; i < to; i++) {
         float *out = value_row(r, n->out[0], i);
         const float *x = value_row(r, n->in[0], i);
-        int64_t p = r->step->pos[i] < t->ne[1] ? r->step->pos[i] : t->ne[1] - 1; /* a model's context is no longer than its table */
-        decode_row(r, t, p, out);
+        int64_t row = by == BY_POSITION ? r->step->pos[i] : r->step->segment ? r->step->segment[i] : 0;
+        decode_row(r, t, row < t->ne[1] ? row : t->ne[1] - 1, out); /* a model's context is no longer than its table */
         for (int64_t j = 0; j < t->ne[0]; j++) out[j] += x[j];
     }
 }
 
-static const struct op position = {.name = "embed_position", .run = position_run, .cost = embed_cost};
+static const struct op add_row = {.name = "embed_add", .run = add_row_run, .cost = embed_cost};
 
-val op_embed_position(struct graph *g, val x, const struct tensor *table) {
-    struct node *n = node_new(g, &position, 0);
+static val record_add_row(struct graph *g, val x, const struct tensor *table, enum row_by by) {
+    struct node *n = node_new(g, &add_row, sizeof by);
     if (!n || !table || !shape_is(g, table, graph_width(g, x), table->ne[1], 1)) return NO_VAL;
+    *(enum row_by *)n->args = by;
     node_input(g, n, x);
     node_weight(n, table);
     return node_output(g, n, ROWS_TOKENS, graph_width(g, x));
 }
+
+val op_embed_position(struct graph *g, val x, const struct tensor *table) { return record_add_row(g, x, table, BY_POSITION); }
+val op_embed_segment(struct graph *g, val x, const struct tensor *table) { return record_add_row(g, x, table, BY_SEGMENT); }
 
 static void rows_run(const struct run *r, const struct node *n, int phase, int worker) {
     int from, to;

@@ -40,10 +40,10 @@ static int lay_out_pages(struct graph *g, enum dtype type, struct err *e) {
         l->k_row = dtype_size(type, (uint64_t)l->head_k);
         l->v_row = dtype_size(type, (uint64_t)l->head_v);
         size_t *bytes = &g->page_bytes[l->group];
-        l->k_offset = *bytes;
-        *bytes += l->k_row * (size_t)l->heads * KV_PAGE;
-        l->v_offset = *bytes;
-        *bytes += l->v_row * (size_t)l->heads * KV_PAGE;
+        l->k_offset = g->plan.one_step ? 0 : *bytes;
+        l->v_offset = l->k_offset + l->k_row * (size_t)l->heads * KV_PAGE;
+        const size_t end = l->v_offset + l->v_row * (size_t)l->heads * KV_PAGE;
+        if (end > *bytes) *bytes = end;
     }
     return 0;
 }

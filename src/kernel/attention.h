@@ -41,7 +41,7 @@ struct attn_page {
 struct attn_rule { /* what becomes of a score */
     float scale;
     float softcap;  /* 0: none */
-    float slope;    /* ALiBi's, of this head; 0: none */
+    float slope;    /* ALiBi's, of this head, for each position between query and key; 0: none */
     float distance; /* from the page's first position to the query's; less than 0 when that lies before */
 };
 

@@ -103,7 +103,7 @@ INLINE void scores(enum dtype type, const struct attn_page *k, size_t size, cons
 INLINE vf ruled(const struct attn_rule *r, vf s, vf j) {
     s *= vf_set(r->scale);
     if (r->softcap > 0) s = vf_set(r->softcap) * vf_tanh(s / vf_set(r->softcap));
-    if (r->slope > 0) s = vf_fnma(vf_set(r->slope), vf_set(r->distance) - j, s);
+    if (r->slope > 0) s = vf_fnma(vf_set(r->slope), vf_abs(vf_set(r->distance) - j), s);
     return s;
 }
 

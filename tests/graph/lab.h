@@ -92,7 +92,7 @@ static inline void lab_pass(struct lab *l, int chunk, int threads, float *out) {
     static const int begin[2] = {0, LAB_A}, length[2] = {LAB_A, LAB_ROWS - LAB_A};
     assert_int_equal(pool_new(&pool, threads, &e), 0);
     assert_int_equal(kernels_get(&k, NULL, &e), 0);
-    if (graph_plan(l->g, (struct plan_options){2 * chunk, 2 * chunk, threads, l->kv_type, k}, &e)) fail_msg("%s", e.msg);
+    if (graph_plan(l->g, (struct plan_options){2 * chunk, 2 * chunk, threads, l->kv_type, k, false}, &e)) fail_msg("%s", e.msg);
     int number[LAB_ADAPTERS];
     for (int i = 0; i < l->n_adapters; i++)
         if (graph_adapter_add(l->g, l->adapters[i].list, l->adapters[i].n, &number[i], &e)) fail_msg("%s", e.msg);

@@ -62,7 +62,7 @@ static void all_is_given_out_once(void **state) {
         graph_output(l.g, op_rows(l.g, op_tally(l.g, op_tally(l.g, lab_input(&l, 4, &x), &tally[0]), &tally[1])));
         assert_int_equal(pool_new(&pool, workers, &e), 0);
         assert_int_equal(kernels_get(&k, NULL, &e), 0);
-        if (graph_plan(l.g, (struct plan_options){1, 1, workers, DT_F32, k}, &e)) fail_msg("%s", e.msg);
+        if (graph_plan(l.g, (struct plan_options){1, 1, workers, DT_F32, k, false}, &e)) fail_msg("%s", e.msg);
         int32_t zero = 0;
         struct seq_memory memory = {0};
         struct span span = {0, 1, 0, &memory};
@@ -137,7 +137,7 @@ static void parts_follow_each_other(void **state) {
         graph_output(l.g, op_rows(l.g, v));
         assert_int_equal(pool_new(&pool, workers, &e), 0);
         assert_int_equal(kernels_get(&k, NULL, &e), 0);
-        if (graph_plan(l.g, (struct plan_options){1, 1, workers, DT_F32, k}, &e)) fail_msg("%s", e.msg);
+        if (graph_plan(l.g, (struct plan_options){1, 1, workers, DT_F32, k, false}, &e)) fail_msg("%s", e.msg);
         int32_t zero = 0;
         struct seq_memory memory = {0};
         struct span span = {0, 1, 0, &memory};

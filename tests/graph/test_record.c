@@ -137,7 +137,7 @@ static void each_mistake_is_kept(void **state) {
         assert_int_equal(op_act(l.g, NO_VAL, ACT_SILU), NO_VAL);
         graph_output(l.g, NO_VAL);
         assert_int_equal(kernels_get(&k, NULL, &again), 0);
-        assert_int_equal(graph_plan(l.g, (struct plan_options){4, 4, 1, DT_F32, k}, &again), mistakes[i].code);
+        assert_int_equal(graph_plan(l.g, (struct plan_options){4, 4, 1, DT_F32, k, false}, &again), mistakes[i].code);
         assert_string_equal(again.msg, e.msg);
         lab_close(&l);
         assert_int_equal(mem_live(), before);
@@ -150,7 +150,7 @@ static void outputs(void **state) {
     const struct kernels *k;
     assert_int_equal(kernels_get(&k, NULL, &e), 0);
     begin();
-    assert_int_equal(graph_plan(l.g, (struct plan_options){4, 4, 1, DT_F32, k}, &e), ERR_INTERNAL); /* none recorded */
+    assert_int_equal(graph_plan(l.g, (struct plan_options){4, 4, 1, DT_F32, k, false}, &e), ERR_INTERNAL); /* none recorded */
     lab_close(&l);
     begin();
     graph_output(l.g, x32); /* a row for every token, not for every logit */
@@ -171,7 +171,7 @@ static void types_of_pages(void **state) {
         begin();
         val v = op_attention(l.g, x32, y16, y16, (struct attention){.n_head = 4, .n_head_kv = 2, .head_k = 8, .head_v = 8, .scale = 1}); /* heads of 8 are no blocks of 32 */
         graph_output(l.g, op_rows(l.g, v));
-        assert_int_equal(graph_plan(l.g, (struct plan_options){4, 4, 1, cases[i].type, k}, &e), cases[i].code);
+        assert_int_equal(graph_plan(l.g, (struct plan_options){4, 4, 1, cases[i].type, k, false}, &e), cases[i].code);
         if (cases[i].code == 0) assert_int_equal(graph_kv_page_bytes(l.g, 0), (size_t)KV_PAGE * 2 * 2 * 8 * (cases[i].type == DT_F32 ? 4 : 2));
         lab_close(&l);
     }
@@ -189,7 +189,7 @@ static void what_a_graph_knows(void **state) {
     graph_output(l.g, op_linear(l.g, op_rows(l.g, a), &n, (struct linear){.w = t, .b = bias}));
     assert_true(graph_uses(l.g, t) && graph_uses(l.g, norm) && graph_uses(l.g, bias));
     assert_false(graph_uses(l.g, other));
-    assert_int_equal(graph_plan(l.g, (struct plan_options){16, 4, 3, DT_F16, k}, &e), 0);
+    assert_int_equal(graph_plan(l.g, (struct plan_options){16, 4, 3, DT_F16, k, false}, &e), 0);
     assert_int_equal(graph_kv_groups(l.g), 1);
     assert_int_equal(graph_kv_window(l.g, 0), 100);
     assert_int_equal(graph_state_floats(l.g), 0);
@@ -229,7 +229,7 @@ static void out_of_memory(void **state) {
                 if (graph_failed(g)) break;
             }
             graph_output(g, op_rows(g, v));
-            code = graph_plan(g, (struct plan_options){4, 4, 2, DT_F32, k}, &e);
+            code = graph_plan(g, (struct plan_options){4, 4, 2, DT_F32, k, false}, &e);
         }
         bool failed = mem_has_failed();
         mem_fail_after(0);

@@ -158,7 +158,7 @@ static void check_weigh(const struct kernels *k, const struct attn_rule *rule, i
             s[j] = j < from || j >= to ? NAN : (float)((2 * rng_unit(g) - 1) * spread);
             double x = (double)s[j] * (double)rule->scale;
             if (rule->softcap > 0) x = (double)rule->softcap * tanh(x / (double)rule->softcap);
-            score[p][j] = j < from || j >= to ? -INFINITY : x - (double)rule->slope * ((double)rule->distance - j);
+            score[p][j] = j < from || j >= to ? -INFINITY : x - (double)rule->slope * fabs((double)rule->distance - j);
             max = fmax(max, score[p][j]);
         }
         float keep = k->attn.weigh(rule, from, to, s, &m);
@@ -182,7 +182,7 @@ static void check_weigh(const struct kernels *k, const struct attn_rule *rule, i
 
 static void weights(void **state) {
     (void)state;
-    static const struct attn_rule rules[] = {{1, 0, 0, 0}, {0.088f, 0, 0, 0}, {1, 5, 0, 0}, {0.5f, 0, 0.25f, 80}, {-2, 30, 0.01f, 1e5f}};
+    static const struct attn_rule rules[] = {{1, 0, 0, 0}, {0.088f, 0, 0, 0}, {1, 5, 0, 0}, {0.5f, 0, 0.25f, 80}, {0.5f, 0, 0.25f, 20}, {1, 0, 0.125f, -40}, {-2, 30, 0.01f, 1e5f}};
     struct rng g = rng_new(3, 1);
     for (int t = 0; t < n_tables; t++)
         for (size_t r = 0; r < sizeof rules / sizeof *rules; r++)

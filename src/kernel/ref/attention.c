@@ -36,7 +36,7 @@ static float weigh(const struct attn_rule *r, int from, int to, float *s, struct
     for (int j = from; j < to; j++) {
         s[j] *= r->scale;
         if (r->softcap > 0) s[j] = r->softcap * tanhf(s[j] / r->softcap);
-        if (r->slope > 0) s[j] -= r->slope * (r->distance - (float)j);
+        if (r->slope > 0) s[j] -= r->slope * fabsf(r->distance - (float)j);
         if (s[j] > top) top = s[j];
     }
     double sum = 0;
