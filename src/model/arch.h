@@ -12,7 +12,7 @@
 #include "graph/graph.h"
 #include "model/model.h"
 
-/* How a decoder's layers are put together. Norm names are tensor names within a layer; NULL: that norm does not exist. */
+/* How a transformer's layers are put together, a decoder's or an encoder's. Norm names are tensor names within a layer; NULL: that norm does not exist. */
 struct decoder_style {
     enum norm_kind norm;
     enum rope_kind rope;
@@ -30,6 +30,12 @@ struct decoder_style {
     bool ffn_scales;         /* ffn_*.scale multiply the feed-forward network's products */
     bool no_output_bias;     /* attn_output.bias is no part of the model, though a file may have one */
     bool embed_norm;         /* embeddings are normalised by token_embd_norm */
+    bool both_ways;          /* an encoder, unless the file says: rows see what comes after them too */
+    const char *attn_added;  /* post-norm: of the sum of the mixer's output and its input */
+    const char *ffn_added;   /* the same of the feed-forward network */
+    bool no_last_norm;       /* the last layer's output is normalised already */
+    bool bare_first;         /* layer 0 may lack attn_norm: it reads the normalised embeddings as they are */
+    bool head_gelu;          /* between a classifier's two matrices: GELU rather than tanh */
 };
 
 struct build {
@@ -40,6 +46,7 @@ struct build {
     const struct decoder_style *style; /* the row's, after restyle */
     int il;             /* the layer being recorded */
     int n_ctx;          /* positions the sequences will have at most: chooses LongRoPE's factors */
+    bool all_rows;      /* the last layer is computed for all rows, not only for those that are wanted */
     val rope[2];        /* tables of global [0] and window [1] layers, NO_VAL until first used */
 };
 
@@ -78,6 +85,7 @@ int hp_per_layer(struct hparams_reader *r, const char *key, uint32_t *out, size_
 /* Window layers: reads attention.sliding_window (unless hp->window is set already) and its pattern; without one in the file, every
  * period-th layer is global and the others are windows. period 0: all are windows, 1: none. */
 int hp_windows(struct hparams_reader *r, struct hparams *hp, uint32_t period, struct err *e);
+int hp_windows_after(struct hparams_reader *r, struct hparams *hp, uint32_t period, struct err *e); /* the same, but the first layer of each period is global */
 
 /* ---- weights of the layer (or, by the full name, of the model) ---- */
 const struct tensor *weight(struct build *b, const char *name);             /* "blk.IL.NAME.weight"; fails the graph when missing */
@@ -91,6 +99,8 @@ struct norm norm_of(struct build *b, const char *name);                     /* o
 
 /* ---- parts of a decoder ---- */
 val decoder_forward(struct build *b);                                       /* the logits */
+val decoder_rows(struct build *b);                                          /* what they are made of: rows behind the last norm; of all tokens when b->all_rows, else of those wanted */
+val embedding_forward(struct build *b, enum pooling pooling);               /* see model_record_embedding */
 val mix_attention(struct build *b, val x, const struct norm *norm);         /* the usual mixer */
 struct qkv_heads {
     val q, k, v; /* [heads * head size], before norm and rotation */

@@ -1,5 +1,5 @@
-/* decoder.c: the family statement: a decoder-only transformer in all the shapes that released models have. What differs is
- * in struct decoder_style and in the hyperparameters; what a layer mixes tokens with can be an architecture's own. */
+/* decoder.c: the family statement: a transformer in all the shapes that released models have, decoders first of all; encoders are built alike.
+ * What differs is in struct decoder_style and in the hyperparameters; what a layer mixes tokens with can be an architecture's own. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -154,7 +154,7 @@ static struct attention attention_of(const struct build *b) {
     const struct layer_hparams *l = &hp->layer[b->il];
     return (struct attention){
         .n_head = (int)l->n_head, .n_head_kv = (int)l->n_head_kv, .head_k = (int)hp->head_k, .head_v = (int)hp->head_v,
-        .scale = attention_scale(b, (int)hp->head_k), .softcap = hp->attn_softcap, .window = l->window ? (int)hp->window : 0,
+        .scale = attention_scale(b, (int)hp->head_k), .softcap = hp->attn_softcap, .window = l->window ? (int)hp->window : 0, .both_ways = !hp->causal,
         .alibi = hp->alibi, .sinks = weight_if(b, "attn_sinks"),
     };
 }
@@ -171,7 +171,7 @@ val attend(struct build *b, struct qkv_heads h) {
 }
 
 /* Behind the last layer's mixer every row goes its own way to its logits: from there on only those rows are computed whose logits are wanted. */
-static val still_wanted(struct build *b, val x) { return b->il == (int)b->hp->n_layer - 1 ? op_rows(b->g, x) : x; }
+static val still_wanted(struct build *b, val x) { return b->il == (int)b->hp->n_layer - 1 && !b->all_rows ? op_rows(b->g, x) : x; }
 
 val mix_attention(struct build *b, val x, const struct norm *norm) {
     struct linear out = linear_of(b, "attn_output");
@@ -259,25 +259,29 @@ static val feed_forward(struct build *b, val x, const struct norm *norm) {
 
 /* ---- the whole ---- */
 
-static val back(struct build *b, val x, val part, const char *post) {
+static val back(struct build *b, val x, val part, const char *post, const char *added) {
     if (post) part = op_norm(b->g, part, norm_of(b, post));
     if (b->hp->residual_scale > 0) part = op_scale(b->g, part, b->hp->residual_scale);
-    return op_add_last(b->g, x, part);
+    x = op_add_last(b->g, x, part);
+    return added ? op_norm(b->g, x, norm_of(b, added)) : x;
 }
 
 static val layer(struct build *b, val x) {
     const struct decoder_style *s = b->style;
     const char *mix_name = s->attn_norm, *ffn_name = s->ffn_norm;
     if (s->parallel && weight_if(b, "attn_norm_2")) ffn_name = "attn_norm", mix_name = "attn_norm_2"; /* Falcon 40B's second norm is attention's */
+    if (s->bare_first && b->il == 0 && !weight_if(b, mix_name)) mix_name = NULL;
     struct norm mix_norm = mix_name ? norm_of(b, mix_name) : (struct norm){0};
     val mixed = (b->arch->mix ? b->arch->mix : mix_attention)(b, x, mix_name ? &mix_norm : NULL);
     mixed = still_wanted(b, mixed), x = still_wanted(b, x);
-    if (s->no_ffn && !weight_if(b, "ffn_down") && !weight_if(b, "ffn_down_exps")) return back(b, x, mixed, s->attn_post);
-    if (!s->parallel) x = back(b, x, mixed, s->attn_post);
+    val in = x;
+    if (s->no_ffn && !weight_if(b, "ffn_down") && !weight_if(b, "ffn_down_exps")) return back(b, x, mixed, s->attn_post, s->attn_added);
+    if (!s->parallel) x = back(b, x, mixed, s->attn_post, s->attn_added);
+    if (s->attn_added && weight_if(b, "attn_norm_2")) x = op_norm(b->g, op_add(b->g, x, in), norm_of(b, "attn_norm_2")); /* Jina for code adds the input once more */
     struct norm ffn_norm = ffn_name ? norm_of(b, ffn_name) : (struct norm){0};
     val fed = feed_forward(b, x, ffn_name ? &ffn_norm : NULL);
     if (s->parallel) fed = op_add_last(b->g, mixed, fed);
-    return back(b, x, fed, s->ffn_post);
+    return back(b, x, fed, s->ffn_post, s->ffn_added);
 }
 
 static val embed(struct build *b) {
@@ -287,6 +291,8 @@ static val embed(struct build *b) {
     if (positions && positions->ne[1] < (int64_t)b->hp->n_ctx_train)
         graph_fail(b->g, ERR_FORMAT, "the tensor position_embd.weight has %lld positions, but context_length is %u", (long long)positions->ne[1], b->hp->n_ctx_train);
     if (positions) x = op_embed_position(b->g, x, positions);
+    const struct tensor *segments = b->style->both_ways ? tensor_if(b, "token_types.weight") : NULL;
+    if (segments) x = op_embed_segment(b->g, x, segments);
     if (b->style->embed_norm) {
         struct norm n = {.kind = b->style->norm, .eps = b->hp->norm_eps, .weight = tensor_need(b, "token_embd_norm.weight"), .bias = tensor_if(b, "token_embd_norm.bias")};
         x = op_norm(b->g, x, n);
@@ -294,7 +300,8 @@ static val embed(struct build *b) {
     return x;
 }
 
-val decoder_forward(struct build *b) {
+/* What the last layer leaves. */
+static val layers(struct build *b) {
     const struct hparams *hp = b->hp;
     val x = embed(b);
     if (!graph_failed(b->g) && graph_width(b->g, x) != (int)hp->n_embd)
@@ -304,9 +311,25 @@ val decoder_forward(struct build *b) {
         x = layer(b, x);
     }
     graph_layer(b->g, -1);
-    const struct tensor *last = tensor_if(b, "output_norm.weight");
-    if (!last && !b->style->embed_norm) last = tensor_if(b, "token_embd_norm.weight"); /* LFM 2 calls it so */
-    struct norm n = {.kind = b->style->norm, .eps = hp->norm_eps, .weight = last ? last : tensor_need(b, "output_norm.weight"), .bias = tensor_if(b, "output_norm.bias")};
+    return x;
+}
+
+static struct norm last_norm(struct build *b) {
+    const struct tensor *w = tensor_if(b, "output_norm.weight");
+    if (!w && !b->style->embed_norm) w = tensor_if(b, "token_embd_norm.weight"); /* LFM 2 calls it so */
+    return (struct norm){.kind = b->style->norm, .eps = b->hp->norm_eps, .weight = w ? w : tensor_need(b, "output_norm.weight"), .bias = tensor_if(b, "output_norm.bias")};
+}
+
+val decoder_rows(struct build *b) {
+    val x = layers(b);
+    return b->style->no_last_norm ? x : op_norm(b->g, x, last_norm(b));
+}
+
+val decoder_forward(struct build *b) {
+    const struct hparams *hp = b->hp;
+    if (!hp->causal) graph_fail(b->g, ERR_UNSUPPORTED, "this is an encoder (%s): it makes embeddings, with hearth embed, and cannot write text", b->arch->name);
+    val x = layers(b);
+    struct norm n = last_norm(b);
     const struct tensor *head = tensor_if(b, "output.weight");
     struct linear out = {head ? head : tensor_need(b, "token_embd.weight"), tensor_if(b, "output.bias"), tensor_if(b, "output.scale")};
     if (out.w && out.w->ne[1] != hp->n_vocab) /* the engine hands out rows of n_vocab */

@@ -75,7 +75,8 @@ int hp_per_layer(struct hparams_reader *r, const char *key, uint32_t *out, size_
     return 0;
 }
 
-int hp_windows(struct hparams_reader *r, struct hparams *hp, uint32_t period, struct err *e) {
+/* first: the first layer of each period sees everything, rather than the last. */
+static int read_windows(struct hparams_reader *r, struct hparams *hp, uint32_t period, bool first, struct err *e) {
     uint32_t flag[MAX_LAYERS];
     char full[96];
     int code = hp_u32(r, "attention.sliding_window", &hp->window, e);
@@ -87,11 +88,14 @@ int hp_windows(struct hparams_reader *r, struct hparams *hp, uint32_t period, st
         if ((code = hp_per_layer(r, "attention.sliding_window_pattern", flag, hp->n_layer, e))) return code;
     } else {
         if ((code = hp_u32(r, "attention.sliding_window_pattern", &period, e))) return code;
-        for (uint32_t il = 0; il < hp->n_layer; il++) flag[il] = period == 0 || il % period < period - 1;
+        for (uint32_t il = 0; il < hp->n_layer; il++) flag[il] = period == 0 || il % period != (first ? 0 : period - 1);
     }
     for (uint32_t il = 0; il < hp->n_layer; il++) hp->layer[il].window = flag[il] != 0;
     return 0;
 }
+
+int hp_windows(struct hparams_reader *r, struct hparams *hp, uint32_t period, struct err *e) { return read_windows(r, hp, period, false, e); }
+int hp_windows_after(struct hparams_reader *r, struct hparams *hp, uint32_t period, struct err *e) { return read_windows(r, hp, period, true, e); }
 
 static int at_most(const struct hparams_reader *r, const char *key, uint32_t v, uint32_t most, struct err *e) {
     char full[96];
@@ -205,6 +209,19 @@ static int read_scales(struct hparams_reader *r, struct hparams *hp, struct err 
     return 0;
 }
 
+/* How embeddings and scores are made. */
+static int read_pooling(struct hparams_reader *r, const char *key, enum pooling most, enum pooling *out, struct err *e) {
+    char full[96];
+    uint32_t v = 0;
+    full_key(full, r, key);
+    if (!gguf_find(r->file, full)) return 0;
+    int code = gguf_get_u32(r->file, full, &v, e);
+    if (code == 0 && v > (uint32_t)most)
+        return err_set(e, ERR_UNSUPPORTED, "%s: the key %s is %u; known are 0 (none), 1 (mean), 2 (cls), 3 (last) and 4 (rank)", gguf_path(r->file), full, v);
+    if (code == 0) *out = (enum pooling)v;
+    return code;
+}
+
 int hparams_read(struct hparams_reader *r, struct arena *a, const struct arch *arch, struct hparams *hp, struct err *e) {
     int code;
     uint32_t skipped = 0; /* layers at the end that predict further tokens: not part of the model proper */
@@ -218,7 +235,13 @@ int hparams_read(struct hparams_reader *r, struct arena *a, const struct arch *a
     hp->layer = arena_array(a, hp->n_layer, sizeof *hp->layer);
     if (!hp->layer) return err_nomem(e, "hyperparameters", hp->n_layer * sizeof *hp->layer);
     for (uint32_t il = 0; il < hp->n_layer; il++) hp->layer[il].rope = arch->style.rope != ROPE_NONE;
-    if ((code = read_heads(r, hp, e)) || (code = read_rope(r, hp, e)) || (code = read_scales(r, hp, e))) return code;
+    hp->causal = !arch->style.both_ways;
+    hp->pooling = hp->rank_pooling = POOL_UNSAID;
+    hp->hidden_act = -1;
+    if ((code = read_heads(r, hp, e)) || (code = read_rope(r, hp, e)) || (code = read_scales(r, hp, e)) || (code = hp_bool(r, "attention.causal", &hp->causal, e)) ||
+        (code = read_pooling(r, "pooling_type", POOL_RANK, &hp->pooling, e)) || (code = read_pooling(r, "classifier.pooling_type", POOL_LAST, &hp->rank_pooling, e)))
+        return code;
     code = arch->read ? arch->read(r, hp, e) : 0;
+    if (hp->rank_pooling <= POOL_NONE) hp->rank_pooling = hp->causal ? POOL_LAST : POOL_CLS;
     return code ? code : check_heads(r, hp, e);
 }

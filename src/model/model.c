@@ -55,40 +55,47 @@ void model_close(struct model *m) {
 
 const char *model_architecture(const struct model *m) { return m->arch->name; }
 
-/* Tensors that are no weights of the forward pass, or of which only one list is used. */
-static bool may_be_unused(const struct model *m, const struct tensor *t) {
+enum { LOGITS = POOL_RANK + 1 }; /* what is recorded, besides the kinds of pooling */
+
+/* Tensors that are no weights of the forward pass, belong to the other head, or of which only one list is used. */
+static bool may_be_unused(const struct model *m, const struct tensor *t, int what) {
     unsigned layer = 0;
     size_t n = strlen(t->name);
     if (strncmp(t->name, "rope_", 5) == 0 || strstr(t->name, ".rope_freqs.")) return true;
+    bool classifier = strncmp(t->name, "cls.", 4) == 0, head = strncmp(t->name, "output.", 7) == 0;
+    if (what == LOGITS ? classifier : head || (classifier && what != POOL_RANK)) return true;
     if (n > 12 && strcmp(t->name + n - 12, ".input_scale") == 0) return true; /* for engines that quantise activations to NVFP4 */
     return sscanf(t->name, "blk.%u.", &layer) == 1 && layer >= m->hp.n_layer; /* layers that predict further tokens */
 }
 
-static void warn_unused(const struct model *m, const struct graph *g) {
+static void warn_unused(const struct model *m, const struct graph *g, int what) {
     const char *first = NULL;
     size_t count = 0;
     for (size_t i = 0; i < gguf_tensor_count(m->file); i++) {
         const struct tensor *t = gguf_tensor_at(m->file, i);
-        if (graph_uses(g, t) || may_be_unused(m, t)) continue;
+        if (graph_uses(g, t) || may_be_unused(m, t, what)) continue;
         if (!first) first = t->name;
         count++;
     }
     if (count) log_warn("%s: %zu tensors are not used by architecture %s (the first is %s); results may not be what the model's authors meant", gguf_path(m->file), count, m->arch->name, first);
 }
 
-int model_record(const struct model *m, int n_ctx, struct graph **out, struct err *e) {
+static int record(const struct model *m, int n_ctx, int what, struct graph **out, struct err *e) {
     int code = graph_new(out, e);
     if (code) return code;
     struct decoder_style style = m->arch->style;
     if (m->arch->restyle) m->arch->restyle(m, &style);
     struct build b = {.g = *out, .m = m, .hp = &m->hp, .arch = m->arch, .style = &style, .n_ctx = n_ctx, .rope = {NO_VAL, NO_VAL}};
-    graph_output(b.g, decoder_forward(&b));
+    graph_output(b.g, what == LOGITS ? decoder_forward(&b) : embedding_forward(&b, (enum pooling)what));
     code = graph_check(b.g, e);
     if (code) {
         graph_free(*out);
         *out = NULL;
         return err_in(e, "%s", gguf_path(m->file));
     }
-    warn_unused(m, b.g);
+    warn_unused(m, b.g, what);
     return 0;
 }
+
+int model_record(const struct model *m, int n_ctx, struct graph **g, struct err *e) { return record(m, n_ctx, LOGITS, g, e); }
+int model_record_embedding(const struct model *m, int n_ctx, enum pooling pooling, struct graph **g, struct err *e) { return record(m, n_ctx, (int)pooling, g, e); }

@@ -11,6 +11,10 @@
 
 enum { MAX_LAYERS = 1024 };
 
+/* How the rows of a text become one vector: a row for each token, their mean, the first, the last, or what a classifier makes of one of these. The
+ * numbers are those of ARCH.pooling_type. */
+enum pooling { POOL_UNSAID = -1, POOL_NONE, POOL_MEAN, POOL_CLS, POOL_LAST, POOL_RANK };
+
 enum rope_scaling { SCALE_NONE, SCALE_LINEAR, SCALE_YARN, SCALE_LONGROPE };
 
 /* What differs between layers. */
@@ -27,6 +31,10 @@ struct hparams {
     uint32_t head_k, head_v;     /* sizes of a head */
     uint32_t window;             /* positions a window layer sees; 0: no window layers */
     float norm_eps;
+    bool causal;                 /* rows see none that come after them; otherwise the model is an encoder */
+    enum pooling pooling;        /* of embeddings, as the file says */
+    enum pooling rank_pooling;   /* what a classifier reads: POOL_MEAN, POOL_CLS or POOL_LAST */
+    int hidden_act;              /* enum act of the feed-forward networks, as the file says; -1: unsaid */
     /* rotary embedding */
     uint32_t n_rot, n_ctx_orig;
     float rope_theta, rope_theta_window;
@@ -66,9 +74,14 @@ int model_open(struct model **m, const char *path, struct err *e);
 int model_open_file(struct model **m, struct gguf *file, struct err *e); /* takes the file over, also on error */
 void model_close(struct model *m);                                      /* NULL is fine */
 
-/* Records the forward pass for sequences of at most n_ctx positions. ERR_FORMAT: a tensor is missing or has the wrong shape. The graph is planned
- * by the caller. Tensors of the file that no operation reads are named in a warning. */
+/* Records the forward pass for sequences of at most n_ctx positions. ERR_FORMAT: a tensor is missing or has the wrong shape. ERR_UNSUPPORTED: an
+ * encoder, which gives no logits. The graph is planned by the caller. Tensors of the file that no operation reads are named in a warning. */
 int model_record(const struct model *m, int n_ctx, struct graph **g, struct err *e);
+
+/* The same up to the last norm, for texts that are whole in one step: the output is a vector for each wanted row, of which there are as many as
+ * `pooling` makes of a text: all rows (POOL_NONE), one anywhere in it (POOL_MEAN), the first (POOL_CLS) or the last (POOL_LAST). POOL_RANK: the classifier's
+ * outputs for the row that hp.rank_pooling chooses; ERR_UNSUPPORTED where the file has no classifier. */
+int model_record_embedding(const struct model *m, int n_ctx, enum pooling pooling, struct graph **g, struct err *e);
 
 const char *model_architecture(const struct model *m); /* its name, as in the table */
 

@@ -409,10 +409,71 @@ static void phi3(struct maker *m) {
     ending(m, true);
 }
 
+static void classifier(struct maker *m) {
+    matrix(m, "cls.weight", DT_F16, EMBD, EMBD, 0);
+    vector(m, "cls.bias", EMBD, 0, 0.3f);
+    matrix(m, "cls.output.weight", DT_F32, EMBD, 1, 0);
+    vector(m, "cls.output.bias", 1, 0, 0.3f);
+}
+
+static void bert(struct maker *m) {
+    common(m, "bert", TINY_POSITIONS);
+    put_number(m, "attention.head_count", HEADS); /* of 8 */
+    put_real(m, "attention.layer_norm_epsilon", 1e-5f);
+    put_number(m, "pooling_type", 1);
+    vector(m, "token_embd_norm.weight", EMBD, 1, 0.3f);
+    vector(m, "token_embd_norm.bias", EMBD, 0, 0.3f);
+    matrix(m, "token_types.weight", DT_F32, EMBD, 2, 0);
+    matrix(m, "position_embd.weight", DT_F32, EMBD, TINY_POSITIONS, 0);
+    for (int il = 0; il < LAYERS; il++) {
+        static const char *const names[] = {"attn_q", "attn_k", "attn_v", "attn_output"};
+        for (int i = 0; i < 4; i++) {
+            char name[40];
+            (void)snprintf(name, sizeof name, "%s.weight", names[i]);
+            matrix(m, L(name), il ? DT_Q8_0 : DT_F16, EMBD, EMBD, 0);
+            (void)snprintf(name, sizeof name, "%s.bias", names[i]);
+            vector(m, L(name), EMBD, 0, 0.3f);
+        }
+        vector(m, L("attn_output_norm.weight"), EMBD, 1, 0.3f);
+        vector(m, L("attn_output_norm.bias"), EMBD, 0, 0.3f);
+        matrix(m, L("ffn_up.weight"), il ? DT_F32 : DT_BF16, EMBD, FF, 0);
+        vector(m, L("ffn_up.bias"), FF, 0, 0.3f);
+        matrix(m, L("ffn_down.weight"), il ? DT_Q4_0 : DT_F16, FF, EMBD, 0);
+        vector(m, L("ffn_down.bias"), EMBD, 0, 0.3f);
+        vector(m, L("layer_output_norm.weight"), EMBD, 1, 0.3f);
+        vector(m, L("layer_output_norm.bias"), EMBD, 0, 0.3f);
+    }
+    classifier(m);
+}
+
+static void modern_bert(struct maker *m) {
+    common(m, "modern-bert", TINY_CONTEXT);
+    put_number(m, "attention.head_count", HEADS);
+    put_real(m, "attention.layer_norm_epsilon", 1e-5f);
+    put_real(m, "rope.freq_base", 160000);
+    put_real(m, "rope.freq_base_swa", 10000);
+    put_number(m, "attention.sliding_window", TINY_WINDOW);
+    put_number(m, "attention.sliding_window_pattern", 2);
+    put_number(m, "pooling_type", 2);
+    put_number(m, "classifier.pooling_type", 1);
+    vector(m, "token_embd_norm.weight", EMBD, 1, 0.3f);
+    for (int il = 0; il < LAYERS; il++) {
+        if (il) vector(m, L("attn_norm.weight"), EMBD, 1, 0.3f);
+        matrix(m, L("attn_qkv.weight"), DT_F16, EMBD, 3 * EMBD, 0);
+        matrix(m, L("attn_output.weight"), DT_F16, EMBD, EMBD, 0);
+        vector(m, L("ffn_norm.weight"), EMBD, 1, 0.3f);
+        matrix(m, L("ffn_up.weight"), DT_Q8_0, EMBD, 2 * FF, 0);
+        matrix(m, L("ffn_down.weight"), DT_Q8_0, FF, EMBD, 0);
+    }
+    vector(m, "output_norm.weight", EMBD, 1, 0.3f);
+    classifier(m);
+}
+
 static const struct {
     const char *name;
     void (*make)(struct maker *);
-} kinds[TINY_KINDS] = {{"llama", llama}, {"gpt-oss", gpt_oss}, {"qwen35", qwen35}, {"lfm2", lfm2}, {"mamba2", mamba2}, {"deepseek2", deepseek2}, {"gpt2", gpt2}, {"phi3", phi3}};
+} kinds[TINY_ALL] = {{"llama", llama}, {"gpt-oss", gpt_oss}, {"qwen35", qwen35}, {"lfm2", lfm2}, {"mamba2", mamba2}, {"deepseek2", deepseek2}, {"gpt2", gpt2}, {"phi3", phi3},
+                     {"bert", bert}, {"modern-bert", modern_bert}};
 
 enum tiny_kind tiny_step(void) { return light("every other kind of model") ? 2 : 1; }
 

@@ -14,7 +14,10 @@ enum tiny_kind {
     TINY_DEEPSEEK2, /* latent attention, grouped experts, shared expert */
     TINY_GPT2,      /* a table of positions, fused q k v */
     TINY_PHI3,      /* LongRoPE's two lists of factors, fused q k v, gate and up together */
-    TINY_KINDS
+    TINY_KINDS,     /* of those that write text */
+    TINY_BERT = TINY_KINDS, /* an encoder: segments, positions, norms behind the sums, a classifier */
+    TINY_MODERN_BERT, /* the same with norms before, rotation, a window in every other layer */
+    TINY_ALL
 };
 
 enum { TINY_VOCAB = 50, TINY_CONTEXT = 4096, TINY_WINDOW = 70, TINY_POSITIONS = 256 /* GPT-2's context and table */, TINY_ORIGINAL = 1024 /* Phi-3's first context */ };
