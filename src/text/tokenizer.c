@@ -323,6 +323,7 @@ bool tokenizer_is_eog(const struct tokenizer *t, int32_t id) { return known(t, i
 bool tokenizer_is_byte(const struct tokenizer *t, int32_t id) { return known(t, id) && t->type[id] == TOKEN_BYTE; }
 bool tokenizer_adds_bos(const struct tokenizer *t) { return t->add_bos; }
 bool tokenizer_adds_eos(const struct tokenizer *t) { return t->add_eos; }
+bool tokenizer_parts_pairs(const struct tokenizer *t) { return t->add_sep && t->kind != &tok_kind_wordpiece; } /* where it ends every text */
 
 int32_t tokenizer_find(const struct tokenizer *t, struct slice text) {
     uint32_t id;

@@ -136,6 +136,7 @@ bool tokenizer_is_eog(const struct tokenizer *t, int32_t id);         /* ends a 
 bool tokenizer_is_byte(const struct tokenizer *t, int32_t id);
 bool tokenizer_adds_bos(const struct tokenizer *t);
 bool tokenizer_adds_eos(const struct tokenizer *t);
+bool tokenizer_parts_pairs(const struct tokenizer *t);                /* two texts that are read together have a separator between them, besides what ends each */
 
 /* Names of all pre-tokenizers known, one per index until NULL; for `inspect` and the README's table. */
 const char *tokenizer_pre_name(size_t i);

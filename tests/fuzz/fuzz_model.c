@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "engine/embedder.h"
 #include "engine/engine.h"
 #include "support/tiny.h"
 
@@ -34,6 +35,32 @@ static void edit(char *file, size_t header, size_t size, const uint8_t *e) {
 
 static uint32_t sum; /* so that no read is left out as useless */
 
+static void read_all(const float *v, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &v[i], 4);
+        sum += bits;
+    }
+}
+
+/* A text of three tokens, as an encoder or its classifier sees it. */
+static int embed(const struct model *m, struct pool *pool, int n_ctx, struct err *e) {
+    struct embedder *em = NULL;
+    const enum pooling pooling = m->hp.pooling == POOL_UNSAID ? POOL_RANK : m->hp.pooling;
+    int done, code = embedder_new(&em, m, pool, (struct embedder_options){.pooling = pooling, .n_ctx = n_ctx, .max_rows = 16, .memory_limit = 1u << 28}, e);
+    struct cost c = code ? (struct cost){0} : graph_cost(embedder_graph(em), 3, 3, 0);
+    if (code == 0 && cost_ops(&c) < 1e8 && c.kv_bytes < 1e8) {
+        const size_t width = (size_t)embedder_width(em);
+        float *out = malloc(3 * width * sizeof *out);
+        CHECK(out);
+        code = embedder_step(em, &(struct embed_text){(int32_t[]){0, (int32_t)m->hp.n_vocab - 1, 0}, (int32_t[]){0, 0, 1}, 3, out}, 1, &done, e);
+        if (code == 0) read_all(out, width * (pooling == POOL_NONE ? 3 : 1));
+        free(out);
+    }
+    embedder_free(em);
+    return code;
+}
+
 static int run(struct gguf *file, struct err *e) {
     struct model *m = NULL;
     struct pool *pool = NULL;
@@ -43,18 +70,15 @@ static int run(struct gguf *file, struct err *e) {
     int code = model_open_file(&m, file, e);
     if (code == 0) code = pool_new(&pool, 1, e);
     int n_ctx = m && m->hp.n_ctx_train < 16 ? 0 : 16;
-    if (code == 0) code = engine_new(&en, m, pool, (struct engine_options){.n_ctx = n_ctx, .memory_limit = 1u << 28}, e);
-    if (code == 0) code = seq_new(&s, en, e);
-    if (code == 0) code = seq_feed(s, (int32_t[]){0, (int32_t)m->hp.n_vocab - 1, 0}, 3, WANT_ALL, e);
-    struct cost c = code ? (struct cost){0} : graph_cost(engine_graph(en), 3, 3, 0);
-    if (code == 0 && cost_ops(&c) < 1e8 && c.kv_bytes < 1e8) code = engine_step(en, e);
-    if (code == 0)
-        for (int i = engine_results(en, &r); i-- > 0;)
-            for (uint32_t j = 0; j < m->hp.n_vocab; j++) {
-                uint32_t bits;
-                memcpy(&bits, &r[i].logits[j], 4);
-                sum += bits;
-            }
+    const bool writes = code == 0 && m->hp.causal;
+    if (code == 0 && !writes) code = embed(m, pool, n_ctx, e);
+    if (code == 0 && writes) code = engine_new(&en, m, pool, (struct engine_options){.n_ctx = n_ctx, .memory_limit = 1u << 28}, e);
+    if (code == 0 && writes) code = seq_new(&s, en, e);
+    if (code == 0 && writes) code = seq_feed(s, (int32_t[]){0, (int32_t)m->hp.n_vocab - 1, 0}, 3, WANT_ALL, e);
+    struct cost c = code || !writes ? (struct cost){0} : graph_cost(engine_graph(en), 3, 3, 0);
+    if (code == 0 && writes && cost_ops(&c) < 1e8 && c.kv_bytes < 1e8) code = engine_step(en, e);
+    if (code == 0 && writes)
+        for (int i = engine_results(en, &r); i-- > 0;) read_all(r[i].logits, m->hp.n_vocab);
     engine_free(en);
     pool_free(pool);
     model_close(m);
@@ -62,15 +86,15 @@ static int run(struct gguf *file, struct err *e) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    static struct tiny models[TINY_KINDS]; /* made once; what they hold lives as long as the program */
+    static struct tiny models[TINY_ALL]; /* made once; what they hold lives as long as the program */
     struct gguf *g;
     struct err e = {0};
     if (size == 0) return 0;
     log_set_level(LOG_ERROR);
     bool whole = data[0] == 'G';
-    const struct tiny *from = &models[data[0] % TINY_KINDS];
+    const struct tiny *from = &models[data[0] % TINY_ALL];
     if (!models[0].file.data)
-        for (enum tiny_kind kind = 0; kind < TINY_KINDS; kind++) tiny_make(&models[kind], kind, NULL);
+        for (enum tiny_kind kind = 0; kind < TINY_ALL; kind++) tiny_make(&models[kind], kind, NULL);
     size_t n = whole ? size : from->file.len;
     int64_t before = mem_live();
     char *copy = malloc(n); /* of the exact size, so that a sanitizer sees a read past it */
