@@ -14,8 +14,7 @@ struct generate_options {
     struct model_options model;
     struct sampler_options sampling;
     const char *seed;
-    struct string_list bias, stop, breakers; /* breakers: DRY's; none: the usual ones */
-    struct string_list bias, stop, lora;
+    struct string_list bias, stop, breakers, lora; /* breakers: DRY's; none: the usual ones */
     bool ignore_eos, shift, special;
     int n_predict, keep, logprobs; /* logprobs -1: none wanted */
     const char *draft;             /* the draft model's file, or NULL */

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""Hold a program to the goldens: for every model, its logits against the committed ones of reference.py.
+"""Hold a program to the goldens: for every model, its logits against the committed ones of reference.py, or, of embedding models, its
+vectors against those of reference_embed.py.
 
     check.py [HEARTH] [options]
 
     HEARTH              the program; it is run as  HEARTH logits MODEL --ids FILE --out FILE
     --args "..."        further arguments for it, such as "-ub 1" (token by token)
+    --embeddings        vectors rather than logits; the program is run as  HEARTH embed MODEL --ids FILE --pooling KIND --normalize -1
     --only NAME         only models whose name contains NAME (may be given again)
     --peer PEER         a program run as  PEER logits MODEL IDS OUT. With HEARTH: compare the two on every position, where the
                         peer is known to follow the published definition; alone: hold the peer to the goldens
@@ -50,17 +52,25 @@ def error(got, want):
     return distance / power if distance == distance else float("inf")
 
 
+def call(command):
+    """What a program writes to standard output."""
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120)
+    except (OSError, subprocess.TimeoutExpired) as why:
+        raise Failure(f"cannot run {command[0]}: {why}") from None
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
+        raise Failure(f"exit status {done.returncode}: {said[-1][:200]}")
+    return done.stdout.decode()
+
+
 def run(command, out):
     """The floats that a program wrote to out."""
     if os.path.exists(out):
         os.remove(out)
-    try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=120)
-    except (OSError, subprocess.TimeoutExpired) as why:
-        raise Failure(f"cannot run {command[0]}: {why}") from None
-    if done.returncode or not os.path.exists(out):
-        said = done.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
-        raise Failure(f"exit status {done.returncode}: {said[-1][:200]}")
+    call(command)
+    if not os.path.exists(out):
+        raise Failure("it wrote nothing")
     return read_floats(out)
 
 
@@ -96,11 +106,15 @@ class Checker:
         self.counts[outcome] += 1
         print(f"{outcome:8}{name:34}{text}", flush=True)
 
-    def golden(self, name, digest, tolerance, rows, ids, positions):
+    def model(self, name, digest, script="reference.py"):
         path = mkmodels.write(name, self.options.folder)
         with open(path, "rb") as file:
             if hashlib.sha256(file.read()).hexdigest()[:16] != digest:
-                raise Failure("the model is not the one that the golden belongs to: run reference.py --goldens")
+                raise Failure(f"the model is not the one that the golden belongs to: run {script} --goldens")
+        return path
+
+    def golden(self, name, digest, tolerance, rows, ids, positions):
+        path = self.model(name, digest)
         vocab = VOCAB
         if not self.options.hearth:
             if mkmodels.MODELS[name].peer:
@@ -129,6 +143,26 @@ class Checker:
             if self.wanted(name):
                 self.report(name, lambda: self.golden(name, digest, float(tolerance), rows, ids, positions))
 
+    def vectors(self, name, digest, tolerance, kinds):
+        """Each kind of pooling on its own: a mean of a thousand numbers would hide one score."""
+        path, texts, worst = self.model(name, digest, "reference_embed.py"), os.path.join(HERE, "texts.txt"), 0.0
+        want = read_floats(os.path.join(HERE, "embeddings", name + ".f32"))
+        for kind in kinds:
+            text = call([self.options.hearth, "embed", path, "--ids", texts, "--pooling", kind, "--normalize", "-1", *shlex.split(self.options.args)])
+            got = array("f", map(float, text.split()))
+            if len(got) > len(want):
+                raise Failure(f"{kind}: {len(got)} values where at most {len(want)} belong")
+            worst, want = max(worst, error(got, want[:len(got)])), want[len(got):]
+        self.size([], len(want))
+        return worst, tolerance
+
+    def embeddings(self):
+        with open(os.path.join(HERE, "embeddings.tsv")) as manifest:
+            lines = [line.rstrip("\n").split("\t") for line in manifest][1:]
+        for name, digest, tolerance, kinds in lines:
+            if self.wanted(name):
+                self.report(name, lambda: self.vectors(name, digest, float(tolerance), kinds.split(",")))
+
     def shared(self, folder):
         ids = os.path.join(folder, "ids.txt")
         for file in sorted(os.listdir(folder)):
@@ -152,16 +186,17 @@ def main():
     parser = argparse.ArgumentParser(usage=__doc__, add_help=True)
     parser.add_argument("hearth", nargs="?")
     parser.add_argument("--args", default="")
+    parser.add_argument("--embeddings", action="store_true")
     parser.add_argument("--only", action="append", default=[])
     parser.add_argument("--peer")
     parser.add_argument("--arch-dir")
     parser.add_argument("--folder", default=os.path.join("build", "golden"))
     options = parser.parse_args()
-    if not options.hearth and not options.peer:
+    if not options.hearth and (options.embeddings or not options.peer):
         parser.error("name the program, or a peer")
     os.makedirs(options.folder, exist_ok=True)
     checker = Checker(options)
-    checker.goldens()
+    (checker.embeddings if options.embeddings else checker.goldens)()
     if options.arch_dir:
         checker.shared(options.arch_dir)
     if not sum(checker.counts.values()):

@@ -351,3 +351,54 @@ def delta_net(w, L=4, E=64, H=4, K=2, D=24, rot=12, sections=(2, 2, 2, 0), F=100
             experts(w, i, E, **moe)
         else:
             feed_forward(w, i, E, F)
+
+
+def encoder(w, L=3, E=72, H=6, F=100, ctx=128, eps=EPS, kind=F32, post_norm=True, fused_qkv=False, bias="", qk_norm=False, again=(),
+            ffn="plain", ffn_bias=False, norm_bias=True, positions=True, types=2, base=None, head=None, kv=None):
+    """A stack that reads a text both ways.
+
+    post_norm: norms stand behind the sums, else before the blocks and behind the last one; again: layers that add their input once more;
+    types: rows of the table of segments, 0 for none; head: the arguments of classifier()."""
+    w.kind = kind
+    w.kv(context_length=ctx, embedding_length=E, block_count=L, feed_forward_length=F, attention__head_count=H,
+         attention__layer_norm_epsilon=eps, attention__causal=False)
+    if base:
+        w.kv(rope__freq_base=float(base))
+    w.kv(**(kv or {}))
+    w.put("tokenizer.ggml.model", "test")
+    w.put("tokenizer.ggml.tokens", [f"t{i}" for i in range(VOCAB)])
+    w.put("tokenizer.ggml.token_type_count", max(types, 1))
+    w.random("token_embd.weight", (E, VOCAB), 1.0, kind=kind)
+    w.norm("token_embd_norm", E, bias=norm_bias)
+    if types:
+        w.random("token_types.weight", (E, types) if types > 1 else (E,), 0.5)
+    if positions:
+        w.random("position_embd.weight", (E, ctx), 0.5)
+    for i in range(L):
+        b = f"blk.{i}."
+        attention(w, i, E, H, H, E // H, E // H, fused_qkv, bias)
+        if qk_norm:
+            w.norm(b + "attn_q_norm", E, bias=True)
+            w.norm(b + "attn_k_norm", E, bias=True)
+        feed_forward(w, i, E, F, ffn, ffn_bias)
+        if i in again:
+            w.norm(b + "attn_norm_2", E, bias=True)
+        for name in ("attn_output_norm", "layer_output_norm") if post_norm else ("attn_norm", "ffn_norm")[i == 0:]:
+            w.norm(b + name, E, bias=norm_bias)
+    if not post_norm:
+        w.norm("output_norm", E, bias=norm_bias)
+    if head is not None:
+        classifier(w, E, **head)
+
+
+def classifier(w, E, hidden=True, norm=False, out=1, bias=True):
+    """What a reranker has behind its encoder: cls with a bias, perhaps a norm, and cls.output with its own."""
+    if hidden:
+        w.matrix("cls.weight", E, E, gain=1.3)
+        if bias:
+            w.bias("cls", E)
+    if norm:
+        w.norm("cls.norm", E)
+    if out:
+        w.matrix("cls.output.weight", E, out)
+        w.bias("cls.output", out)

@@ -4,7 +4,8 @@
     mkmodels.py OUTDIR [NAME...]     write all models, or the named ones, as OUTDIR/NAME.gguf
     mkmodels.py --list               print the names
 
-Python's standard library is enough. reference.py computes what each model must answer, check.py holds a program to it.
+Python's standard library is enough. reference.py and reference_embed.py compute what each model must answer, check.py holds a
+program to it.
 In a model nothing is equal by accident: queries are grouped, head sizes are not width / heads where the architecture
 allows it, feed-forward sizes are odd, windows are shorter than the prompt, scales are not one, and epsilon is 0.01 (1e-6
 where the definition mixes a fixed epsilon with the key's), so that a default used in place of a key shows.
@@ -13,9 +14,10 @@ import os
 import sys
 from collections import namedtuple
 
-from ggufmodel import F16, MXFP4, Q8_0, Writer, decoder, delta_net, latent, lfm2, mamba2
+from ggufmodel import F16, MXFP4, Q8_0, Writer, classifier, decoder, delta_net, encoder, latent, lfm2, mamba2
 
 MODELS = {}  # name -> Entry
+EMBEDDERS = {}  # the same, for models whose embeddings are held rather than their logits
 Entry = namedtuple("Entry", "arch builder seed tolerance peer arguments")
 
 POST = ("post_attention_norm", "post_ffw_norm")
@@ -29,6 +31,11 @@ def model(name, arch, builder=decoder, seed=0, tolerance=1e-6, peer="", **argume
     seed: chosen, where experts are, so that no choice between two of them hangs on the last digits."""
     assert name not in MODELS, name
     MODELS[name] = Entry(arch, builder, seed, tolerance, peer, arguments)
+
+
+def embedder(name, arch, builder=encoder, seed=0, tolerance=1e-6, **arguments):
+    assert name not in MODELS and name not in EMBEDDERS, name
+    EMBEDDERS[name] = Entry(arch, builder, seed, tolerance, "", arguments)
 
 
 def scaling(kind, factor=None, original=None, **more):
@@ -254,8 +261,39 @@ model("qwen35moe", "qwen35moe", delta_net, moe={"shared": 52, "shared_gate": Tru
       linear=[True, False, True, False])
 
 
+# --- embeddings and scores: encoders, and decoders that serve as such
+MEAN, CLS, LAST, RANK = range(1, 5)
+BERT = dict(bias="qkvo", ffn_bias=True)
+MODERN = dict(L=5, post_norm=False, fused_qkv=True, ffn="fused", norm_bias=False, positions=False, types=0, base=160000)
+JINA = dict(bias="qkvo", positions=False)
+embedder("bert", "bert", kv={"pooling_type": MEAN}, **BERT)
+embedder("bert-one-segment", "bert", types=1, fused_qkv=True, bias="fo", ffn_bias=True, kv={"pooling_type": CLS})
+embedder("bert-f16", "bert", kind=F16, tolerance=1e-4, kv={"pooling_type": MEAN}, **BERT)
+embedder("bert-q8_0", "bert", kind=Q8_0, tolerance=2e-3, kv={"pooling_type": MEAN}, **BERT | dict(E=64, H=4, F=96))
+embedder("bert-rank", "bert", head={}, kv={"pooling_type": RANK}, **BERT)
+embedder("bert-classes", "bert", head={"hidden": False, "out": 3}, kv={"classifier__output_labels": ["a", "b", "c"]}, **BERT)
+embedder("bert-hidden-head", "bert", head={"out": 0}, **BERT)
+embedder("nomic-bert", "nomic-bert", fused_qkv=True, ffn="gate", positions=False, base=1000, kv={"pooling_type": MEAN})
+embedder("modern-bert", "modern-bert", kv=WINDOW | scaling("none") | {"attention__sliding_window_pattern": 3,
+         "rope__freq_base_swa": 700.0}, **MODERN)
+embedder("modern-bert-silu", "modern-bert", kv={"attention__sliding_window": 7, "hidden_activation": "silu",
+         "attention__sliding_window_pattern": [True, False, False, True, True]}, **MODERN)
+embedder("modern-bert-no-window", "modern-bert", **MODERN)
+embedder("modern-bert-rank", "modern-bert", head={"norm": True, "bias": False}, kv=WINDOW | {"pooling_type": RANK}, **MODERN)
+embedder("modern-bert-rank-cls", "modern-bert", head={"norm": True, "bias": False}, kv=WINDOW | {"classifier__pooling_type": CLS}, **MODERN)
+embedder("jina-bert-v2", "jina-bert-v2", ffn="gate", kv={"pooling_type": MEAN}, **JINA)
+embedder("jina-bert-v2-code", "jina-bert-v2", E=96, H=8, ffn="fused", qk_norm=True, again=(1, 2), **JINA)
+embedder("jina-bert-v2-plain", "jina-bert-v2", ffn_bias=True, **JINA)
+embedder("qwen3-embedding", "qwen3", decoder, D=16, qk="head", tied=True, base=1000000, kv={"pooling_type": LAST})
+embedder("qwen3-rank", "qwen3", decoder, D=16, qk="head", tied=True, base=1000000, kv={"pooling_type": RANK,
+         "classifier__output_labels": ["yes", "no"]}, more=lambda w, i: i or classifier(w, 72, hidden=False, out=2))
+embedder("qwen2-both-ways", "qwen2", decoder, tied=True, bias="qkv", kv={"pooling_type": MEAN, "attention__causal": False})
+embedder("gemma3-embedding", "gemma3", decoder, L=7, norms=SANDWICH, qk="head", base=1000000, kv=WINDOW | {"pooling_type": MEAN}, **GEMMA)
+embedder("qwen35-embedding", "qwen35", delta_net, L=5, kv={"pooling_type": LAST})
+
+
 def write(name, folder):
-    entry = MODELS[name]
+    entry = (MODELS | EMBEDDERS)[name]
     out = Writer(name, entry.arch, entry.seed)
     out.heads = entry.arguments.get("H", 6)
     entry.builder(out, **entry.arguments)
@@ -266,14 +304,14 @@ def write(name, folder):
 
 def main(args):
     if args == ["--list"]:
-        print("\n".join(MODELS))
+        print("\n".join(MODELS | EMBEDDERS))
         return 0
-    unknown = [name for name in args[1:] if name not in MODELS]
+    unknown = [name for name in args[1:] if name not in MODELS | EMBEDDERS]
     if not args or args[0].startswith("-") or unknown:
         print(f"unknown model: {', '.join(unknown)}" if unknown else __doc__, file=sys.stderr)
         return 2
     os.makedirs(args[0], exist_ok=True)
-    for name in args[1:] or MODELS:
+    for name in args[1:] or MODELS | EMBEDDERS:
         write(name, args[0])
     return 0
 

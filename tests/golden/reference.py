@@ -79,6 +79,8 @@ class Model:
             return [bool(x) for x in period[:self.layers]]
         if self.row.get("window_if_layers", self.layers) != self.layers:
             return [False] * self.layers
+        if self.row.get("global_first"):
+            return [i % period != 0 for i in range(self.layers)]
         return [i % period < period - 1 if period > 1 else True for i in range(self.layers)]
 
     def norm(self, x, name):
@@ -163,8 +165,8 @@ def rotate(m, x, layer, pairs):
 
 # --- attention
 
-def attend(q, k, v, scale, window=0, cap=0.0, slopes=None, sinks=None):
-    """q [T, H, D], k and v [T, K, D]; causal; returns [T, H * Dv]."""
+def attend(q, k, v, scale, window=0, cap=0.0, slopes=None, sinks=None, both_ways=False):
+    """q [T, H, D], k and v [T, K, D]; returns [T, H * Dv]. both_ways: not causal, and half the window lies to each side."""
     T, groups = q.shape[0], q.shape[1] // k.shape[1]
     k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
     scores = torch.einsum("ihd,jhd->hij", q, k) * scale
@@ -172,10 +174,10 @@ def attend(q, k, v, scale, window=0, cap=0.0, slopes=None, sinks=None):
         scores = cap * torch.tanh(scores / cap)
     distance = torch.arange(T)[:, None] - torch.arange(T)
     if slopes is not None:
-        scores = scores - slopes[:, None, None] * distance
-    hidden = distance < 0
+        scores = scores - slopes[:, None, None] * distance.abs()
+    hidden = torch.zeros_like(distance, dtype=torch.bool) if both_ways else distance < 0
     if window:
-        hidden = hidden | (distance >= window)
+        hidden = hidden | (distance.abs() > window // 2 if both_ways else distance >= window)
     scores = scores.masked_fill(hidden, -math.inf)
     if sinks is not None:  # one more column per head, which takes weight and gives nothing
         scores = torch.cat((scores, sinks[:, None, None].expand(-1, T, 1)), -1)
@@ -230,7 +232,7 @@ def attention(m, x, i):
                  f.get("attention.scale"), f.get("attention.sliding_window") if m.windowed[i] else 0,
                  f.get("attn_logit_softcapping", row.get("attn_cap", 0.0)),
                  alibi_slopes(m.heads, f.get("attention.max_alibi_bias", row.get("alibi", 0.0))),
-                 f.tensors.get(b + "attn_sinks.weight"))
+                 f.tensors.get(b + "attn_sinks.weight"), not f.get("attention.causal", True))
     if row.get("no_output_bias"):
         return linear(out, f[b + "attn_output.weight"]) * f.tensors.get(b + "attn_output.scale", 1.0)
     return m.apply(out, b + "attn_output")
@@ -268,11 +270,11 @@ ACTIVATIONS = {"silu": silu, "gelu": gelu, "gelu_tanh": lambda x: gelu(x, approx
 
 
 def feed_forward(m, x, b, suffix=""):
-    act = ACTIVATIONS[m.row.get("act", "silu")]
+    act = ACTIVATIONS[m.file.get("hidden_activation", m.row.get("act", "silu"))]
     up = m.apply(x, f"{b}ffn_up{suffix}")
     if m.file.has(f"{b}ffn_gate{suffix}.weight"):
         y = act(m.apply(x, f"{b}ffn_gate{suffix}")) * up
-    elif m.row.get("fused_gate"):
+    elif m.row.get("fused_gate") or up.shape[-1] == 2 * m.file[f"{b}ffn_down{suffix}.weight"].shape[1]:
         gate, up = up.chunk(2, -1)
         y = act(gate) * up
     else:
@@ -437,6 +439,11 @@ def block(m, x, i):
     ffn = mixture if f.has(b + "ffn_gate_inp.weight") else feed_forward
     if row.get("layout") == "mixer only":
         return x + mixer(m, m.norm(x, b + "attn_norm"), i)
+    if row.get("layout") == "post-norm":
+        y = m.norm(x + mixer(m, x, i), b + "attn_output_norm")
+        if f.has(b + "attn_norm_2.weight"):
+            y = m.norm(x + y, b + "attn_norm_2")
+        return m.norm(y + ffn(m, y, b), b + "layer_output_norm")
     before = m.norm(x, b + "attn_norm") if f.has(b + "attn_norm.weight") else x
     if row.get("parallel", lambda m, b: False)(m, b):
         # falcon: attn_norm is the feed-forward's own where a second norm serves the attention
@@ -455,20 +462,29 @@ def block(m, x, i):
     return x + residual * y
 
 
-def logits(path, ids):
-    """float64 [T, V]; the second value is the least distance between a chosen and an unchosen expert's score."""
-    m = Model(File(path))
+def hidden_rows(m, ids):
+    """float64 [T, E]: what the last norm leaves. Positions count from 0; all tokens are of the first segment."""
     f, row = m.file, m.row
     m.length, m.margin = len(ids), math.inf
     x = f["token_embd.weight"][ids]
     x = x * f.get("embedding_scale", row.get("embedding_scale", lambda m: 1.0)(m))
     if f.has("position_embd.weight"):
         x = x + f["position_embd.weight"][:len(ids)]
-    if f.has("token_embd_norm.weight") and f.has("output_norm.weight"):
+    if f.has("token_types.weight"):
+        x = x + f["token_types.weight"].view(-1, m.width)[0]
+    post_norm = row.get("layout") == "post-norm"
+    if f.has("token_embd_norm.weight") and (f.has("output_norm.weight") or post_norm):
         x = m.norm(x, "token_embd_norm")
     for i in range(m.layers):
         x = block(m, x, i)
-    x = m.norm(x, "output_norm" if f.has("output_norm.weight") else "token_embd_norm")
+    return x if post_norm else m.norm(x, "output_norm" if f.has("output_norm.weight") else "token_embd_norm")
+
+
+def logits(path, ids):
+    """float64 [T, V]; the second value is the least distance between a chosen and an unchosen expert's score."""
+    m = Model(File(path))
+    f, row = m.file, m.row
+    x = hidden_rows(m, ids)
     y = linear(x, f["output.weight" if f.has("output.weight") else "token_embd.weight"])
     if f.has("output.bias"):
         y = y + f["output.bias"]
@@ -498,7 +514,8 @@ QWEN = dict(rope="neox")
 COMMAND = dict(layer_norm=True, parallel=always, logit_scale=lambda m: m.file.get("logit_scale", 1.0))
 GRANITE = dict(norm_weights=True, logit_scale=divided_by_key)
 
-# rope: which dimensions make a pair (none: no rotation); window: period of the layers' pattern, the last one global;
+# layout: "mixer only", "post-norm" (norms of the sums); rope: which dimensions make a pair (none: no rotation); window: period of the
+# layers' pattern, the last one global, or the first (global_first);
 # own_local_rope: windowed layers have a base of their own (a number: its default); norm_after: norms on the blocks' outputs.
 ARCHITECTURES = {
     "llama": dict(ffn_factors=True, norm_weights=True),
@@ -552,6 +569,10 @@ ARCHITECTURES = {
     "lfm2": dict(rope="neox", window=1),
     "qwen35": dict(ffn_factors=True, ffn_norm="post_attention_norm"),
     "qwen35moe": dict(ffn_factors=True, ffn_norm="post_attention_norm", norm_weights=True),
+    "bert": dict(rope=None, act="gelu", layer_norm=True, layout="post-norm"),
+    "nomic-bert": dict(rope="neox", layer_norm=True, layout="post-norm"),
+    "modern-bert": dict(rope="neox", act="gelu", layer_norm=True, window=3, global_first=True, own_local_rope=10000.0),
+    "jina-bert-v2": dict(rope=None, act="gelu", layer_norm=True, layout="post-norm", alibi=8.0, qk_norm="full"),
 }
 
 
