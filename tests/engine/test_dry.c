@@ -171,6 +171,25 @@ static void test_by_hand(void **state) {
     dry_free(d);
 }
 
+/* A breaker does not begin in a text that was forgotten. */
+static void test_forget(void **state) {
+    (void)state;
+    struct err e = {0};
+    static const struct slice breaker = {"aaaa", 4};
+    struct dry_options o = {.multiplier = 3, .base = 2, .allowed_length = 2, .last_n = -1, .breakers = &breaker, .n_breakers = 1, .tokenizer = tokenizer};
+    struct dry *d;
+    static const char *const text[] = {"a", "a", "a", "a"};
+    assert_int_equal(dry_new(&d, VOCAB, &o, &e), 0);
+    for (int again = 0; again < 2; again++) {
+        accept_all(d, text, 3);
+        assert_true(penalty_of(d, "a") == 3);
+        dry_forget(d);
+    }
+    accept_all(d, text, 4);
+    assert_true(penalty_of(d, "a") == 0);
+    dry_free(d);
+}
+
 /* As long as can be, all the same token: the penalty is beyond all floats, and the logit stays one. Quadratic time would be noticed. */
 static void test_longest(void **state) {
     (void)state;
@@ -303,7 +322,7 @@ static void test_memory(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_twin), cmocka_unit_test(test_by_hand), cmocka_unit_test(test_longest), cmocka_unit_test(test_in_a_sampler),
-                                       cmocka_unit_test(test_off),  cmocka_unit_test(test_errors),  cmocka_unit_test(test_memory)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_twin), cmocka_unit_test(test_by_hand), cmocka_unit_test(test_forget), cmocka_unit_test(test_longest),
+                                       cmocka_unit_test(test_in_a_sampler), cmocka_unit_test(test_off), cmocka_unit_test(test_errors), cmocka_unit_test(test_memory)};
     return cmocka_run_group_tests_name("dry", tests, open_vocabulary, close_vocabulary);
 }
