@@ -176,7 +176,7 @@ static void add_span(struct embedder *em, const struct embed_text *t) {
     struct step *st = &em->step;
     const int span = st->n_spans++, row = st->n_rows;
     int first, n = wanted(em, t->n, &first);
-    em->spans[span] = (struct span){row, t->n, 0, &em->memory[span]};
+    em->spans[span] = (struct span){row, t->n, 0, &em->memory[span], false};
     for (int i = 0; i < t->n; i++) {
         em->token[row + i] = t->id[i];
         em->pos[row + i] = i;

@@ -67,7 +67,8 @@ enum want { WANT_NONE, WANT_LAST, WANT_ALL };                /* whose logits */
  * vocabulary; nothing is appended then. */
 int seq_feed(struct seq *s, const int32_t *ids, int n, enum want want, struct err *e);
 /* Takes over what the engine still knows of the beginning of ids [n], for a sequence that holds nothing yet, and returns how many tokens that was: a
- * multiple of KV_PAGE, less than n, so that something is left to compute. The caller feeds the rest. */
+ * multiple of KV_PAGE, less than n, so that something is left to compute. The caller feeds the rest. Of a sequence with an adapter these are the tokens before
+ * it acts, which are the same for all; set it first. */
 int seq_reuse(struct seq *s, const int32_t *ids, int n);
 
 /* What is pending is a prompt: it is computed in the way of long spans however it comes to be cut into steps, so that its bits do not depend on that, nor on how

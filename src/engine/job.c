@@ -161,7 +161,7 @@ static int draw(struct job *j, const float *logits, int most, int *end, struct e
     const struct job_spec *s = &j->spec;
     struct logprob top[JOB_LOGPROBS_MAX];
     struct job_event ev = event_of(j, JOB_TOKEN);
-    int code = sampler_draw(j->sampler, logits, &ev.id, e);
+    int code = sampler_draw(j->sampler, logits, NULL, &ev.id, e);
     if (code) return code;
     sampler_accept(j->sampler, ev.id);
     ev.top = top;

@@ -3,10 +3,13 @@
 
 #include "engine/internal.h"
 
+/* Of n tokens those that no adapter changes: what it computes is not for others. */
+static int plain(const struct seq *s, int n) { return s->adapter != NO_ADAPTER && s->adapter_from < n ? s->adapter_from : n; }
+
 void seq_remember(struct seq *s) {
     struct prefix_tree *t = s->engine->tree;
     if (!t) return;
-    for (int p = s->tip ? s->tip->pages : 0; (p + 1) * KV_PAGE <= s->length; p++) {
+    for (int p = s->tip ? s->tip->pages : 0; (p + 1) * KV_PAGE <= plain(s, s->length); p++) {
         uint8_t *page[KV_GROUPS];
         for (int g = 0; g < KV_GROUPS; g++) page[g] = s->memory.pages[g] ? s->memory.pages[g][p] : NULL;
         struct prefix_node *n = prefix_add(t, s->tip, s->tokens + p * KV_PAGE, page);
@@ -47,7 +50,7 @@ int seq_reuse(struct seq *s, const int32_t *ids, int n) {
     struct prefix_node *last = NULL, *next;
     if (!en->tree || s->length || s->pending) return 0;
     if (n > en->o.n_ctx) n = en->o.n_ctx;
-    for (int at = 0; at + KV_PAGE < n && (next = prefix_find(en->tree, last, ids + at)); at += KV_PAGE) last = next;
+    for (int at = 0; at + KV_PAGE < n && at + KV_PAGE <= plain(s, n) && (next = prefix_find(en->tree, last, ids + at)); at += KV_PAGE) last = next;
     while (last && !whole(en, last)) last = last->parent;
     if (!last) return 0;
     s->length = last->pages * KV_PAGE;
