@@ -164,13 +164,13 @@ static int pack(struct engine *en, struct seq *s, int most, struct err *e) {
     for (int i = 0; i < n; i++) {
         int wants = s->wants[s->length + i];
         if ((wants & WANTED) && --logits < 0) n = i;
-        else if ((wants ^ s->wants[s->length]) & PROMPT) n = i;
+        else if ((wants ^ s->wants[s->length]) & IN_PROMPT) n = i;
         else if (wants & (ENDS | KEEPS)) n = i + 1;
     }
     if (n == 0) return 0;
     int code = seq_reserve(s, n, e);
     if (code) return code;
-    en->spans[st->n_spans++] = (struct span){st->n_rows, n, s->length, &s->memory, s->wants[s->length] & PROMPT};
+    en->spans[st->n_spans++] = (struct span){st->n_rows, n, s->length, &s->memory, s->wants[s->length] & IN_PROMPT};
     s->taken = n;
     for (int i = 0; i < n; i++) {
         int row = st->n_rows++, at = s->length + i;
@@ -185,7 +185,7 @@ static int pack(struct engine *en, struct seq *s, int most, struct err *e) {
     return 0;
 }
 
-static bool is_small(const struct seq *s) { return s->pending <= VERIFY_ROWS && !(s->pending && s->wants[s->length] & PROMPT); }
+static bool is_small(const struct seq *s) { return s->pending <= VERIFY_ROWS && !(s->pending && s->wants[s->length] & IN_PROMPT); }
 
 /* Pieces of at most VERIFY_ROWS go before prompts: generation and verification do not wait. Beginning with whose turn it is, so that nobody starves when a step cannot hold all. */
 static int pack_pieces(struct engine *en, bool small, struct err *e) {

@@ -26,7 +26,7 @@ struct step_costs {
 enum {
     WANTED = 1, /* the token's logits are */
     ENDS = 2,   /* a step takes none behind it */
-    PROMPT = 8, /* it is part of a prompt, however short the piece that it comes to be computed in */
+    IN_PROMPT = 8, /* it is part of a prompt, however short the piece that it comes to be computed in */
     KEEPS = 4,  /* nor here, and the recurrent state is kept in the tree of prefixes */
 };
 

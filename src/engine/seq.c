@@ -91,7 +91,7 @@ int seq_feed(struct seq *s, const int32_t *ids, int n, enum want want, struct er
 }
 
 void seq_prompt(struct seq *s) {
-    for (int i = 0; i < s->pending; i++) s->wants[s->length + i] |= PROMPT;
+    for (int i = 0; i < s->pending; i++) s->wants[s->length + i] |= IN_PROMPT;
 }
 
 int seq_pending(const struct seq *s) { return s->pending; }

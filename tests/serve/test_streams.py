@@ -166,7 +166,7 @@ def many_requests():
             if r.status != 200:
                 check(False, "a request", r)
         after = s.stats()
-        check(after["memory"] - before["memory"] <= 4 and after["resident"] - before["resident"] < 2e6, "1000 requests leave nothing", (before, after))
+        check(after["memory"] - before["memory"] <= 4 and (after["resident"] - before["resident"] < 2e6 or "san" in SERVER), "1000 requests leave nothing", (before, after))
         c.close()
 
 
