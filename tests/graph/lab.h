@@ -111,7 +111,7 @@ static inline void lab_pass(struct lab *l, int chunk, int threads, float *out) {
         for (int s = 0; s < 2; s++) {
             int n = length[s] - at < chunk ? length[s] - at : chunk;
             if (n <= 0) continue;
-            spans[step.n_spans++] = (struct span){step.n_rows, n, at, &memory[s]};
+            spans[step.n_spans++] = (struct span){step.n_rows, n, at, &memory[s], false};
             for (int i = 0; i < n; i++, step.n_rows++) {
                 token[step.n_rows] = begin[s] + at + i;
                 pos[step.n_rows] = at + i;

@@ -211,7 +211,7 @@ static struct graph *planned(struct lab *l, const struct tensor **w, const struc
     val v = op_linear_heads(l->g, op_linear(l->g, op_embed(l->g, *table, 1), NULL, (struct linear){.w = *w}), *heads);
     graph_output(l->g, op_rows(l->g, v));
     assert_int_equal(kernels_get(&k, NULL, &e), 0);
-    assert_int_equal(graph_plan(l->g, (struct plan_options){4, 4, 1, DT_F32, k}, &e), 0);
+    assert_int_equal(graph_plan(l->g, (struct plan_options){4, 4, 1, DT_F32, k, false}, &e), 0);
     return l->g;
 }
 

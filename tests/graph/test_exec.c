@@ -65,7 +65,7 @@ static void all_is_given_out_once(void **state) {
         if (graph_plan(l.g, (struct plan_options){1, 1, workers, DT_F32, k, false}, &e)) fail_msg("%s", e.msg);
         int32_t zero = 0;
         struct seq_memory memory = {0};
-        struct span span = {0, 1, 0, &memory};
+        struct span span = {0, 1, 0, &memory, false};
         struct step step = {.n_rows = 1, .token = &zero, .pos = &zero, .n_logits = 1, .logit_row = &zero, .n_spans = 1, .spans = &span};
         for (int s = 1; s <= STEPS; s++) {
             (void)graph_run(l.g, pool, &step);
@@ -140,7 +140,7 @@ static void parts_follow_each_other(void **state) {
         if (graph_plan(l.g, (struct plan_options){1, 1, workers, DT_F32, k, false}, &e)) fail_msg("%s", e.msg);
         int32_t zero = 0;
         struct seq_memory memory = {0};
-        struct span span = {0, 1, 0, &memory};
+        struct span span = {0, 1, 0, &memory, false};
         struct step step = {.n_rows = 1, .token = &zero, .pos = &zero, .n_logits = 1, .logit_row = &zero, .n_spans = 1, .spans = &span};
         for (int s = 1; s <= STEPS; s++) {
             for (int i = 0; i < SLOTS; i++) relay.slots[1][i] = -1;
