@@ -153,6 +153,45 @@ static void test_errors(void **state) {
     }
 }
 
+/* Beginnings of texts that no valid value has, each refused at once: no text is led where it cannot end. */
+static void test_dead_ends(void **state) {
+    (void)state;
+    static struct grammar_fixture f;
+    static const char *const rows[][3] = {
+        /* schema, a beginning, and what cannot follow it */
+        {"{\"type\": \"string\", \"pattern\": \"^[a-c]+[0-9]{2}$\", \"maxLength\": 4}", "\"ab", "c"},
+        {"{\"type\": \"string\", \"maxLength\": 2}", "\":'", "\xc3"},
+        {"{\"type\": \"string\", \"maxLength\": 2}", "\":'", "\\"},
+        {"{\"type\": \"string\", \"pattern\": \"^(aa)*$\", \"maxLength\": 3}", "\"aa", "a"},
+        {"{\"type\": \"object\", \"properties\": {\"a\": true, \"b\": true}, \"required\": [\"b\"], \"additionalProperties\": false}", "{\"a\":1", "\n"},
+        {"{\"type\": \"object\", \"properties\": {\"a\": true}, \"additionalProperties\": false}", "{\"a\":1", ","},
+        {"{\"type\": \"object\", \"properties\": {\"a\": true, \"b\": true}, \"required\": [\"b\"], \"maxProperties\": 1}", "{\"", "a"},
+        {"{\"type\": \"object\", \"properties\": {\"a\": false}}", "{\"a", "\""},
+        {"{\"type\": \"array\", \"prefixItems\": [true, false]}", "[1", ","},
+        {"{\"type\": \"array\", \"maxItems\": 2}", "[1,2", ","},
+        {"{\"type\": \"array\", \"contains\": {\"const\": 1}, \"maxItems\": 2}", "[2,", "3"},
+        {"{\"type\": \"integer\", \"maximum\": 30, \"minimum\": 10}", "", "4"},
+        {"{\"anyOf\": [{\"type\": \"object\", \"required\": [\"k\"], \"properties\": {\"k\": {\"items\": false, \"minItems\": 1, \"type\": \"array\"}}}, {\"type\": \"null\"}]}", "", "{"},
+    };
+    fixture_open(&f, (const char *const[]){"ab", "abc", "a\\x22", "\\xc3\\xa9", "1,", "\\x22}"}, 6);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct matcher *m = NULL;
+        struct grammar *g = schema(rows[i][0]);
+        assert_int_equal(matcher_new(&m, g, f.v, NULL), 0);
+        if (matcher_accept_bytes(m, slice_of(rows[i][1]), NULL)) fail_msg("refuses %s:\n%s", rows[i][1], rows[i][0]);
+        if (matcher_accept_bytes(m, slice_of(rows[i][2]), NULL) != ERR_TEXT) fail_msg("accepts %s after %s:\n%s", rows[i][2], rows[i][1], rows[i][0]);
+        assert_int_equal(matcher_mask(m, f.mask, NULL), 0); /* and masks say what accepting says */
+        for (int32_t id = 0; id < FIRST_PIECE + 6; id++) {
+            bool ok = matcher_accept(m, id, NULL) == 0;
+            if (ok) assert_int_equal(matcher_back(m, 1, NULL), 0);
+            if (ok != allows(f.mask, id)) fail_msg("token %d after %s:\n%s", id, rows[i][1], rows[i][0]);
+        }
+        matcher_free(m);
+        grammar_free(g);
+    }
+    fixture_close(&f);
+}
+
 /* Thirty properties, all required, in random orders; and each of them missing once. */
 static void test_any_order(void **state) {
     (void)state;
@@ -278,7 +317,7 @@ static void test_out_of_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_values), cmocka_unit_test(test_errors), cmocka_unit_test(test_any_order), cmocka_unit_test(test_large_bounds), cmocka_unit_test(test_bombs), cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_values), cmocka_unit_test(test_errors), cmocka_unit_test(test_dead_ends), cmocka_unit_test(test_any_order), cmocka_unit_test(test_large_bounds), cmocka_unit_test(test_bombs), cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
