@@ -160,6 +160,7 @@ static void test_dead_ends(void **state) {
     static const char *const rows[][3] = {
         /* schema, a beginning, and what cannot follow it */
         {"{\"type\": \"string\", \"pattern\": \"^[a-c]+[0-9]{2}$\", \"maxLength\": 4}", "\"ab", "c"},
+        {"{\"type\": \"string\", \"maxLength\": 2}", "\"", "abc"},
         {"{\"type\": \"string\", \"maxLength\": 2}", "\":'", "\xc3"},
         {"{\"type\": \"string\", \"maxLength\": 2}", "\":'", "\\"},
         {"{\"type\": \"string\", \"pattern\": \"^(aa)*$\", \"maxLength\": 3}", "\"aa", "a"},
