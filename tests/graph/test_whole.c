@@ -31,7 +31,7 @@ static void step_of(struct lab *l, struct pool *pool, int from, int to, bool mea
     for (int t = from; t < to; t++) {
         struct seq_memory *m = &memory[t - from];
         const int pages = (lengths[t] + KV_PAGE - 1) / KV_PAGE;
-        spans[step.n_spans++] = (struct span){step.n_rows, lengths[t], 0, m};
+        spans[step.n_spans++] = (struct span){step.n_rows, lengths[t], 0, m, false};
         for (int g = 0; g < graph_kv_groups(l->g); g++) {
             m->pages[g] = malloc((size_t)pages * sizeof(uint8_t *));
             for (int p = 0; p < pages; p++) memset(m->pages[g][p] = malloc(graph_kv_page_bytes(l->g, g)), 0xff, graph_kv_page_bytes(l->g, g)); /* not numbers */
