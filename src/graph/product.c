@@ -20,26 +20,28 @@ static size_t up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
 unsigned product_form(const struct kernels *k, enum dtype type) {
     const struct dtype_info *info = dtype_info(type);
-    if (info->group) return FORM_INT8;
+    if (info->group) return k->wide[type] ? FORM_WIDE : FORM_INT8;
     return k->half_product && (type == DT_F16 || type == DT_BF16) ? FORM_FLOAT | FORM_HALF : FORM_FLOAT;
 }
 
-/* A prepared row: codes, their scales, bfloats. */
-static size_t codes_floats(unsigned forms, size_t width) { return forms & FORM_INT8 ? up(width, 64) / sizeof(float) : 0; }
-static size_t scales_floats(unsigned forms, size_t width) { return forms & FORM_INT8 ? up(width / ACT_BLOCK * sizeof(struct act_scale), 64) / sizeof(float) : 0; }
-static size_t half_floats(unsigned forms, size_t width) { return forms & FORM_HALF ? up(width, HALF_BLOCK) / 2 : 0; }
-size_t operand_floats(unsigned forms, size_t width) { return codes_floats(forms, width) + scales_floats(forms, width) + half_floats(forms, width); }
+/* A prepared row: codes and their scales, in each of the forms that have them; bfloats. */
+static const unsigned FORM_CODES = FORM_INT8 | FORM_WIDE;
+static size_t codes_floats(size_t width) { return up(width, 64) / sizeof(float); }
+static size_t rounded_floats(size_t width) { return codes_floats(width) + up(width / ACT_BLOCK * sizeof(struct act_scale), 64) / sizeof(float); }
+static size_t half_at(unsigned forms, size_t width) { return (size_t)(!!(forms & FORM_INT8) + !!(forms & FORM_WIDE)) * rounded_floats(width); }
+size_t operand_floats(unsigned forms, size_t width) { return half_at(forms, width) + (forms & FORM_HALF ? up(width, HALF_BLOCK) / 2 : 0); }
 
-static int8_t *codes_of(const struct operand *o, int r) { return (int8_t *)(void *)(o->prepared + (size_t)r * o->ldp); }
-static struct act_scale *scales_of(const struct operand *o, int r) {
-    return (struct act_scale *)(void *)(o->prepared + (size_t)r * o->ldp + codes_floats(o->forms, o->width));
+/* form: FORM_INT8 or FORM_WIDE. */
+static float *rounded_of(const struct operand *o, int r, unsigned form) {
+    return o->prepared + (size_t)r * o->ldp + (form == FORM_WIDE && o->forms & FORM_INT8 ? rounded_floats(o->width) : 0);
 }
-static uint16_t *halves_of(const struct operand *o, int r) {
-    return (uint16_t *)(void *)(o->prepared + (size_t)r * o->ldp + codes_floats(o->forms, o->width) + scales_floats(o->forms, o->width));
-}
+static int8_t *codes_of(const struct operand *o, int r, unsigned form) { return (int8_t *)(void *)rounded_of(o, r, form); }
+static struct act_scale *scales_of(const struct operand *o, int r, unsigned form) { return (struct act_scale *)(void *)(rounded_of(o, r, form) + codes_floats(o->width)); }
+static uint16_t *halves_of(const struct operand *o, int r) { return (uint16_t *)(void *)(o->prepared + (size_t)r * o->ldp + half_at(o->forms, o->width)); }
 
 void operand_prepare(const struct kernels *k, const struct operand *o, int r, const float *x, bool small) {
-    if (o->forms & FORM_INT8) k->act_quantize(x, o->width, codes_of(o, r), scales_of(o, r));
+    if (o->forms & FORM_INT8) k->act_quantize(x, o->width, codes_of(o, r, FORM_INT8), scales_of(o, r, FORM_INT8));
+    if (o->forms & FORM_WIDE) (small ? k->act_quantize : k->act_quantize_wide)(x, o->width, codes_of(o, r, FORM_WIDE), scales_of(o, r, FORM_WIDE));
     if (o->forms & FORM_HALF && !small) k->half_round(x, o->width, halves_of(o, r));
 }
 
@@ -125,9 +127,10 @@ static int group_of(size_t bytes) {
 }
 
 /* `rows` rounded rows from r0 on; at least one. */
-static void rounded_rows(const struct product *p, int r0, int rows, struct act_row *x) {
+static void rounded_rows(const struct kernels *k, const struct product *p, int r0, int rows, struct act_row *x) {
+    const unsigned form = product_form(k, p->type);
     int r = 0;
-    do x[r] = (struct act_row){codes_of(p->x, row_x(p, r0 + r)) + p->first, scales_of(p->x, row_x(p, r0 + r)) + p->first / ACT_BLOCK};
+    do x[r] = (struct act_row){codes_of(p->x, row_x(p, r0 + r), form) + p->first, scales_of(p->x, row_x(p, r0 + r), form) + p->first / ACT_BLOCK};
     while (++r < rows);
 }
 
@@ -148,7 +151,7 @@ static void stream_product(const struct kernels *k, const struct product *p, siz
         rows = p->small - r0 < most ? p->small - r0 : most;
         for (int r = 0; r < rows && !are_there; r++) {
             struct act_row x;
-            rounded_rows(p, r0 + r, 1, &x);
+            rounded_rows(k, p, r0 + r, 1, &x);
             k->stream_layout(p->type, &x, p->n_in, rows, laid_out + (size_t)r * bytes);
         }
         for (int c = from, n; c < to; c += n) {
@@ -166,11 +169,9 @@ static void stream_product(const struct kernels *k, const struct product *p, siz
 
 /* `rows` rows from r0 on, x as rounded, by the tile of the columns [c, c + n). */
 static void int8_rows(const struct kernels *k, const struct product *p, const void *tile, const struct act_row *x, int r0, int rows, int c, int n, float *out) {
-    if (n == TILE_OUTS && in_place(p)) {
-        k->tile_product(p->type, tile, p->n_in, x, rows, p->y + (size_t)r0 * p->ldy + (size_t)c, p->ldy);
-        return;
-    }
-    k->tile_product(p->type, tile, p->n_in, x, rows, out, TILE_OUTS);
+    const bool there = n == TILE_OUTS && in_place(p);
+    (k->wide[p->type] ? k->wide_product : k->tile_product)(p->type, tile, p->n_in, x, rows, there ? p->y + (size_t)r0 * p->ldy + (size_t)c : out, there ? p->ldy : TILE_OUTS);
+    if (there) return;
     for (int r = 0; r < rows; r++) put(k, p, r0 + r, c, out + (size_t)r * TILE_OUTS, n);
 }
 
@@ -188,7 +189,7 @@ static void int8_product(const struct kernels *k, const struct product *p, int f
         for (int r = first; r < p->rows; r += CHUNK) {
             const int rows = p->rows - r < CHUNK ? p->rows - r : CHUNK;
             struct act_row x[CHUNK];
-            rounded_rows(p, r, rows, x);
+            rounded_rows(k, p, r, rows, x);
             for (int c = c0; c < end; c += TILE_OUTS)
                 int8_rows(k, p, tiles + (size_t)(c - c0) / TILE_OUTS * bytes, x, r, rows, c, end - c < TILE_OUTS ? end - c : TILE_OUTS, out);
         }
@@ -217,18 +218,18 @@ static void half_product(const struct kernels *k, const struct product *p, int f
 
 size_t product_scratch(const struct kernels *k, enum dtype type, size_t n_in) {
     unsigned form = product_form(k, type);
-    size_t most = form & FORM_FLOAT ? FLOAT_OUTS * n_in : 0, tile = form & FORM_INT8 ? up(tile_bytes(type, n_in), 64) : form & FORM_HALF ? half_tile_bytes(n_in) : 0;
-    if (form & FORM_INT8) tile *= (size_t)group_of(tile);
+    size_t most = form & FORM_FLOAT ? FLOAT_OUTS * n_in : 0, tile = form & FORM_CODES ? up(tile_bytes(type, n_in), 64) : form & FORM_HALF ? half_tile_bytes(n_in) : 0;
+    if (form & FORM_CODES) tile *= (size_t)group_of(tile);
     tile = tile ? up(tile, 64) / sizeof(float) + CHUNK * TILE_OUTS : 0;
     if (tile > most) most = tile;
-    size_t bytes = form & FORM_INT8 ? stream_bytes(k, type, n_in) : 0;
+    size_t bytes = form & FORM_CODES ? stream_bytes(k, type, n_in) : 0;
     size_t streamed = bytes ? STREAM_OUTS + ((size_t)stream_rows(bytes) * bytes + up(tile_bytes(type, n_in), 64)) / sizeof(float) : 0;
     return up(most > streamed ? most : streamed, 16);
 }
 
 void product_run(const struct kernels *k, const struct product *p, int from, int to, float *scratch) {
     unsigned form = product_form(k, p->type);
-    if (form & FORM_INT8) {
+    if (form & FORM_CODES) {
         int8_product(k, p, from, to, scratch);
         return;
     }

@@ -11,6 +11,7 @@ enum form {
     FORM_FLOAT = 1, /* of small rows; of all rows where FORM_HALF is not wanted too */
     FORM_INT8 = 2,
     FORM_HALF = 4,  /* of the other rows */
+    FORM_WIDE = 8,  /* like FORM_INT8, but the other rows are rounded with a scale for ACT_WIDE */
 };
 unsigned product_form(const struct kernels *k, enum dtype type);
 

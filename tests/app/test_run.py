@@ -229,8 +229,8 @@ def flags():
         refused(USAGE, "is not a number of bytes", *some, "--memory-limit", wrong)
     check(hearth("help", "run").out == hearth("run", "--help").out, "help run")
     check(hearth("help", "nonsense").status == USAGE and b"qwen3" in hearth("help", "architectures").out, "other help")
-    check(b"0: what the model was made for (the default; of perplexity 512, of logits one" in hearth("perplexity", "--help").out, "the defaults of -c")
-    check(b"default f16; of logits f32" in hearth("logits", "--help").out, "the defaults of --kv-type")
+    check(b"0: what the model was made for (the default; of embed 8192 at most, of perplexity 512, of logits one" in hearth("perplexity", "--help").out, "the defaults of -c")
+    check(b"default f16; of logits and embed f32" in hearth("logits", "--help").out, "the defaults of --kv-type")
 
 
 def memory():
