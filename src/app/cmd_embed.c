@@ -27,10 +27,10 @@ struct options {
 
 static const struct flag flags[] = {
     {"-f", "--file", FLAG_STRING, offsetof(struct options, file), "FILE", "the texts (default: standard input)", 0, 0},
-    {"--separator", "--embd-separator", FLAG_STRING, offsetof(struct options, separator), "TEXT", "what parts the texts (default: the end of a line; one at the very end parts nothing)", 0, 0},
+    {"--separator", NULL, FLAG_STRING, offsetof(struct options, separator), "TEXT", "what parts the texts (default: the end of a line; one at the very end parts nothing)", 0, 0},
     {"--ids", NULL, FLAG_STRING, offsetof(struct options, ids), "FILE", "the texts as token ids, a text on each line, in place of -f; nothing is added to them", 0, 0},
     {"--pooling", NULL, FLAG_STRING, offsetof(struct options, pooling), "KIND", "what of a text is its vector: none (one for each token), mean, cls (the first token's), last, rank (a classifier's scores; default: as the file says)", 0, 0},
-    {"--normalize", "--embd-normalize", FLAG_INT, offsetof(struct options, normalize), "N", "-1: vectors as they are, 0: largest magnitude 32760, 1: sum of magnitudes 1, 2: length 1 (the default), more: by that norm", -1, 1000},
+    {"--normalize", NULL, FLAG_INT, offsetof(struct options, normalize), "N", "-1: vectors as they are, 0: largest magnitude 32760, 1: sum of magnitudes 1, 2: length 1 (the default), more: by that norm", -1, 1000},
     {"--rerank", NULL, FLAG_STRING, offsetof(struct options, query), "QUERY", "a score for each text, as an answer to the query, by a reranker", 0, 0},
     {"--json", NULL, FLAG_BOOL, offsetof(struct options, json), NULL, "as JSON, once all is computed", 0, 0},
     {0},

@@ -439,12 +439,13 @@ static void bad_gguf(void **state) {
     write_gguf(path, &w, "llama", 3);
     refused(path, ERR_UNSUPPORTED, "embeddings", "token_embd");
     static const char *const keys[][2] = {{"general.type", "model"}, {"adapter.type", "control"}};
+    static const float one = 1;
     for (int i = 0; i < 4; i++) {
         struct gguf_writer *out;
         OK(gguf_writer_new(&out, &e));
         if (i) OK(gguf_put_str(out, "general.type", slice_of(i == 1 ? keys[0][1] : "adapter"), &e));
         if (i > 1) OK(gguf_put_str(out, "adapter.type", slice_of(i == 2 ? keys[1][1] : "lora"), &e));
-        if (i == 3) OK(gguf_put_array(out, "adapter.alora.invocation_tokens", GGUF_F32, &(float){1}, 1, &e));
+        if (i == 3) OK(gguf_put_array(out, "adapter.alora.invocation_tokens", GGUF_F32, &one, 1, &e));
         for (int k = 0; k < w.n; k++) OK(gguf_put_tensor(out, &w.t[k], NULL, NULL, &e));
         OK(gguf_write(out, path, &e));
         gguf_writer_free(out);
