@@ -180,7 +180,7 @@ static void json_line(struct jw *j, const struct view *v, const char *member, co
     jw_open(j, member, '{');
     if (!member) jw_str(j, v->o->by, l->key);
     for (int i = 0; i < COLUMNS; i++)
-        if (wanted(v, &columns[i], false)) jw_raw(j, columns[i].name, exact(out, columns[i].kind, value_of(&columns[i], l)));
+        if (wanted(v, &columns[i], false)) jw_raw(j, columns[i].name, slice_of(exact(out, columns[i].kind, value_of(&columns[i], l))));
     jw_close(j, '}');
 }
 
@@ -204,7 +204,7 @@ static void json_price(struct jw *j, const char *member, const struct price *p) 
         jw_open(j, NULL, '{');
         jw_integer(j, "above", p->tier[i].above);
         for (size_t k = 0; k < sizeof prices / sizeof *prices; k++)
-            jw_raw(j, prices[k].name, fixed(out, *(const int64_t *)(const void *)((const char *)&p->tier[i] + prices[k].offset), 6, 6, false));
+            jw_raw(j, prices[k].name, slice_of(fixed(out, *(const int64_t *)(const void *)((const char *)&p->tier[i] + prices[k].offset), 6, 6, false)));
         jw_close(j, '}');
     }
     jw_close(j, ']');
@@ -219,7 +219,7 @@ static int print_json(const struct view *v, struct err *e) {
     if (v->o->since) jw_str(&j, "since", v->o->since);
     if (v->o->until) jw_str(&j, "until", v->o->until);
     jw_str(&j, "by", v->o->by);
-    jw_raw(&j, "dollars_per_kwh", fixed(out, v->prices.per_kwh, 6, 6, false));
+    jw_raw(&j, "dollars_per_kwh", slice_of(fixed(out, v->prices.per_kwh, 6, 6, false)));
     if (v->against) json_price(&j, "against", v->against);
     jw_open(&j, "lines", '[');
     for (size_t i = 0; i < v->report.n; i++) json_line(&j, v, NULL, &v->report.line[i]);

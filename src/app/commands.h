@@ -4,6 +4,6 @@
 
 #include "app/args.h"
 
-extern const struct command cmd_run, cmd_chat, cmd_tokenize, cmd_inspect, cmd_template, cmd_perplexity, cmd_bench, cmd_logits, cmd_embed, cmd_quantize, cmd_ledger;
+extern const struct command cmd_run, cmd_chat, cmd_tokenize, cmd_inspect, cmd_template, cmd_perplexity, cmd_bench, cmd_logits, cmd_embed, cmd_quantize, cmd_ledger, cmd_serve;
 
 #endif

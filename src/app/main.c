@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "base/os.h"
 
-static const struct command *const commands[] = {&cmd_run, &cmd_chat, &cmd_tokenize, &cmd_inspect, &cmd_template, &cmd_perplexity, &cmd_bench, &cmd_logits, &cmd_embed, &cmd_quantize, &cmd_ledger};
+static const struct command *const commands[] = {&cmd_run, &cmd_chat, &cmd_tokenize, &cmd_inspect, &cmd_template, &cmd_perplexity, &cmd_bench, &cmd_logits, &cmd_embed, &cmd_quantize, &cmd_ledger, &cmd_serve};
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
 static void help(FILE *f) {

@@ -36,6 +36,9 @@ int os_read_file(const char *path, size_t limit, struct buf *b, struct err *e);
 /* The same for a person who may not wait: ERR_CANCELLED soon after *stop is not 0 any more. */
 int os_read_until(const char *path, size_t limit, const volatile sig_atomic_t *stop, struct buf *b, struct err *e);
 
+/* Calls each for every name in a folder, in order of names, until it returns an error, which is then returned. ERR_IO: it cannot be read. */
+int os_list_folder(const char *path, int (*each)(void *ctx, const char *name, struct err *e), void *ctx, struct err *e);
+
 /* A file written piece by piece, so that path holds either the old or the whole new content: to a temporary name beside
  * it, fsync, rename. Standard output ("-", whose reader may go away: ERR_IO with an empty message) and what is not a regular file (a
  * pipe, /dev/stdout) are written straight to. Pieces are collected, so they may be small. One thread at a time. */

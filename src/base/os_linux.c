@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "base/os.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -222,6 +223,19 @@ void os_out_remove_all(void) {
 }
 
 enum { OUT_BYTES = 65536 };
+int os_list_folder(const char *path, int (*each)(void *ctx, const char *name, struct err *e), void *ctx, struct err *e) {
+    struct dirent **names;
+    int n = scandir(path, &names, NULL, alphasort), code = 0;
+    if (n < 0) return err_set(e, ERR_IO, "%s: %s", path, strerror(errno));
+    for (int i = 0; i < n; i++) {
+        const char *name = names[i]->d_name;
+        if (code == 0 && strcmp(name, ".") != 0 && strcmp(name, "..") != 0) code = each(ctx, name, e);
+        free(names[i]);
+    }
+    free(names);
+    return code;
+}
+
 struct os_out {
     int fd;
     bool standard;    /* standard output, which is not ours to close */

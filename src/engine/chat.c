@@ -47,13 +47,15 @@ int chat_render(const struct chat *c, struct arena *a, struct value *context, st
     return template_render(c->template, context, NULL, out, e);
 }
 
+int chat_encode(const struct chat *c, const struct rendering *r, struct tokens *ids, struct err *e) {
+    const struct encode_options o = {.parse = SPECIAL_SPANS, .spans = r->template_spans, .n_spans = r->n_template};
+    return tokenizer_encode(c->tokenizer, (struct slice){r->text, r->len}, &o, ids, e);
+}
+
 int chat_tokens(const struct chat *c, struct arena *a, struct value *context, struct tokens *ids, struct err *e) {
     struct rendering r = {0};
     int code = chat_render(c, a, context, &r, e);
-    if (code == 0) {
-        struct encode_options o = {.parse = SPECIAL_SPANS, .spans = r.template_spans, .n_spans = r.n_template};
-        code = tokenizer_encode(c->tokenizer, (struct slice){r.text, r.len}, &o, ids, e);
-    }
+    if (code == 0) code = chat_encode(c, &r, ids, e);
     rendering_free(&r);
     return code;
 }

@@ -21,7 +21,10 @@ void chat_free(struct chat *c); /* NULL is fine */
  * ERR_TEMPLATE, ERR_MEMORY. */
 int chat_render(const struct chat *c, struct arena *a, struct value *context, struct rendering *out, struct err *e);
 
-/* The same, as tokens appended to ids: no BOS is added beyond what the template writes, since templates write their own. */
+/* What was rendered as tokens, appended to ids. */
+int chat_encode(const struct chat *c, const struct rendering *r, struct tokens *ids, struct err *e);
+
+/* Both at once, as tokens appended to ids: no BOS is added beyond what the template writes, since templates write their own. */
 int chat_tokens(const struct chat *c, struct arena *a, struct value *context, struct tokens *ids, struct err *e);
 
 #endif

@@ -96,6 +96,9 @@ bool value_trust_roles(struct arena *a, struct value *context) {
     return true;
 }
 
+size_t value_count(const struct value *list) { return list && list->kind == V_LIST ? list->l.n : 0; }
+const struct value *value_at(const struct value *list, size_t i) { return i < value_count(list) ? list->l.at[i] : NULL; }
+
 bool value_text(const struct value *v, struct slice *text) {
     if (!v || v->kind != V_STRING) return false;
     *text = (struct slice){v->s.p, v->s.n};

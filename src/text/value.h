@@ -42,6 +42,10 @@ bool value_trust_roles(struct arena *a, struct value *context);
 /* The item of a dict, or NULL when there is none (or `dict` is not a dict). */
 const struct value *value_get(const struct value *dict, const char *key);
 
+/* The items of a list; 0 and NULL for what is none, and beyond its end. */
+size_t value_count(const struct value *list);
+const struct value *value_at(const struct value *list, size_t i);
+
 /* True and the borrowed bytes when v is a string. */
 bool value_text(const struct value *v, struct slice *text);
 

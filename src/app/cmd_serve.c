@@ -1,0 +1,159 @@
+/* cmd_serve.c: hearth serve: the models of this machine behind the APIs that clients speak. Signals are taken by a thread of their own: SIGTERM and
+ * SIGINT end the server in order (once more: at once), SIGHUP reads the keys and the models folder anew. */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "app/commands.h"
+#include "app/common.h"
+#include "base/log.h"
+#include "serve/anthropic.h"
+#include "serve/config.h"
+#include "serve/openai.h"
+#include "serve/systemd.h"
+
+enum { MODELS_MAX = 64 };
+
+struct options {
+    const char *config, *port, *host, *key_file, *ctx, *parallel, *threads, *models_dir, *kv_type, *cache_ram;
+    struct string_list key, origin;
+    bool verbose;
+};
+
+#define TEXT(name, field, value, help) {name, NULL, FLAG_STRING, offsetof(struct options, field), value, help, 0, 0}
+static const struct flag flags[] = {
+    TEXT("--config", config, "FILE", "an INI file with the names of these flags; flags win"),
+    TEXT("--host", host, "ADDRESS", "where to listen: an address, a name, unix:PATH (default 127.0.0.1); beyond this machine only with a key"),
+    TEXT("--port", port, "N", "port (default 11435)"),
+    {"--api-key", NULL, FLAG_LIST, offsetof(struct options, key), "KEY", "a key that clients must show; may be repeated", 0, 0},
+    TEXT("--api-key-file", key_file, "FILE", "keys, a line for each: KEY, or CLIENT KEY"),
+    {"--origin", NULL, FLAG_LIST, offsetof(struct options, origin), "URL", "pages from there may call the server; may be repeated", 0, 0},
+    TEXT("--ctx", ctx, "N", "most tokens of a conversation (default: what the model was made for, or what fits memory)"),
+    TEXT("--parallel", parallel, "N", "requests computed at once (default 16)"),
+    TEXT("--threads", threads, "N", "worker threads (default: as many as there are cores)"),
+    TEXT("--models-dir", models_dir, "FOLDER", "every model file in it can be asked for by its name"),
+    TEXT("--kv-type", kv_type, "TYPE", "how keys and values are kept: f32, f16, bf16 or q8_0 (default f16)"),
+    TEXT("--cache-ram", cache_ram, "BYTES", "memory for prompts that may come again, such as 4G (default 2G)"),
+    {"--verbose", "-v", FLAG_BOOL, offsetof(struct options, verbose), NULL, "a line for each request on standard error", 0, 0},
+    {0},
+};
+static const struct flag *const tables[] = {flags, NULL};
+
+static int configure(const struct options *o, struct serve_config *c, struct err *e) {
+    const struct { const char *name, *value; } set[] = {{"port", o->port}, {"host", o->host}, {"api-key-file", o->key_file}, {"ctx", o->ctx}, {"parallel", o->parallel}, {"threads", o->threads},
+                                                        {"models-dir", o->models_dir}, {"kv-type", o->kv_type}, {"cache-ram", o->cache_ram}};
+    int code = o->config ? config_read_file(c, o->config, e) : 0;
+    for (size_t i = 0; code == 0 && i < sizeof set / sizeof *set; i++)
+        if (set[i].value) code = config_flag(c, set[i].name, set[i].value, e);
+    for (int i = 0; code == 0 && i < o->key.n; i++) code = config_flag(c, "api-key", o->key.at[i], e);
+    for (int i = 0; code == 0 && i < o->origin.n; i++) code = config_flag(c, "origin", o->origin.at[i], e);
+    return code;
+}
+
+static int read_keys(const struct serve_config *c, struct http_server *server, struct err *e) {
+    struct keys *keys;
+    int code = keys_new(&keys, e);
+    for (int i = 0; code == 0 && i < c->api_key.n; i++) code = keys_add(keys, slice_of(c->api_key.at[i]), NULL, e);
+    if (code == 0 && c->api_key_file) code = keys_read_file(keys, c->api_key_file, e);
+    if (code == 0) return http_server_set_keys(server, keys, e);
+    keys_free(keys);
+    return code;
+}
+
+static int make_service(struct service **service, const struct serve_config *c, const char *const *models, int n, struct err *e) {
+    struct model_options m = {.kv_type = c->kv_type};
+    struct service_options o = {.models = models, .n_models = n, .models_dir = c->models_dir, .threads = c->threads, .parallel = c->parallel};
+    int code = kv_type_of(&m, "f16", &o.engine.kv_type, e);
+    o.engine.n_ctx = c->ctx;
+    o.engine.cache_bytes = c->cache_ram;
+    o.engine.max_logits = 64;
+    return code ? code : service_new(service, &o, e);
+}
+
+static int listen_all(struct http_server *server, const struct serve_config *c, struct err *e) {
+    int fds[SYSTEMD_FDS_MAX], n = 0, code = systemd_listen_fds(fds, &n, e);
+    for (int i = 0; code == 0 && i < n; i++) code = http_server_listen_fd(server, fds[i], e);
+    return code || n ? code : http_server_listen(server, c->host, c->port, e);
+}
+
+/* ---- signals ---- */
+
+struct watch {
+    struct http_server *server;
+    struct service *service;
+    const struct serve_config *config;
+    sigset_t set;
+};
+
+static void reload(struct watch *w) {
+    struct err e = {0};
+    (void)systemd_notify("RELOADING=1", NULL);
+    if (read_keys(w->config, w->server, &e)) log_warn("the keys stay as they were: %s", e.msg);
+    if (w->config->models_dir && models_add_folder(service_models(w->service), w->config->models_dir, &e)) log_warn("%s", e.msg);
+    models_close_idle(service_models(w->service), 0);
+    (void)systemd_notify("READY=1", NULL);
+}
+
+static void *watch_signals(void *ctx) {
+    struct watch *w = ctx;
+    for (int sig; sigwait(&w->set, &sig) == 0;) {
+        if (sig == SIGUSR1) break; /* the server has ended */
+        if (sig == SIGHUP) reload(w);
+        else http_server_stop(w->server);
+    }
+    return NULL;
+}
+
+static int serve(struct http_server *server, struct service *service, const struct serve_config *c, sigset_t set, struct err *e) {
+    struct watch w = {server, service, c, set};
+    pthread_t watcher;
+    char where[160];
+    if (pthread_create(&watcher, NULL, watch_signals, &w)) return err_set(e, ERR_MEMORY, "the system starts no thread for signals");
+    (void)snprintf(where, sizeof where, "http://%s:%d", c->host, http_server_port(server));
+    (void)fprintf(stderr, "hearth: listening on %s (OpenAI API: %s/v1)\n", where, where);
+    (void)systemd_notify("READY=1", NULL);
+    int code = http_server_run(server, e);
+    (void)systemd_notify("STOPPING=1", NULL);
+    (void)pthread_kill(watcher, SIGUSR1);
+    (void)pthread_join(watcher, NULL);
+    return code;
+}
+
+static int run_server(const struct serve_config *c, const char *const *models, int n_models, struct err *e) {
+    static const struct http_dialect *const dialects[] = {&openai_dialect, &anthropic_dialect};
+    struct http_server *server = NULL;
+    struct service *service = NULL;
+    sigset_t set;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGINT), (void)sigaddset(&set, SIGTERM), (void)sigaddset(&set, SIGHUP), (void)sigaddset(&set, SIGUSR1);
+    (void)pthread_sigmask(SIG_BLOCK, &set, NULL); /* before there are other threads, which inherit it */
+    int code = make_service(&service, c, models, n_models, e);
+    const struct http_options o = {.dialects = dialects, .n_dialects = sizeof dialects / sizeof *dialects, .ctx = service, .origins = c->origin.at, .n_origins = c->origin.n};
+    if (code == 0) code = http_server_new(&server, &o, e);
+    if (code == 0) code = read_keys(c, server, e);
+    if (code == 0) code = listen_all(server, c, e);
+    if (code == 0) code = serve(server, service, c, set, e);
+    service_free(service); /* gives back the requests' references */
+    http_server_free(server);
+    return code;
+}
+
+static int run(int argc, char **argv, struct err *e) {
+    struct options o = {0};
+    struct serve_config c;
+    const char *models[MODELS_MAX];
+    int n = 0;
+    if (args_help(argc, argv, &cmd_serve, tables)) return 0;
+    int code = args_parse(argc, argv, tables, &o, models, MODELS_MAX, &n, e);
+    if (code) return code;
+    if (o.verbose) log_set_level(LOG_INFO);
+    config_init(&c);
+    code = configure(&o, &c, e);
+    if (code == 0) code = run_server(&c, models, n, e);
+    config_free(&c);
+    return code;
+}
+
+const struct command cmd_serve = {"serve", "[MODEL...]", "answer the OpenAI and Anthropic APIs on this machine", run, false};

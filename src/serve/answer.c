@@ -1,0 +1,265 @@
+/* answer.c: jobs' events as a dialect's replies; see answer.h. The front of the way is in service.c. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/os.h"
+#include "serve/answer_internal.h"
+#include "serve/prompt.h"
+
+int status_of(int code) {
+    switch (code) {
+    case ERR_FORMAT:
+    case ERR_USAGE:
+    case ERR_CONTEXT:
+    case ERR_TEXT:
+    case ERR_TEMPLATE:
+    case ERR_UNSUPPORTED: return 400;
+    case ERR_NOT_FOUND: return 404;
+    case ERR_BUSY: return 429;
+    case ERR_MEMORY: return 503;
+    default: return 500;
+    }
+}
+
+/* ---- life ---- */
+
+static void choice_free(struct choice *c) {
+    job_free(c->job);
+    tool_parser_free(c->parser);
+    buf_free(&c->content);
+    buf_free(&c->reasoning);
+    for (size_t i = 0; i < c->n_calls; i++) {
+        mem_free(c->calls[i].name);
+        mem_free(c->calls[i].id);
+        buf_free(&c->calls[i].arguments);
+    }
+    mem_free(c->calls);
+    mem_free(c->tokens);
+}
+
+/* With the request's last reference; all choices are over. */
+static void release(void *ctx) {
+    struct answer *a = ctx;
+    for (int i = 0; a->choices && i < a->ask.n; i++) choice_free(&a->choices[i]);
+    if (a->model) models_done(a->model);
+    json_decref(a->body);
+    arena_free(&a->arena);
+    (void)pthread_mutex_destroy(&a->lock);
+    mem_free(a->choices);
+    mem_free(a);
+}
+
+/* gone: since nobody wants the answer any more. */
+static void cancel_all(struct answer *a, bool gone) {
+    (void)pthread_mutex_lock(&a->lock);
+    a->gone |= gone;
+    for (int i = 0; a->choices && i < a->ask.n; i++)
+        if (a->choices[i].job && !a->choices[i].over) job_cancel(a->choices[i].job);
+    (void)pthread_mutex_unlock(&a->lock);
+}
+
+static bool is_gone(struct answer *a) {
+    (void)pthread_mutex_lock(&a->lock);
+    const bool gone = a->gone;
+    (void)pthread_mutex_unlock(&a->lock);
+    return gone;
+}
+
+static void client_left(void *ctx) { cancel_all(ctx, true); }
+
+struct answer *answer_new(struct service *s, struct http_request *r, const struct endpoint *endpoint) {
+    struct answer *a = mem_calloc(1, sizeof *a);
+    if (!a) return NULL;
+    *a = (struct answer){.service = s, .http = r, .endpoint = endpoint, .arena = {.limit = (size_t)1 << 30}, .created = os_wall_seconds()};
+    (void)pthread_mutex_init(&a->lock, NULL);
+    (void)snprintf(a->id, sizeof a->id, "%016llx", (unsigned long long)http_id(r));
+    http_ref(r);
+    if (!http_attach(r, a, client_left, release)) a->gone = true;
+    return a;
+}
+
+/* ---- writing ---- */
+
+/* A writer that says that the client is gone ends the work. */
+static void keep(struct answer *a, bool there) {
+    if (!there) cancel_all(a, true);
+}
+
+#define WRITE(c, name, ...) \
+    if ((c)->answer->ask.stream && (c)->answer->begun && (c)->answer->endpoint->name) keep((c)->answer, (c)->answer->endpoint->name(__VA_ARGS__))
+
+static void begin_stream(struct answer *a) {
+    if (!a->ask.stream || a->begun) return;
+    const struct endpoint *p = a->endpoint;
+    const struct http_stream stream = {.type = p->type ? p->type : "text/event-stream", .ping = p->ping ? p->ping : p->type ? NULL : HTTP_PING};
+    a->begun = true;
+    keep(a, http_stream_begin(a->http, &stream) && (!p->begin || p->begin(a)));
+}
+
+static void note_failure(struct answer *a, int code, const char *message) {
+    (void)pthread_mutex_lock(&a->lock);
+    if (!a->error.code) (void)err_set(&a->error, code ? code : ERR_INTERNAL, "%s", message);
+    (void)pthread_mutex_unlock(&a->lock);
+}
+
+static void reply_whole(struct answer *a) {
+    struct jw j = {.b = {.limit = (size_t)1 << 30}};
+    a->endpoint->whole(a, &j);
+    if (j.failed) (void)http_error(a->http, 503, 1, "out of memory for the reply");
+    else (void)http_reply(a->http, &(struct http_reply){.status = 200, .type = "application/json", .body = {j.b.data, j.b.len}});
+    buf_free(&j.b);
+}
+
+void answer_count(struct answer *a) {
+    reply_whole(a);
+    http_unref(a->http);
+}
+
+/* All choices are over: the reply's end, and the answer's. */
+static void finish(struct answer *a) {
+    const struct endpoint *p = a->endpoint;
+    const int status = a->error.code ? status_of(a->error.code) : 200;
+    if (is_gone(a)) {
+        http_stream_cut(a->http);
+    } else if (a->begun) {
+        if (a->error.code && p->failed) (void)p->failed(a, status, a->error.msg);
+        else if (!a->error.code && p->end) (void)p->end(a);
+        (void)http_stream_end(a->http);
+    } else if (a->error.code) {
+        (void)http_error(a->http, status, status == 429 || status == 503 ? 1 : 0, "%s", a->error.msg);
+    } else {
+        reply_whole(a);
+    }
+    service_tell(a);
+    http_unref(a->http); /* the answer may be gone from here on */
+}
+
+/* ---- what the model says ---- */
+
+static int add_call(struct choice *c, const struct tool_event *ev, struct err *e) {
+    struct answer_call *calls = mem_array(c->calls, c->n_calls + 1, sizeof *calls);
+    if (!calls) return err_nomem(e, "a tool call", sizeof *calls);
+    c->calls = calls;
+    struct answer_call *k = &calls[c->n_calls];
+    char made[32];
+    *k = (struct answer_call){.arguments = {.limit = 64 << 20}};
+    (void)snprintf(made, sizeof made, "call_%.12s%02d%04zu", c->answer->id, c->index, c->n_calls);
+    const struct slice id = ev->id.n ? ev->id : slice_of(made);
+    k->name = mem_strndup(ev->name.p, ev->name.n);
+    k->id = mem_strndup(id.p, id.n);
+    if (k->name && k->id) {
+        c->n_calls++;
+        return 0;
+    }
+    mem_free(k->name);
+    mem_free(k->id);
+    return err_nomem(e, "a tool call", ev->name.n);
+}
+
+static int hear_event(struct choice *c, const struct tool_event *ev, struct err *e) {
+    struct buf *to = ev->kind == TOOL_TEXT ? &c->content : ev->kind == TOOL_REASONING ? &c->reasoning : NULL;
+    if (to && !buf_add(to, ev->text.p, ev->text.n)) return err_nomem(e, "an answer", to->len);
+    switch (ev->kind) {
+    case TOOL_TEXT: WRITE(c, text, c, ev->text); break;
+    case TOOL_REASONING: WRITE(c, reasoning, c, ev->text); break;
+    case TOOL_CALL_BEGIN: {
+        const int code = add_call(c, ev, e);
+        if (code) return code;
+        WRITE(c, call_begin, c, c->n_calls - 1);
+        break;
+    }
+    case TOOL_CALL_ARGUMENTS:
+        if (!buf_add(&c->calls[ev->index].arguments, ev->text.p, ev->text.n)) return err_nomem(e, "a tool call", ev->text.n);
+        WRITE(c, call_arguments, c, ev->index, ev->text);
+        break;
+    case TOOL_CALL_END:
+        c->calls[ev->index].complete = ev->complete;
+        WRITE(c, call_end, c, ev->index);
+        break;
+    }
+    return 0;
+}
+
+static int hear_events(struct choice *c, const struct tool_events *events, struct err *e) {
+    int code = 0;
+    for (size_t i = 0; code == 0 && i < events->n; i++) code = hear_event(c, &events->at[i], e);
+    return code;
+}
+
+static int hear_text(struct choice *c, struct slice text, struct err *e) {
+    struct tool_events events;
+    if (!text.n) return 0;
+    if (!c->parser) return hear_events(c, &(struct tool_events){&(struct tool_event){.kind = TOOL_TEXT, .text = text}, 1}, e);
+    const int code = tool_parser_feed(c->parser, text, &events, e);
+    return code ? code : hear_events(c, &events, e);
+}
+
+static int hear_token(struct choice *c, const struct job_event *ev, struct err *e) {
+    if (c->answer->ask.logprobs >= 0) {
+        struct answer_token *t = mem_array(c->tokens, c->n_tokens + 1, sizeof *t);
+        if (!t) return err_nomem(e, "logprobs", sizeof *t);
+        c->tokens = t;
+        t += c->n_tokens++;
+        *t = (struct answer_token){.id = ev->id, .logprob = ev->logprob, .n_top = ev->n_top};
+        if (ev->n_top) memcpy(t->top, ev->top, sizeof *t->top * (size_t)ev->n_top);
+    }
+    const size_t content = c->content.len + c->n_calls;
+    const int code = hear_text(c, ev->text, e);
+    if (c->reasoning.len && content == 0 && c->content.len + c->n_calls == 0) c->reasoned = ev->generated;
+    return code;
+}
+
+static enum finish finish_of(const struct choice *c, const struct job_event *ev) {
+    if (ev->end == JOB_FAILED) return FINISH_FAILED;
+    if (ev->end == JOB_CANCELLED) return FINISH_CANCELLED;
+    if (ev->end == JOB_LENGTH || ev->end == JOB_CONTEXT) return FINISH_LENGTH;
+    if (ev->end == JOB_STOP) return FINISH_STOP;
+    return c->n_calls && c->calls[c->n_calls - 1].complete ? FINISH_CALLS : FINISH_END;
+}
+
+static void hear_end(struct choice *c, const struct job_event *ev) {
+    struct answer *a = c->answer;
+    struct err e = {0};
+    int code = hear_text(c, ev->text, &e);
+    struct tool_events events;
+    if (code == 0 && c->parser && (code = tool_parser_finish(c->parser, &events, &e)) == 0) code = hear_events(c, &events, &e);
+    c->finish = code ? FINISH_FAILED : finish_of(c, ev);
+    c->stop = ev->stop;
+    c->generated = ev->generated;
+    c->queued_s = ev->queued_s, c->prompt_s = ev->prompt_s, c->generate_s = ev->generate_s;
+    if (code) note_failure(a, code, e.msg);
+    else if (ev->end == JOB_FAILED) note_failure(a, ev->error->code, ev->error->msg);
+    else if (ev->end == JOB_CANCELLED && !is_gone(a)) note_failure(a, ERR_BUSY, "the server is stopping");
+    (void)pthread_mutex_lock(&a->lock);
+    c->over = true;
+    (void)pthread_mutex_unlock(&a->lock);
+    if (!a->error.code) {
+        begin_stream(a);
+        WRITE(c, choice_end, c);
+    }
+    if (atomic_fetch_sub(&a->left, 1) == 1) finish(a);
+}
+
+void answer_fail(struct answer *a, int unsubmitted, const struct err *e) {
+    note_failure(a, e->code, e->msg);
+    cancel_all(a, false);
+    if (atomic_fetch_sub(&a->left, unsubmitted) == unsubmitted) finish(a);
+}
+
+void answer_hear(void *ctx, const struct job_event *ev) {
+    struct choice *c = ctx;
+    struct err e = {0};
+    switch (ev->kind) {
+    case JOB_STARTED: c->cached = ev->cached_tokens; break;
+    case JOB_PROMPT: break;
+    case JOB_TOKEN:
+        begin_stream(c->answer);
+        if (hear_token(c, ev, &e)) {
+            note_failure(c->answer, e.code, e.msg);
+            cancel_all(c->answer, false);
+        }
+        break;
+    case JOB_ENDED: hear_end(c, ev); break;
+    }
+}

@@ -1,0 +1,124 @@
+/* answer.h: a request on its way down and back: from what a client wants to tokens, from tokens to what a dialect writes.
+ *
+ * The HTTP loop hands a request to one of a few front threads (answer_begin), which reads the body, opens the model, renders the prompt and submits the
+ * jobs. From then on everything happens in the jobs' events, on the scheduler's thread. The answer is tied to its HTTP request and goes with the last
+ * reference to that; a client that leaves cancels the jobs.
+ *
+ * A dialect gives a struct endpoint for each of its paths: how the body is read, and how an answer is written, whole or as a stream. Its functions
+ * are called in the order of the list below, never two at a time for one answer, and may look at everything in struct answer.
+ */
+#ifndef HEARTH_ANSWER_H
+#define HEARTH_ANSWER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/json.h"
+#include "serve/ask.h"
+#include "serve/body.h"
+#include "serve/http.h"
+#include "serve/models.h"
+
+struct service;
+struct answer;
+
+enum finish { FINISH_NONE, FINISH_END /* the model ended */, FINISH_STOP /* a stop text */, FINISH_CALLS, FINISH_LENGTH, FINISH_CANCELLED, FINISH_FAILED };
+
+struct answer_call {
+    char *name, *id;      /* owned; an id is made up where the syntax has none */
+    struct buf arguments; /* JSON so far */
+    bool complete;
+};
+
+struct answer_token { /* for logprobs */
+    int32_t id;
+    float logprob;
+    struct logprob top[JOB_LOGPROBS_MAX];
+    int n_top;
+};
+
+/* One of the n answers that were asked for. */
+struct choice {
+    struct answer *answer;
+    int index;
+    struct job *job;              /* under the answer's lock; NULL: not submitted */
+    bool over;                    /* likewise: JOB_ENDED has come */
+    struct tool_parser *parser;
+    struct buf content, reasoning;
+    struct answer_call *calls;
+    size_t n_calls;
+    struct answer_token *tokens;  /* of the content and all else, when logprobs are wanted */
+    size_t n_tokens, told_tokens; /* told: written to the stream already */
+    int generated, reasoned, cached; /* tokens; reasoned: those before the reasoning ended */
+    enum finish finish;
+    int stop;                     /* FINISH_STOP: which */
+    double queued_s, prompt_s, generate_s;
+};
+
+struct endpoint {
+    /* Reads the body. Errors name the field. */
+    int (*read)(struct answer *a, const json_t *body, struct err *e);
+    /* Writing a stream; each may be NULL. false: the client is gone. */
+    bool (*begin)(struct answer *a);
+    bool (*text)(struct choice *c, struct slice piece);
+    bool (*reasoning)(struct choice *c, struct slice piece);
+    bool (*call_begin)(struct choice *c, size_t call);
+    bool (*call_arguments)(struct choice *c, size_t call, struct slice piece);
+    bool (*call_end)(struct choice *c, size_t call);
+    bool (*choice_end)(struct choice *c);
+    bool (*end)(struct answer *a);             /* after the last choice; the stream is ended behind it */
+    bool (*failed)(struct answer *a, int status, const char *message); /* in the middle of a stream */
+    /* Writing it whole: the body. */
+    void (*whole)(struct answer *a, struct jw *j);
+    const char *type, *ping;                   /* of a stream: NULL: server-sent events, HTTP_PING */
+};
+
+struct answer {
+    struct service *service;
+    struct http_request *http;
+    const struct endpoint *endpoint;
+    struct answer *next;          /* in the queue of the front */
+    struct arena arena;
+    json_t *body;
+    struct ask ask;
+    struct served *model;
+    char id[32];                  /* made of the request's, without a prefix */
+    int64_t created;              /* seconds since 1970 */
+    int prompt_tokens;
+    struct tool_options parsing;
+    pthread_mutex_t lock;
+    struct choice *choices;       /* [ask.n] */
+    atomic_int left;              /* choices that are not over */
+    bool gone;                    /* under the lock: the client has left */
+    bool begun;                   /* the stream is */
+    struct err error;             /* of the first choice that failed; written under the lock */
+    void *dialect;                /* the dialect's own, in the arena */
+};
+
+struct service_options {
+    const char *const *models;    /* [n_models] files; none and no folder: the embedded model */
+    int n_models;
+    const char *models_dir;
+    int threads;                  /* of the workers; 0: as many as physical cores */
+    struct engine_options engine;
+    int parallel;                 /* requests that are computed at once */
+    uint64_t memory, kv_bytes;
+    struct metrics *metrics;      /* or NULL */
+};
+
+int service_new(struct service **s, const struct service_options *o, struct err *e);
+/* After the HTTP loop has ended: cancels what is under way. The requests' references are given back. */
+void service_free(struct service *s);
+struct models *service_models(struct service *s);
+struct scheduler_counts service_counts(struct service *s);
+
+/* On the loop: takes a reference to the request and answers it from elsewhere. */
+void answer_begin(struct service *s, struct http_request *r, const struct endpoint *endpoint);
+
+/* The same for work that must not hold the loop up and computes nothing: fn runs on a front thread, replies, and need not keep a reference. */
+void answer_aside(struct service *s, struct http_request *r, void (*fn)(struct service *s, struct http_request *r));
+
+/* The status of HTTP that an error code means. */
+int status_of(int code);
+
+#endif

@@ -1,0 +1,67 @@
+/* ask.c: calls and tools in the form that chat templates read; see ask.h. */
+#include "serve/ask.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "serve/body.h"
+
+static struct value *text(struct arena *a, struct slice s) { return value_string(a, s.p ? s.p : "", s.n, VALUE_DATA); }
+
+int ask_add_call(struct ask *ask, struct arena *a, struct value *calls, struct slice id, struct slice name, struct slice arguments, struct err *e) {
+    struct value *parsed = NULL, *inner = value_dict(a), *call = value_dict(a);
+    struct err ignored;
+    if (!arguments.n) arguments = SLICE("{}");
+    const char *kept = arena_strndup(a, arguments.p, arguments.n);
+    struct slice *texts = arena_array(a, ask->n_calls + 1, sizeof *texts);
+    if (!texts || !kept) return err_nomem(e, "tool calls", arguments.n);
+    if (value_from_json(a, arguments.p, arguments.n, &parsed, &ignored)) parsed = text(a, arguments);
+    if (ask->n_calls) memcpy(texts, ask->call_text, ask->n_calls * sizeof *texts);
+    texts[ask->n_calls++] = (struct slice){kept, arguments.n};
+    ask->call_text = texts;
+    const bool ok = value_set(a, inner, "name", text(a, name)) && value_set(a, inner, "arguments", parsed) && value_set(a, call, "id", text(a, id)) &&
+                    value_set(a, call, "type", text(a, SLICE("function"))) && value_set(a, call, "function", inner) && value_append(a, calls, call);
+    return ok ? 0 : err_nomem(e, "a tool call", arguments.n);
+}
+
+bool ask_called(const struct ask *ask, struct slice id, struct slice *name) {
+    for (size_t i = value_count(ask->messages); i-- > 0;) {
+        const struct value *calls = value_get(value_at(ask->messages, i), "tool_calls");
+        for (size_t k = 0; k < value_count(calls); k++) {
+            struct slice other = {0};
+            if (!value_text(value_get(value_at(calls, k), "id"), &other) || !slice_eq(other, id)) continue;
+            return value_text(value_get(value_get(value_at(calls, k), "function"), "name"), name);
+        }
+    }
+    return false;
+}
+
+/* JSON text of v in the arena; NULL: out of memory. */
+static const char *dumped(struct arena *a, const json_t *v) {
+    char *json = json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY);
+    const char *kept = json ? arena_strndup(a, json, strlen(json)) : NULL;
+    free(json);
+    return kept;
+}
+
+int ask_add_tool(struct ask *ask, struct arena *a, size_t most, struct slice name, struct slice description, const json_t *schema, struct err *e) {
+    if (!ask->tool) {
+        ask->tool = arena_array(a, most, sizeof *ask->tool);
+        ask->tool_text = arena_array(a, most, sizeof *ask->tool_text);
+        ask->tools = value_list(a);
+        if (!ask->tool || !ask->tool_text || !ask->tools) return err_nomem(e, "tools", most * sizeof *ask->tool);
+    }
+    json_t *function = json_pack("{s:s%}", "name", name.p ? name.p : "", name.n), *all = NULL;
+    if (function && description.n) (void)json_object_set_new(function, "description", json_stringn(description.p, description.n));
+    if (function && schema) (void)json_object_set(function, "parameters", (json_t *)(uintptr_t)schema);
+    if (function) all = json_pack("{s:s, s:O}", "type", "function", "function", function);
+    const char *as_schema = schema ? dumped(a, schema) : "", *as_text = function ? dumped(a, function) : NULL;
+    const bool ok = all && as_schema && as_text && value_append(a, ask->tools, body_value(a, all));
+    if (ok) {
+        ask->tool[ask->n_tools] = (struct tool_spec){name, slice_of(as_schema)};
+        ask->tool_text[ask->n_tools++] = slice_of(as_text);
+    }
+    json_decref(all);
+    json_decref(function);
+    return ok ? 0 : err_nomem(e, "a tool", name.n);
+}

@@ -1,0 +1,59 @@
+/* ask.h: what a client wants, whatever dialect it said it in. A dialect fills it in from its body; everything in it lives in the answer's arena
+ * or is borrowed from the request's body, which stays as long. */
+#ifndef HEARTH_ASK_H
+#define HEARTH_ASK_H
+
+#include <jansson.h>
+
+#include "engine/sampler.h"
+#include "text/toolcall.h"
+#include "text/value.h"
+
+enum tool_choice { TOOLS_AUTO, TOOLS_NONE, TOOLS_REQUIRED, TOOLS_NAMED };
+enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_SCHEMA, FORMAT_GRAMMAR };
+enum thinking { THINKING_DEFAULT, THINKING_OFF, THINKING_ON };
+
+enum { ASK_CHOICES = 16, ASK_STOPS = 16, ASK_TOOLS = 512, ASK_MESSAGES = 8192 };
+
+struct ask {
+    struct slice model;              /* empty: the default one */
+    struct value *messages;          /* a list, in the form that chat templates read; NULL: `prompt` is to be continued as it is */
+    struct slice prompt;
+    struct value *tools;             /* a list, as OpenAI's API has it; NULL: none */
+    struct tool_spec *tool;          /* [n_tools] the same, for the parser */
+    struct slice *tool_text;         /* [n_tools] each as JSON, for models whose templates know none */
+    size_t n_tools;
+    struct slice *call_text;         /* the arguments of all calls of past messages, in order, as JSON: likewise */
+    size_t n_calls;
+    enum tool_choice tool_choice;
+    struct slice named;              /* TOOLS_NAMED: which */
+    bool parallel;
+    enum format format;
+    struct slice schema;             /* FORMAT_SCHEMA: JSON Schema; FORMAT_GRAMMAR: GBNF */
+    enum thinking thinking;
+    struct slice effort;             /* "low", "medium", "high"; empty: not said */
+    const struct value *kwargs;      /* a dict of further variables for the template; NULL: none */
+    struct sampler_options sampling;
+    bool seeded;                     /* sampling.seed was asked for */
+    int64_t max_tokens;              /* -1: no limit */
+    struct slice stop[ASK_STOPS];
+    int n_stop;
+    int n;                           /* answers wanted */
+    int logprobs;                    /* alternatives with each token; -1: none */
+    bool echo;                       /* the prompt's text (and logprobs) come first */
+    bool ignore_eog;
+    bool count;                      /* only how many tokens the prompt has */
+    bool stream, usage;              /* usage: streamed too */
+    bool background;
+};
+
+/* Appends a call of a past message to `calls`, a list, in the form that templates read: arguments parsed where they are JSON. ERR_MEMORY. */
+int ask_add_call(struct ask *ask, struct arena *a, struct value *calls, struct slice id, struct slice name, struct slice arguments, struct err *e);
+
+/* Whether a message so far has a call of that id, and its tool's name. */
+bool ask_called(const struct ask *ask, struct slice id, struct slice *name);
+
+/* Adds a tool, the next of `most`. schema NULL: none. ERR_MEMORY. */
+int ask_add_tool(struct ask *ask, struct arena *a, size_t most, struct slice name, struct slice description, const json_t *schema, struct err *e);
+
+#endif

@@ -1,0 +1,29 @@
+/* openai.h: what the endpoints of the OpenAI dialect share: messages, tools and settings as that API has them. */
+#ifndef HEARTH_OPENAI_H
+#define HEARTH_OPENAI_H
+
+#include "serve/answer.h"
+
+extern const struct http_dialect openai_dialect;
+
+/* Members of a body that several endpoints have. Errors name the field. */
+int openai_sampling(struct answer *a, const struct body_at *at, struct err *e); /* temperature, top_p, ..., seed, stop, logit_bias, stream, n, max_tokens */
+int openai_messages(struct answer *a, const struct body_at *at, struct err *e); /* messages */
+int openai_tools(struct answer *a, const struct body_at *at, struct err *e);    /* tools, tool_choice, parallel_tool_calls */
+
+/* One number for a choice's usage, or for all of an answer's. */
+struct openai_usage {
+    int prompt, cached, completion, reasoning;
+};
+struct openai_usage openai_usage_of(const struct answer *a);
+void openai_usage(struct jw *j, const struct answer *a); /* the member "usage" */
+const char *openai_finish(const struct choice *c);
+
+/* One event of a stream: j is closed, sent as data, and freed. */
+bool openai_event(struct answer *a, struct jw *j);
+
+void openai_logprobs(struct jw *j, const struct choice *c, size_t from); /* the member "logprobs" of chat; null when none are wanted */
+
+extern const struct endpoint openai_chat, openai_completions;
+
+#endif

@@ -1,0 +1,183 @@
+/* openai_reply.c: the OpenAI dialect's routes and errors, and what its replies share. */
+#include <string.h>
+
+#include "serve/openai.h"
+
+/* ---- parts of replies ---- */
+
+const char *openai_finish(const struct choice *c) {
+    switch (c->finish) {
+    case FINISH_CALLS: return "tool_calls";
+    case FINISH_LENGTH: return "length";
+    default: return "stop";
+    }
+}
+
+struct openai_usage openai_usage_of(const struct answer *a) {
+    struct openai_usage u = {.prompt = a->prompt_tokens};
+    for (int i = 0; i < a->ask.n; i++) {
+        const struct choice *c = &a->choices[i];
+        u.completion += c->generated;
+        u.reasoning += c->reasoned;
+        if (i == 0) u.cached = c->cached;
+    }
+    return u;
+}
+
+void openai_usage(struct jw *j, const struct answer *a) {
+    const struct openai_usage u = openai_usage_of(a);
+    jw_open(j, "usage", '{');
+    jw_integer(j, "prompt_tokens", u.prompt);
+    jw_integer(j, "completion_tokens", u.completion);
+    jw_integer(j, "total_tokens", u.prompt + u.completion);
+    jw_open(j, "prompt_tokens_details", '{');
+    jw_integer(j, "cached_tokens", u.cached);
+    jw_close(j, '}');
+    jw_open(j, "completion_tokens_details", '{');
+    jw_integer(j, "reasoning_tokens", u.reasoning);
+    jw_close(j, '}');
+    jw_close(j, '}');
+}
+
+bool openai_event(struct answer *a, struct jw *j) {
+    const bool there = !j->failed && http_stream_event(a->http, NULL, (struct slice){j->b.data, j->b.len});
+    buf_free(&j->b);
+    return there;
+}
+
+/* The members token, bytes and logprob of one token. */
+static void token_logprob(struct jw *j, const struct answer *a, int32_t id, float logprob) {
+    const struct slice piece = tokenizer_piece(a->model->tokenizer, id);
+    jw_text(j, "token", piece);
+    jw_number(j, "logprob", (double)logprob);
+    jw_open(j, "bytes", '[');
+    for (size_t i = 0; i < piece.n; i++) jw_integer(j, NULL, (unsigned char)piece.p[i]);
+    jw_close(j, ']');
+}
+
+void openai_logprobs(struct jw *j, const struct choice *c, size_t from) {
+    jw_open(j, "logprobs", '{');
+    jw_open(j, "content", '[');
+    for (size_t i = from; i < c->n_tokens; i++) {
+        const struct answer_token *t = &c->tokens[i];
+        jw_open(j, NULL, '{');
+        token_logprob(j, c->answer, t->id, t->logprob);
+        jw_open(j, "top_logprobs", '[');
+        for (int k = 0; k < t->n_top; k++) {
+            jw_open(j, NULL, '{');
+            token_logprob(j, c->answer, t->top[k].id, t->top[k].logprob);
+            jw_close(j, '}');
+        }
+        jw_close(j, ']');
+        jw_close(j, '}');
+    }
+    jw_close(j, ']');
+    jw_close(j, '}');
+}
+
+/* ---- errors: {"error": {message, type, param, code}} ---- */
+
+static const char *type_of(int status) {
+    switch (status) {
+    case 401: return "authentication_error";
+    case 403: return "permission_error";
+    case 404: return "not_found_error";
+    case 429: return "rate_limit_error";
+    default: return status < 500 ? "invalid_request_error" : "server_error";
+    }
+}
+
+/* The field that a message begins with: "messages[2].content: ...". */
+static struct slice field_of(const char *message) {
+    const char *end = strstr(message, ": ");
+    const size_t n = strspn(message, "abcdefghijklmnopqrstuvwxyz_.[]0123456789");
+    return end && n && message + n == end ? (struct slice){message, n} : (struct slice){0};
+}
+
+static bool openai_error(int status, const char *message, struct buf *body) {
+    struct jw j = {.b = {.limit = 1 << 16}};
+    const struct slice field = status == 400 ? field_of(message) : (struct slice){0};
+    jw_open(&j, NULL, '{');
+    jw_open(&j, "error", '{');
+    jw_str(&j, "message", message);
+    jw_str(&j, "type", type_of(status));
+    if (field.n) jw_text(&j, "param", field);
+    else jw_null(&j, "param");
+    if (status == 404) jw_str(&j, "code", "model_not_found");
+    else if (status == 401) jw_str(&j, "code", "invalid_api_key");
+    else if (status == 429) jw_str(&j, "code", "rate_limit_exceeded");
+    else jw_null(&j, "code");
+    jw_close(&j, '}');
+    jw_close(&j, '}');
+    const bool ok = !j.failed && buf_add(body, j.b.data, j.b.len);
+    buf_free(&j.b);
+    return ok;
+}
+
+/* ---- models ---- */
+
+static void model_member(void *ctx, const struct served *s) {
+    struct jw *j = ctx;
+    jw_open(j, NULL, '{');
+    jw_str(j, "id", s->name);
+    jw_str(j, "object", "model");
+    jw_integer(j, "created", 0);
+    jw_str(j, "owned_by", "hearth");
+    jw_close(j, '}');
+}
+
+static void send_json(struct http_request *r, struct jw *j) {
+    if (j->failed) (void)http_error(r, 503, 1, "out of memory for the reply");
+    else (void)http_reply(r, &(struct http_reply){.status = 200, .type = "application/json", .body = {j->b.data, j->b.len}});
+    buf_free(&j->b);
+}
+
+static void list_models(struct service *s, struct http_request *r) {
+    struct jw j = {.b = {.limit = 64 << 20}};
+    jw_open(&j, NULL, '{');
+    jw_str(&j, "object", "list");
+    jw_open(&j, "data", '[');
+    models_each(service_models(s), model_member, &j);
+    jw_close(&j, ']');
+    jw_close(&j, '}');
+    send_json(r, &j);
+}
+
+struct wanted {
+    struct slice name;
+    struct jw j;
+    bool found;
+};
+
+static void the_model(void *ctx, const struct served *s) {
+    struct wanted *w = ctx;
+    if (w->found || !slice_is(w->name, s->name)) return;
+    w->found = true;
+    model_member(&w->j, s);
+}
+
+static void show_model(struct service *s, struct http_request *r) {
+    struct wanted w = {.name = http_param(r), .j = {.b = {.limit = 1 << 20}}};
+    models_each(service_models(s), the_model, &w);
+    if (w.found) send_json(r, &w.j);
+    else (void)http_error(r, 404, 0, "there is no model of this name; GET /v1/models lists those that there are");
+}
+
+/* ---- routes ---- */
+
+static void on_chat(void *ctx, struct http_request *r) { answer_begin(ctx, r, &openai_chat); }
+static void on_completions(void *ctx, struct http_request *r) { answer_begin(ctx, r, &openai_completions); }
+static void on_models(void *ctx, struct http_request *r) { answer_aside(ctx, r, list_models); }
+static void on_model(void *ctx, struct http_request *r) { answer_aside(ctx, r, show_model); }
+static void on_health(void *ctx, struct http_request *r) {
+    (void)ctx;
+    (void)http_reply(r, &(struct http_reply){.status = 200, .type = "application/json", .body = SLICE("{\"status\": \"ok\"}")});
+}
+
+static const struct http_route routes[] = {
+    {"POST", "/v1/completions", on_completions, 0}, {"POST", "/completions", on_completions, 0},
+    {"POST", "/v1/chat/completions", on_chat, 0}, {"POST", "/chat/completions", on_chat, 0}, {"GET", "/v1/models", on_models, 0}, {"GET", "/models", on_models, 0},
+    {"GET", "/v1/models/{id...}", on_model, 0},   {"GET", "/health", on_health, HTTP_OPEN | HTTP_QUIET},
+};
+
+const struct http_dialect openai_dialect = {.name = "openai", .routes = routes, .n_routes = sizeof routes / sizeof *routes, .error = openai_error};

@@ -1,0 +1,102 @@
+/* prompt.c: prompts; see prompt.h. */
+#include "serve/prompt.h"
+
+#include <string.h>
+
+#include "serve/body.h"
+
+/* ---- tools for templates that know of none ---- */
+
+static struct slice text_of(const struct value *v, const char *key) {
+    struct slice s = {"", 0};
+    (void)value_text(value_get(v, key), &s);
+    return s;
+}
+
+static struct value *text_message(struct arena *a, const char *role, struct slice content) {
+    struct value *m = value_dict(a);
+    const bool ok = value_set(a, m, "role", value_string(a, role, strlen(role), VALUE_DATA)) && value_set(a, m, "content", value_string(a, content.p, content.n, VALUE_DATA));
+    return ok ? m : NULL;
+}
+
+/* A message of the past with what only templates that know tools could show. NULL: e is set. */
+static const struct value *plain_message(const struct ask *ask, const struct served *s, struct arena *a, const struct value *m, size_t *call, struct err *e) {
+    const struct value *calls = value_get(m, "tool_calls");
+    const size_t n = value_count(calls);
+    const bool result = slice_is(text_of(m, "role"), "tool");
+    struct buf text = {.limit = 64 << 20};
+    int code = 0;
+    if (!n && !result) return m;
+    if (result) code = tool_write_result(text_of(m, "name"), text_of(m, "content"), &text, e);
+    else if (!buf_add(&text, text_of(m, "content").p, text_of(m, "content").n)) code = err_nomem(e, "a message", text.len);
+    for (size_t i = 0; code == 0 && i < n && *call < ask->n_calls; i++) {
+        const struct value *f = value_get(value_at(calls, i), "function");
+        code = tool_write_call(s->syntax, (struct tool_place){i == 0, i + 1 == n}, text_of(f, "name"), ask->call_text[(*call)++], &text, e);
+    }
+    const struct value *out = code ? NULL : text_message(a, result ? "user" : "assistant", (struct slice){text.data ? text.data : "", text.len});
+    buf_free(&text);
+    if (!out && code == 0) (void)err_nomem(e, "a message", text.len);
+    return out;
+}
+
+static struct value *plain_messages(const struct ask *ask, const struct served *s, struct arena *a, struct err *e) {
+    struct buf system = {.limit = 64 << 20};
+    struct value *out = value_list(a);
+    const struct value *first = value_at(ask->messages, 0);
+    size_t call = 0;
+    const bool has_system = slice_is(text_of(first, "role"), "system");
+    int code = has_system && !(buf_add(&system, text_of(first, "content").p, text_of(first, "content").n) && buf_str(&system, "\n\n")) ? err_nomem(e, "the system message", system.len) : 0;
+    if (code == 0) code = tool_prompt(s->syntax, ask->tool_text, ask->n_tools, &system, e);
+    if (code == 0 && !value_append(a, out, text_message(a, "system", (struct slice){system.data ? system.data : "", system.len}))) code = err_nomem(e, "messages", system.len);
+    for (size_t i = has_system; code == 0 && i < value_count(ask->messages); i++) {
+        const struct value *m = plain_message(ask, s, a, value_at(ask->messages, i), &call, e);
+        if (!m) code = e->code;
+        else if (!value_append(a, out, m)) code = err_nomem(e, "messages", system.len);
+    }
+    buf_free(&system);
+    return code ? NULL : out;
+}
+
+/* ---- rendering ---- */
+
+static bool set_thinking(const struct ask *ask, struct arena *a, struct value *context) {
+    bool ok = true;
+    if (ask->thinking != THINKING_DEFAULT) {
+        ok = value_set(a, context, "enable_thinking", value_bool(a, ask->thinking == THINKING_ON)) && value_set(a, context, "thinking", value_bool(a, ask->thinking == THINKING_ON));
+    }
+    if (ok && ask->effort.n) ok = value_set(a, context, "reasoning_effort", value_string(a, ask->effort.p, ask->effort.n, VALUE_DATA));
+    return ok;
+}
+
+static bool set_kwargs(const struct value *kwargs, struct arena *a, struct value *context) {
+    for (size_t i = 0; i < value_count(kwargs); i++) { /* pairs: name, value */
+        const struct value *pair = value_at(kwargs, i);
+        struct slice name;
+        if (!value_text(value_at(pair, 0), &name)) continue;
+        const char *key = arena_strndup(a, name.p, name.n);
+        if (!key || !value_set(a, context, key, value_at(pair, 1))) return false;
+    }
+    return true;
+}
+
+static int render(const struct ask *ask, const struct served *s, struct arena *a, struct rendering *r, struct err *e) {
+    const bool tools = ask->n_tools && ask->tool_choice != TOOLS_NONE, shown = tools && tool_template_lists_tools(s->template);
+    struct value *messages = tools && !shown ? plain_messages(ask, s, a, e) : ask->messages, *context = value_dict(a);
+    if (!messages) return e->code;
+    bool ok = value_set(a, context, "messages", messages) && value_set(a, context, "add_generation_prompt", value_bool(a, true));
+    if (ok && shown) ok = value_set(a, context, "tools", ask->tools);
+    ok = ok && set_thinking(ask, a, context) && set_kwargs(ask->kwargs, a, context);
+    return ok ? chat_render(s->chat, a, context, r, e) : err_nomem(e, "the template's variables", a->used);
+}
+
+int prompt_tokens(const struct ask *ask, const struct served *s, struct arena *a, struct tokens *ids, bool *opened, struct err *e) {
+    struct rendering r = {0};
+    *opened = false;
+    if (!ask->messages) return tokenizer_encode(s->tokenizer, ask->prompt, &(struct encode_options){.add_special = true, .parse = SPECIAL_ALL}, ids, e);
+    if (!s->chat) return err_set(e, ERR_UNSUPPORTED, "the model %s has no chat template; it can only continue a prompt (/v1/completions)", s->name);
+    int code = render(ask, s, a, &r, e);
+    if (code == 0) code = chat_encode(s->chat, &r, ids, e);
+    if (code == 0) *opened = tool_reasoning_opened(s->reasoning, (struct slice){r.text, r.len});
+    rendering_free(&r);
+    return code;
+}

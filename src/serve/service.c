@@ -1,0 +1,224 @@
+/* service.c: the front of a request's way: a few threads that read bodies, open models, render prompts and submit jobs; see answer.h. */
+#include <pthread.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/os.h"
+#include "engine/speculate.h"
+#include "serve/answer_internal.h"
+#include "serve/prompt.h"
+
+enum { FRONTS = 2, FRONT_STACK = 4 << 20 /* templates and schemas are read by recursive functions of bounded depth */ };
+
+/* What waits for a front thread. */
+struct errand {
+    struct errand *next;
+    struct answer *answer;  /* or: */
+    struct http_request *http;
+    void (*fn)(struct service *s, struct http_request *r);
+};
+
+struct service {
+    struct pool *pool;
+    struct scheduler *scheduler;
+    struct models *models;
+    pthread_t front[FRONTS];
+    int n_fronts;
+    pthread_mutex_t lock;
+    pthread_cond_t work;
+    struct errand *first, **last;
+    bool stopping;
+};
+
+struct models *service_models(struct service *s) { return s->models; }
+struct scheduler_counts service_counts(struct service *s) { return scheduler_counts(s->scheduler); }
+void service_tell(const struct answer *a) {
+    log_debug("answer %s: %d tokens in, %d choices", a->id, a->prompt_tokens, a->ask.n);
+}
+
+/* ---- one request ---- */
+
+/* Identifies who asks, for fairness: by key, else by address. */
+static uint64_t client_of(const struct http_request *r) {
+    const char *name = *http_client(r) ? http_client(r) : http_address(r);
+    uint64_t h = 0xcbf29ce484222325u; /* FNV-1a; clients that meet in one number share a queue, nothing else */
+    for (; *name; name++) h = (h ^ (uint8_t)*name) * 0x100000001b3u;
+    return h;
+}
+
+static int make_choices(struct answer *a, struct err *e) {
+    struct choice *choices = mem_calloc((size_t)a->ask.n, sizeof *choices);
+    if (!choices) return err_nomem(e, "answers", (size_t)a->ask.n * sizeof *choices);
+    (void)pthread_mutex_lock(&a->lock);
+    a->choices = choices;
+    (void)pthread_mutex_unlock(&a->lock);
+    for (int i = 0; i < a->ask.n; i++) {
+        struct choice *c = &choices[i];
+        *c = (struct choice){.answer = a, .index = i, .content = {.limit = 256 << 20}, .reasoning = {.limit = 256 << 20}};
+        const int code = a->ask.messages ? tool_parser_new(&c->parser, a->model->syntax, &a->parsing, e) : 0;
+        if (code) return code;
+    }
+    return 0;
+}
+
+/* Returns how many jobs were submitted; fewer than ask->n: e says why. */
+static int submit(struct answer *a, const struct tokens *ids, struct err *e) {
+    const struct ask *ask = &a->ask;
+    const int reusable[] = {(int)ids->n};
+    struct job_spec s = {.engine = a->model->engine, .tokenizer = a->model->tokenizer, .prompt = ids->id, .n_prompt = (int)ids->n, .reusable = reusable, .n_reusable = 1,
+                         .max_tokens = ask->max_tokens < 0 || ask->max_tokens > INT32_MAX ? -1 : (int)ask->max_tokens, .sampling = ask->sampling, .stop = ask->stop, .n_stop = ask->n_stop,
+                         .logprobs = ask->logprobs, .ignore_eog = ask->ignore_eog, .control = ask->messages != NULL, .guess = GUESS_MAX, .background = ask->background,
+                         .client = client_of(a->http), .event = answer_hear};
+    int n = 0;
+    if (!ask->seeded) s.sampling.seed = os_random();
+    (void)pthread_mutex_lock(&a->lock); /* so that the client's leaving finds all jobs */
+    if (a->gone) (void)err_set(e, ERR_CANCELLED, "the client has left");
+    for (; !a->gone && n < ask->n; n++, s.sampling.seed++) {
+        s.ctx = &a->choices[n];
+        if (job_submit(&a->choices[n].job, a->service->scheduler, &s, e)) break;
+    }
+    (void)pthread_mutex_unlock(&a->lock);
+    return n;
+}
+
+static int prepare(struct answer *a, struct tokens *ids, struct err *e) {
+    const struct endpoint *p = a->endpoint;
+    a->ask = (struct ask){.sampling = sampler_defaults(), .max_tokens = -1, .n = 1, .logprobs = -1, .parallel = true};
+    int code = body_parse(&a->body, http_body(a->http), e);
+    if (code == 0) code = p->read(a, a->body, e);
+    if (code == 0) code = models_use(a->service->models, a->ask.model, &a->model, e);
+    if (code == 0) code = prompt_tokens(&a->ask, a->model, &a->arena, ids, &a->parsing.opened_reasoning, e);
+    a->prompt_tokens = (int)ids->n;
+    a->parsing.tools = a->ask.tool;
+    a->parsing.n_tools = a->ask.tool_choice == TOOLS_NONE ? 0 : a->ask.n_tools;
+    a->parsing.parallel = a->ask.parallel;
+    a->parsing.reasoning = a->model ? a->model->reasoning : NULL;
+    return code ? code : make_choices(a, e);
+}
+
+static void answer_request(struct answer *a) {
+    struct tokens ids = {0};
+    struct err e = {0};
+    int code = prepare(a, &ids, &e);
+    const int n = a->ask.n;
+    if (code == 0 && a->ask.count) {
+        answer_count(a);
+        tokens_free(&ids);
+        return;
+    }
+    atomic_store(&a->left, n);
+    const int submitted = code ? 0 : submit(a, &ids, &e); /* the answer may be gone from here on, if all were */
+    tokens_free(&ids);
+    if (code) {
+        (void)http_error(a->http, status_of(code), status_of(code) == 503 ? 1 : 0, "%s", e.msg);
+        http_unref(a->http);
+    } else if (submitted < n) {
+        answer_fail(a, n - submitted, &e);
+    }
+}
+
+/* ---- the threads ---- */
+
+static void *front(void *ctx) {
+    struct service *s = ctx;
+    (void)pthread_mutex_lock(&s->lock);
+    for (;;) {
+        while (!s->first && !s->stopping) (void)pthread_cond_wait(&s->work, &s->lock);
+        struct errand *job = s->first;
+        if (!job) break;
+        if (!(s->first = job->next)) s->last = &s->first;
+        (void)pthread_mutex_unlock(&s->lock);
+        if (job->answer) {
+            answer_request(job->answer);
+        } else {
+            job->fn(s, job->http);
+            http_unref(job->http);
+        }
+        mem_free(job);
+        (void)pthread_mutex_lock(&s->lock);
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    return NULL;
+}
+
+/* The errand is the front's from here on; one that cannot be made is told the client. */
+static void send(struct service *s, struct http_request *r, struct answer *a, void (*fn)(struct service *s, struct http_request *r)) {
+    struct errand *job = mem_calloc(1, sizeof *job);
+    bool taken = false;
+    if (job) {
+        *job = (struct errand){.answer = a, .http = r, .fn = fn};
+        (void)pthread_mutex_lock(&s->lock);
+        if ((taken = !s->stopping)) {
+            *s->last = job;
+            s->last = &job->next;
+            (void)pthread_cond_signal(&s->work);
+        }
+        (void)pthread_mutex_unlock(&s->lock);
+    }
+    if (taken) return;
+    mem_free(job);
+    (void)http_error(r, 503, 1, job ? "the server is stopping" : "out of memory");
+    http_unref(r);
+}
+
+void answer_begin(struct service *s, struct http_request *r, const struct endpoint *endpoint) {
+    struct answer *a = answer_new(s, r, endpoint);
+    if (a) send(s, r, a, NULL);
+    else (void)http_error(r, 503, 1, "out of memory");
+}
+
+void answer_aside(struct service *s, struct http_request *r, void (*fn)(struct service *s, struct http_request *r)) {
+    http_ref(r);
+    send(s, r, NULL, fn);
+}
+
+/* ---- life ---- */
+
+static int add_models(struct service *s, const struct service_options *o, struct err *e) {
+    int code = 0;
+    for (int i = 0; code == 0 && i < o->n_models; i++) code = models_add(s->models, o->models[i], e);
+    if (code == 0 && o->models_dir) code = models_add_folder(s->models, o->models_dir, e);
+    return code || o->n_models || o->models_dir ? code : models_add(s->models, NULL, e);
+}
+
+static int start_fronts(struct service *s, struct err *e) {
+    pthread_attr_t attr;
+    int bad = pthread_attr_init(&attr) || pthread_attr_setstacksize(&attr, FRONT_STACK);
+    for (; !bad && s->n_fronts < FRONTS; s->n_fronts++)
+        if ((bad = pthread_create(&s->front[s->n_fronts], &attr, front, s))) break;
+    (void)pthread_attr_destroy(&attr);
+    return bad ? err_set(e, ERR_MEMORY, "the system starts no thread for requests") : 0;
+}
+
+int service_new(struct service **out, const struct service_options *o, struct err *e) {
+    struct service *s = *out = mem_calloc(1, sizeof *s);
+    if (!s) return err_nomem(e, "the service", sizeof *s);
+    s->last = &s->first;
+    (void)pthread_mutex_init(&s->lock, NULL);
+    (void)pthread_cond_init(&s->work, NULL);
+    int code = pool_new(&s->pool, o->threads ? o->threads : os_cpu_count(), e);
+    if (code == 0) code = scheduler_new(&s->scheduler, (struct scheduler_options){.max_live = o->parallel, .kv_bytes = o->kv_bytes}, e);
+    if (code == 0) code = models_new(&s->models, &(struct models_options){s->scheduler, s->pool, o->engine, o->memory}, e);
+    if (code == 0) code = add_models(s, o, e);
+    if (code == 0) code = start_fronts(s, e);
+    if (code == 0) return 0;
+    service_free(s);
+    *out = NULL;
+    return code;
+}
+
+void service_free(struct service *s) {
+    if (!s) return;
+    (void)pthread_mutex_lock(&s->lock);
+    s->stopping = true;
+    (void)pthread_cond_broadcast(&s->work);
+    (void)pthread_mutex_unlock(&s->lock);
+    for (int i = 0; i < s->n_fronts; i++) (void)pthread_join(s->front[i], NULL);
+    if (s->scheduler) scheduler_drain(s->scheduler);
+    models_free(s->models);
+    scheduler_free(s->scheduler);
+    pool_free(s->pool);
+    (void)pthread_mutex_destroy(&s->lock);
+    (void)pthread_cond_destroy(&s->work);
+    mem_free(s);
+}
