@@ -223,16 +223,26 @@ void os_out_remove_all(void) {
 }
 
 enum { OUT_BYTES = 65536 };
+static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
 int os_list_folder(const char *path, int (*each)(void *ctx, const char *name, struct err *e), void *ctx, struct err *e) {
-    struct dirent **names;
-    int n = scandir(path, &names, NULL, alphasort), code = 0;
-    if (n < 0) return err_set(e, ERR_IO, "%s: %s", path, strerror(errno));
-    for (int i = 0; i < n; i++) {
-        const char *name = names[i]->d_name;
-        if (code == 0 && strcmp(name, ".") != 0 && strcmp(name, "..") != 0) code = each(ctx, name, e);
-        free(names[i]);
+    DIR *folder = opendir(path);
+    struct arena names = {.limit = 256 << 20};
+    char **list = NULL;
+    size_t n = 0, cap = 0;
+    int code = folder ? 0 : err_set(e, ERR_IO, "%s: %s", path, strerror(errno));
+    for (struct dirent *d; code == 0 && (d = readdir(folder));) {
+        if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0) continue;
+        char **more = n < cap ? list : mem_array(list, cap = 2 * cap + 16, sizeof *list);
+        if (more) list = more;
+        if (!more || !(list[n] = arena_strndup(&names, d->d_name, strlen(d->d_name)))) code = err_nomem(e, "a folder's names", n);
+        else n++;
     }
-    free(names);
+    if (folder) (void)closedir(folder);
+    if (n) qsort(list, n, sizeof *list, by_name);
+    for (size_t i = 0; code == 0 && i < n; i++) code = each(ctx, list[i], e);
+    mem_free(list);
+    arena_free(&names);
     return code;
 }
 

@@ -2,7 +2,6 @@
  *
  * Blocks become the messages that chat templates read: results of tools are messages of the role "tool", what a user says besides comes behind
  * them; thinking and calls of an assistant are members of its message. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "serve/anthropic.h"
@@ -114,10 +113,10 @@ static int tool_use(struct answer *a, const struct body_at *block, struct value 
     if (code == 0) code = body_text(block, "name", &name, e);
     if (code == 0 && (!id.n || !name.n)) code = body_error(block, id.n ? "name" : "id", e, "missing");
     if (code == 0) code = body_object(block, "input", &input, e);
-    char *text = code || !input ? NULL : json_dumps(input, JSON_COMPACT);
-    if (code == 0 && input && !text) code = err_nomem(e, "a tool call", name.n);
-    if (code == 0) code = ask_add_call(&a->ask, &a->arena, calls, id, name, text ? slice_of(text) : SLICE("{}"), e);
-    free(text);
+    struct buf text = {.limit = 64 << 20};
+    if (code == 0 && input) code = body_dump(input, &text, e);
+    if (code == 0) code = ask_add_call(&a->ask, &a->arena, calls, id, name, (struct slice){text.data ? text.data : "", text.len}, e);
+    buf_free(&text);
     return code;
 }
 

@@ -1,7 +1,6 @@
 /* ask.c: calls and tools in the form that chat templates read; see ask.h. */
 #include "serve/ask.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "serve/body.h"
@@ -38,9 +37,9 @@ bool ask_called(const struct ask *ask, struct slice id, struct slice *name) {
 
 /* JSON text of v in the arena; NULL: out of memory. */
 static const char *dumped(struct arena *a, const json_t *v) {
-    char *json = json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY);
-    const char *kept = json ? arena_strndup(a, json, strlen(json)) : NULL;
-    free(json);
+    struct buf json = {.limit = 64 << 20};
+    const char *kept = body_dump(v, &json, NULL) ? NULL : arena_strndup(a, json.data ? json.data : "", json.len);
+    buf_free(&json);
     return kept;
 }
 

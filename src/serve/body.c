@@ -164,3 +164,9 @@ struct value *body_value(struct arena *a, const json_t *v) {
     default: return value_none(a);
     }
 }
+
+static int to_buf(const char *text, size_t n, void *out) { return buf_add(out, text, n) ? 0 : -1; }
+
+int body_dump(const json_t *v, struct buf *out, struct err *e) {
+    return json_dump_callback(v, to_buf, out, JSON_COMPACT | JSON_ENCODE_ANY) ? err_nomem(e, "a value of the body", out->len) : 0;
+}

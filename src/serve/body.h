@@ -40,6 +40,9 @@ int body_choice(const struct body_at *at, const char *key, const char *const *na
 /* A JSON value as templates read it; strings are data. NULL: out of memory. */
 struct value *body_value(struct arena *a, const json_t *v);
 
+/* Appends v as JSON text. ERR_MEMORY. */
+int body_dump(const json_t *v, struct buf *out, struct err *e);
+
 /* An error about the member `key` (NULL: about `at` itself): "PATH.KEY: message". */
 int body_error(const struct body_at *at, const char *key, struct err *e, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 

@@ -132,9 +132,9 @@ def sdk(s):
         print("SKIPPED: the official SDK: pip install anthropic")
         return
     client = anthropic.Anthropic(base_url=s.base, api_key="none")
-    r = client.messages.create(model="ember", max_tokens=16, temperature=0, messages=HELLO)
+    r = client.messages.create(model="ember", max_tokens=16, messages=HELLO, extra_body={"temperature": 0})
     check(r.type == "message" and r.usage.output_tokens > 0, "SDK: an answer", r)
-    with client.messages.stream(model="ember", max_tokens=16, temperature=0, messages=HELLO) as stream:
+    with client.messages.stream(model="ember", max_tokens=16, messages=HELLO, extra_body={"temperature": 0}) as stream:
         final = stream.get_final_message()
     check([b.model_dump() for b in final.content] == [b.model_dump() for b in r.content] and final.stop_reason == r.stop_reason, "SDK: a stream", (final, r))
     check(client.messages.count_tokens(model="ember", messages=HELLO).input_tokens > 5, "SDK: counting")
