@@ -9,6 +9,7 @@
 #include "app/commands.h"
 #include "app/common.h"
 #include "base/log.h"
+#include "base/os.h"
 #include "serve/anthropic.h"
 #include "serve/config.h"
 #include "serve/openai.h"
@@ -66,10 +67,22 @@ static int make_service(struct service **service, const struct serve_config *c, 
     struct model_options m = {.kv_type = c->kv_type};
     struct service_options o = {.models = models, .n_models = n, .models_dir = c->models_dir, .threads = c->threads, .parallel = c->parallel};
     int code = kv_type_of(&m, "f16", &o.engine.kv_type, e);
+    o.memory = os_memory_total();
+    o.kv_bytes = os_memory_available() / 2; /* the other half is for models, the cache of prompts and everybody else */
     o.engine.n_ctx = c->ctx;
     o.engine.cache_bytes = c->cache_ram;
     o.engine.max_logits = 64;
     return code ? code : service_new(service, &o, e);
+}
+
+/* Models that were named are opened at once, so that a wrong name or file is told now and the first request need not wait. */
+static int open_named(struct service *service, const char *const *models, int n, struct err *e) {
+    int code = 0;
+    for (int i = 0; code == 0 && i < n; i++) {
+        struct served *s;
+        if ((code = models_use(service_models(service), slice_of(models[i]), &s, e)) == 0) models_done(s);
+    }
+    return code;
 }
 
 static int listen_all(struct http_server *server, const struct serve_config *c, struct err *e) {
@@ -111,8 +124,9 @@ static int serve(struct http_server *server, struct service *service, const stru
     pthread_t watcher;
     char where[160];
     if (pthread_create(&watcher, NULL, watch_signals, &w)) return err_set(e, ERR_MEMORY, "the system starts no thread for signals");
-    (void)snprintf(where, sizeof where, "http://%s:%d", c->host, http_server_port(server));
-    (void)fprintf(stderr, "hearth: listening on %s (OpenAI API: %s/v1)\n", where, where);
+    if (!http_server_port(server)) (void)fprintf(stderr, "hearth: listening on a socket of this machine\n");
+    else (void)snprintf(where, sizeof where, strchr(c->host, ':') ? "http://[%s]:%d" : "http://%s:%d", c->host, http_server_port(server));
+    if (http_server_port(server)) (void)fprintf(stderr, "hearth: listening on %s (OpenAI API: %s/v1)\n", where, where);
     (void)systemd_notify("READY=1", NULL);
     int code = http_server_run(server, e);
     (void)systemd_notify("STOPPING=1", NULL);
@@ -130,6 +144,7 @@ static int run_server(const struct serve_config *c, const char *const *models, i
     (void)sigaddset(&set, SIGINT), (void)sigaddset(&set, SIGTERM), (void)sigaddset(&set, SIGHUP), (void)sigaddset(&set, SIGUSR1);
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL); /* before there are other threads, which inherit it */
     int code = make_service(&service, c, models, n_models, e);
+    if (code == 0) code = open_named(service, models, n_models, e);
     const struct http_options o = {.dialects = dialects, .n_dialects = sizeof dialects / sizeof *dialects, .ctx = service, .origins = c->origin.at, .n_origins = c->origin.n};
     if (code == 0) code = http_server_new(&server, &o, e);
     if (code == 0) code = read_keys(c, server, e);

@@ -21,7 +21,7 @@ enum err_code {
     ERR_TEMPLATE = 9,    /* a chat template that fails or runs away */
     ERR_CANCELLED = 10,  /* stopped by the user */
     ERR_VANISHED = 11,   /* a mapped file shrank or its disk failed while in use */
-    ERR_BUSY = 12,       /* as many requests wait as may; try again later */
+    ERR_BUSY = 12,       /* as many requests wait as may; try again later. A server's reply, never an exit status, as is the next */
     ERR_NOT_FOUND = 13,  /* a name that nothing has */
 };
 

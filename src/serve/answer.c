@@ -103,12 +103,16 @@ static void note_failure(struct answer *a, int code, const char *message) {
     (void)pthread_mutex_unlock(&a->lock);
 }
 
+void answer_json(struct http_request *r, struct jw *j) {
+    if (j->failed) (void)http_error(r, 503, 1, "out of memory for the reply");
+    else (void)http_reply(r, &(struct http_reply){.status = 200, .type = "application/json", .body = {j->b.data, j->b.len}});
+    buf_free(&j->b);
+}
+
 static void reply_whole(struct answer *a) {
     struct jw j = {.b = {.limit = (size_t)1 << 30}};
     a->endpoint->whole(a, &j);
-    if (j.failed) (void)http_error(a->http, 503, 1, "out of memory for the reply");
-    else (void)http_reply(a->http, &(struct http_reply){.status = 200, .type = "application/json", .body = {j.b.data, j.b.len}});
-    buf_free(&j.b);
+    answer_json(a->http, &j);
 }
 
 void answer_count(struct answer *a) {
@@ -131,7 +135,6 @@ static void finish(struct answer *a) {
     } else {
         reply_whole(a);
     }
-    service_tell(a);
     http_unref(a->http); /* the answer may be gone from here on */
 }
 
@@ -227,7 +230,7 @@ static void hear_end(struct choice *c, const struct job_event *ev) {
     c->finish = code ? FINISH_FAILED : finish_of(c, ev);
     c->stop = ev->stop;
     c->generated = ev->generated;
-    c->queued_s = ev->queued_s, c->prompt_s = ev->prompt_s, c->generate_s = ev->generate_s;
+    log_debug("answer %s.%d: %d tokens in (%d known), %d out, %.3f + %.3f + %.3f s", a->id, c->index, a->prompt_tokens, c->cached, c->generated, ev->queued_s, ev->prompt_s, ev->generate_s);
     if (code) note_failure(a, code, e.msg);
     else if (ev->end == JOB_FAILED) note_failure(a, ev->error->code, ev->error->msg);
     else if (ev->end == JOB_CANCELLED && !is_gone(a)) note_failure(a, ERR_BUSY, "the server is stopping");

@@ -52,7 +52,6 @@ struct choice {
     int generated, reasoned, cached; /* tokens; reasoned: those before the reasoning ended */
     enum finish finish;
     int stop;                     /* FINISH_STOP: which */
-    double queued_s, prompt_s, generate_s;
 };
 
 struct endpoint {
@@ -77,7 +76,6 @@ struct answer {
     struct service *service;
     struct http_request *http;
     const struct endpoint *endpoint;
-    struct answer *next;          /* in the queue of the front */
     struct arena arena;
     json_t *body;
     struct ask ask;
@@ -102,21 +100,22 @@ struct service_options {
     int threads;                  /* of the workers; 0: as many as physical cores */
     struct engine_options engine;
     int parallel;                 /* requests that are computed at once */
-    uint64_t memory, kv_bytes;
-    struct metrics *metrics;      /* or NULL */
+    uint64_t memory, kv_bytes;    /* bytes that open models, and keys and values of all requests under way, may take; 0: no limit */
 };
 
 int service_new(struct service **s, const struct service_options *o, struct err *e);
 /* After the HTTP loop has ended: cancels what is under way. The requests' references are given back. */
 void service_free(struct service *s);
 struct models *service_models(struct service *s);
-struct scheduler_counts service_counts(struct service *s);
 
 /* On the loop: takes a reference to the request and answers it from elsewhere. */
 void answer_begin(struct service *s, struct http_request *r, const struct endpoint *endpoint);
 
 /* The same for work that must not hold the loop up and computes nothing: fn runs on a front thread, replies, and need not keep a reference. */
 void answer_aside(struct service *s, struct http_request *r, void (*fn)(struct service *s, struct http_request *r));
+
+/* Replies with what was written, and frees it. */
+void answer_json(struct http_request *r, struct jw *j);
 
 /* The status of HTTP that an error code means. */
 int status_of(int code);

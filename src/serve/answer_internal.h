@@ -9,6 +9,5 @@ struct answer *answer_new(struct service *s, struct http_request *r, const struc
 void answer_hear(void *ctx, const struct job_event *ev); /* ctx: a struct choice; the scheduler's thread */
 void answer_fail(struct answer *a, int unsubmitted, const struct err *e); /* those of its choices have no job */
 void answer_count(struct answer *a); /* replies with what is known before anything is computed */
-void service_tell(const struct answer *a);               /* to the metrics and whoever else wants to know; once, at its end */
 
 #endif

@@ -226,10 +226,7 @@ static int choice_of_tools(struct ask *ask, const struct body_at *at, struct err
     if (code == 0 && which == 3) code = body_text(&inside, "name", &ask->named, e);
     ask->tool_choice = (enum tool_choice)which;
     ask->parallel = !alone;
-    if (code || which != 3) return code;
-    for (size_t i = 0; i < ask->n_tools; i++)
-        if (slice_eq(ask->tool[i].name, ask->named)) return 0;
-    return body_error(&inside, "name", e, "no tool has this name");
+    return code || which != 3 || ask_has_tool(ask, ask->named) ? code : body_error(&inside, "name", e, "no tool has this name");
 }
 
 static int thinking_of(struct ask *ask, const struct body_at *at, struct err *e) {

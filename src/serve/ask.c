@@ -35,6 +35,12 @@ bool ask_called(const struct ask *ask, struct slice id, struct slice *name) {
     return false;
 }
 
+bool ask_has_tool(const struct ask *ask, struct slice name) {
+    for (size_t i = 0; i < ask->n_tools; i++)
+        if (slice_eq(ask->tool[i].name, name)) return true;
+    return false;
+}
+
 /* JSON text of v in the arena; NULL: out of memory. */
 static const char *dumped(struct arena *a, const json_t *v) {
     struct buf json = {.limit = 64 << 20};

@@ -10,7 +10,6 @@
 #include "text/value.h"
 
 enum tool_choice { TOOLS_AUTO, TOOLS_NONE, TOOLS_REQUIRED, TOOLS_NAMED };
-enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_SCHEMA, FORMAT_GRAMMAR };
 enum thinking { THINKING_DEFAULT, THINKING_OFF, THINKING_ON };
 
 enum { ASK_CHOICES = 16, ASK_STOPS = 16, ASK_TOOLS = 512, ASK_MESSAGES = 8192 };
@@ -28,11 +27,9 @@ struct ask {
     enum tool_choice tool_choice;
     struct slice named;              /* TOOLS_NAMED: which */
     bool parallel;
-    enum format format;
-    struct slice schema;             /* FORMAT_SCHEMA: JSON Schema; FORMAT_GRAMMAR: GBNF */
     enum thinking thinking;
     struct slice effort;             /* "low", "medium", "high"; empty: not said */
-    const struct value *kwargs;      /* a dict of further variables for the template; NULL: none */
+    const json_t *kwargs;            /* an object of further variables for the template; NULL: none */
     struct sampler_options sampling;
     bool seeded;                     /* sampling.seed was asked for */
     int64_t max_tokens;              /* -1: no limit */
@@ -44,7 +41,6 @@ struct ask {
     bool ignore_eog;
     bool count;                      /* only how many tokens the prompt has */
     bool stream, usage;              /* usage: streamed too */
-    bool background;
 };
 
 /* Appends a call of a past message to `calls`, a list, in the form that templates read: arguments parsed where they are JSON. ERR_MEMORY. */
@@ -52,6 +48,9 @@ int ask_add_call(struct ask *ask, struct arena *a, struct value *calls, struct s
 
 /* Whether a message so far has a call of that id, and its tool's name. */
 bool ask_called(const struct ask *ask, struct slice id, struct slice *name);
+
+/* Whether a tool of that name was given. */
+bool ask_has_tool(const struct ask *ask, struct slice name);
 
 /* Adds a tool, the next of `most`. schema NULL: none. ERR_MEMORY. */
 int ask_add_tool(struct ask *ask, struct arena *a, size_t most, struct slice name, struct slice description, const json_t *schema, struct err *e);

@@ -27,10 +27,8 @@ static const struct row {
     {"parallel", INT, offsetof(struct serve_config, parallel), 0, 4096},
     {"threads", INT, offsetof(struct serve_config, threads), 0, 1024},
     {"models-dir", TEXT, offsetof(struct serve_config, models_dir), 0, 0},
-    {"adapters-dir", TEXT, offsetof(struct serve_config, adapters_dir), 0, 0},
     {"kv-type", TEXT, offsetof(struct serve_config, kv_type), 0, 0},
     {"cache-ram", BYTES, offsetof(struct serve_config, cache_ram), 0, 0},
-    {"cache-disk", BYTES, offsetof(struct serve_config, cache_disk), 0, 0},
     {"origin", LIST, offsetof(struct serve_config, origin), 0, 0},
 };
 _Static_assert(sizeof rows / sizeof *rows == CONFIG_ROWS, "a place in struct serve_config for each row");
@@ -38,7 +36,7 @@ _Static_assert(sizeof rows / sizeof *rows == CONFIG_ROWS, "a place in struct ser
 const char *config_name(int i) { return i >= 0 && i < CONFIG_ROWS ? rows[i].name : NULL; }
 
 void config_init(struct serve_config *c) {
-    *c = (struct serve_config){.port = 11435, .host = "127.0.0.1", .kv_type = "f16", .cache_ram = (uint64_t)2 << 30, .cache_disk = (uint64_t)8 << 30};
+    *c = (struct serve_config){.port = 11435, .host = "127.0.0.1", .kv_type = "f16", .cache_ram = (uint64_t)2 << 30};
 }
 
 void config_free(struct serve_config *c) { arena_free(&c->memory); }

@@ -27,7 +27,7 @@ struct config_list {
 };
 
 enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_FLAG };
-enum { CONFIG_ROWS = 13 };
+enum { CONFIG_ROWS = 11 };
 
 struct serve_config {
     int port;
@@ -37,9 +37,9 @@ struct serve_config {
     int ctx;                              /* tokens; 0: as the model was made for */
     int parallel;                         /* sequences at once; 0: by memory */
     int threads;                          /* 0: as many as there are cores */
-    const char *models_dir, *adapters_dir; /* NULL: none */
+    const char *models_dir;               /* NULL: none */
     const char *kv_type;
-    uint64_t cache_ram, cache_disk;       /* bytes; 0: none */
+    uint64_t cache_ram;                   /* bytes; 0: none */
     struct config_list origin;
     /* private */
     struct arena memory;

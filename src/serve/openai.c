@@ -211,9 +211,7 @@ static int choice_of_tools(struct ask *ask, const struct body_at *at, struct err
     if (code == 0) code = body_into(&f, &choice, "function", -1, function, e);
     if (code == 0) code = body_text(&f, "name", &ask->named, e);
     ask->tool_choice = TOOLS_NAMED;
-    for (size_t i = 0; code == 0 && i < ask->n_tools; i++)
-        if (slice_eq(ask->tool[i].name, ask->named)) return 0;
-    return code ? code : body_error(&f, "name", e, "no tool has this name");
+    return code || ask_has_tool(ask, ask->named) ? code : body_error(&f, "name", e, "no tool has this name");
 }
 
 int openai_tools(struct answer *a, const struct body_at *at, struct err *e) {

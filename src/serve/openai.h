@@ -22,6 +22,10 @@ const char *openai_finish(const struct choice *c);
 /* One event of a stream: j is closed, sent as data, and freed. */
 bool openai_event(struct answer *a, struct jw *j);
 
+/* The end of a stream: usage where it was asked for, behind what `head` opens, and the last word. And its end in the middle. */
+bool openai_end(struct answer *a, void (*head)(struct jw *j, const struct answer *a));
+bool openai_failed(struct answer *a, int status, const char *message);
+
 void openai_logprobs(struct jw *j, const struct choice *c, size_t from); /* the member "logprobs" of chat; null when none are wanted */
 
 extern const struct endpoint openai_chat, openai_completions;

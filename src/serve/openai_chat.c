@@ -3,7 +3,7 @@
 
 #include "serve/openai.h"
 
-static int read_format(struct answer *a, const struct body_at *at, struct err *e) {
+static int read_format(const struct body_at *at, struct err *e) {
     static const char *const types[] = {"text", "json_object", "json_schema", NULL};
     const json_t *format = NULL;
     struct body_at inside;
@@ -12,37 +12,23 @@ static int read_format(struct answer *a, const struct body_at *at, struct err *e
     code = body_into(&inside, at, "response_format", -1, format, e);
     if (code == 0) code = body_choice(&inside, "type", types, &which, e);
     if (code == 0 && which) code = body_error(&inside, "type", e, "answers of a given form are not to be had yet");
-    (void)a;
     return code;
 }
 
 static int read_chat(struct answer *a, const json_t *body, struct err *e) {
     const struct body_at at = body_top(body);
-    const json_t *kwargs = NULL;
     bool logprobs = false;
     int64_t top = 0;
     int code = openai_sampling(a, &at, e);
     if (code == 0) code = openai_messages(a, &at, e);
     if (code == 0) code = openai_tools(a, &at, e);
     if (code == 0 && a->ask.n_tools && (a->ask.tool_choice == TOOLS_REQUIRED || a->ask.tool_choice == TOOLS_NAMED)) code = body_error(&at, "tool_choice", e, "a call cannot be forced yet");
-    if (code == 0) code = read_format(a, &at, e);
+    if (code == 0) code = read_format(&at, e);
     if (code == 0) code = body_bool(&at, "logprobs", &logprobs, e);
     if (code == 0) code = body_int(&at, "top_logprobs", 0, JOB_LOGPROBS_MAX, &top, e);
     if (code == 0 && top && !logprobs) code = body_error(&at, "top_logprobs", e, "logprobs must be true with it");
     if (code == 0) code = body_text(&at, "reasoning_effort", &a->ask.effort, e);
-    if (code == 0) code = body_object(&at, "chat_template_kwargs", &kwargs, e);
-    if (code == 0 && kwargs) {
-        const char *key;
-        json_t *v;
-        struct value *pairs = value_list(&a->arena);
-        json_object_foreach((json_t *)(uintptr_t)kwargs, key, v) {
-            struct value *pair = value_list(&a->arena);
-            if (!value_append(&a->arena, pair, value_string(&a->arena, key, strlen(key), VALUE_DATA)) || !value_append(&a->arena, pair, body_value(&a->arena, v)) ||
-                !value_append(&a->arena, pairs, pair))
-                return err_nomem(e, "the template's variables", 1);
-        }
-        a->ask.kwargs = pairs;
-    }
+    if (code == 0) code = body_object(&at, "chat_template_kwargs", &a->ask.kwargs, e);
     if (code == 0 && slice_is(a->ask.effort, "none")) a->ask.thinking = THINKING_OFF, a->ask.effort = (struct slice){0};
     a->ask.logprobs = logprobs ? (int)top : -1;
     return code;
@@ -146,19 +132,8 @@ static bool chat_choice_end(struct choice *c) {
     return send_chunk(c, &j, openai_finish(c));
 }
 
-static bool chat_end(struct answer *a) {
-    bool there = true;
-    if (a->ask.usage) {
-        struct jw j = {.b = {.limit = 1 << 20}};
-        head(&j, a, "chat.completion.chunk");
-        jw_open(&j, "choices", '[');
-        jw_close(&j, ']');
-        openai_usage(&j, a);
-        jw_close(&j, '}');
-        there = openai_event(a, &j);
-    }
-    return there && http_stream_event(a->http, NULL, SLICE("[DONE]"));
-}
+static void chunk_head(struct jw *j, const struct answer *a) { head(j, a, "chat.completion.chunk"); }
+static bool chat_end(struct answer *a) { return openai_end(a, chunk_head); }
 
 /* ---- whole ---- */
 
@@ -204,12 +179,5 @@ static void chat_whole(struct answer *a, struct jw *j) {
     jw_close(j, '}');
 }
 
-static bool chat_failed(struct answer *a, int status, const char *text) {
-    struct buf body = {.limit = 1 << 16};
-    const bool there = openai_dialect.error(status, text, &body) && http_stream_event(a->http, NULL, (struct slice){body.data, body.len});
-    buf_free(&body);
-    return there;
-}
-
 const struct endpoint openai_chat = {.read = read_chat, .begin = chat_begin, .text = chat_text, .reasoning = chat_reasoning, .call_begin = chat_call_begin,
-                                     .call_arguments = chat_call_arguments, .choice_end = chat_choice_end, .end = chat_end, .failed = chat_failed, .whole = chat_whole};
+                                     .call_arguments = chat_call_arguments, .choice_end = chat_choice_end, .end = chat_end, .failed = openai_failed, .whole = chat_whole};

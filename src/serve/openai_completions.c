@@ -101,19 +101,7 @@ static bool completion_begin(struct answer *a) {
 static bool completion_text(struct choice *c, struct slice piece) { return send_piece(c, piece, NULL); }
 static bool completion_choice_end(struct choice *c) { return send_piece(c, SLICE(""), openai_finish(c)); }
 
-static bool completion_end(struct answer *a) {
-    bool there = true;
-    if (a->ask.usage) {
-        struct jw j = {.b = {.limit = 1 << 20}};
-        head(&j, a);
-        jw_open(&j, "choices", '[');
-        jw_close(&j, ']');
-        openai_usage(&j, a);
-        jw_close(&j, '}');
-        there = openai_event(a, &j);
-    }
-    return there && http_stream_event(a->http, NULL, SLICE("[DONE]"));
-}
+static bool completion_end(struct answer *a) { return openai_end(a, head); }
 
 /* ---- whole ---- */
 
@@ -129,12 +117,5 @@ static void completion_whole(struct answer *a, struct jw *j) {
     jw_close(j, '}');
 }
 
-static bool completion_failed(struct answer *a, int status, const char *text) {
-    struct buf body = {.limit = 1 << 16};
-    const bool there = openai_dialect.error(status, text, &body) && http_stream_event(a->http, NULL, (struct slice){body.data, body.len});
-    buf_free(&body);
-    return there;
-}
-
 const struct endpoint openai_completions = {.read = read_completion, .begin = completion_begin, .text = completion_text, .choice_end = completion_choice_end, .end = completion_end,
-                                            .failed = completion_failed, .whole = completion_whole};
+                                            .failed = openai_failed, .whole = completion_whole};

@@ -114,6 +114,27 @@ static bool openai_error(int status, const char *message, struct buf *body) {
     return ok;
 }
 
+bool openai_end(struct answer *a, void (*head)(struct jw *j, const struct answer *a)) {
+    bool there = true;
+    if (a->ask.usage) {
+        struct jw j = {.b = {.limit = 1 << 20}};
+        head(&j, a);
+        jw_open(&j, "choices", '[');
+        jw_close(&j, ']');
+        openai_usage(&j, a);
+        jw_close(&j, '}');
+        there = openai_event(a, &j);
+    }
+    return there && http_stream_event(a->http, NULL, SLICE("[DONE]"));
+}
+
+bool openai_failed(struct answer *a, int status, const char *message) {
+    struct buf body = {.limit = 1 << 16};
+    const bool there = openai_error(status, message, &body) && http_stream_event(a->http, NULL, (struct slice){body.data, body.len});
+    buf_free(&body);
+    return there;
+}
+
 /* ---- models ---- */
 
 static void model_member(void *ctx, const struct served *s) {
@@ -126,12 +147,6 @@ static void model_member(void *ctx, const struct served *s) {
     jw_close(j, '}');
 }
 
-static void send_json(struct http_request *r, struct jw *j) {
-    if (j->failed) (void)http_error(r, 503, 1, "out of memory for the reply");
-    else (void)http_reply(r, &(struct http_reply){.status = 200, .type = "application/json", .body = {j->b.data, j->b.len}});
-    buf_free(&j->b);
-}
-
 static void list_models(struct service *s, struct http_request *r) {
     struct jw j = {.b = {.limit = 64 << 20}};
     jw_open(&j, NULL, '{');
@@ -140,7 +155,7 @@ static void list_models(struct service *s, struct http_request *r) {
     models_each(service_models(s), model_member, &j);
     jw_close(&j, ']');
     jw_close(&j, '}');
-    send_json(r, &j);
+    answer_json(r, &j);
 }
 
 struct wanted {
@@ -159,7 +174,7 @@ static void the_model(void *ctx, const struct served *s) {
 static void show_model(struct service *s, struct http_request *r) {
     struct wanted w = {.name = http_param(r), .j = {.b = {.limit = 1 << 20}}};
     models_each(service_models(s), the_model, &w);
-    if (w.found) send_json(r, &w.j);
+    if (w.found) answer_json(r, &w.j);
     else (void)http_error(r, 404, 0, "there is no model of this name; GET /v1/models lists those that there are");
 }
 

@@ -68,13 +68,12 @@ static bool set_thinking(const struct ask *ask, struct arena *a, struct value *c
     return ok;
 }
 
-static bool set_kwargs(const struct value *kwargs, struct arena *a, struct value *context) {
-    for (size_t i = 0; i < value_count(kwargs); i++) { /* pairs: name, value */
-        const struct value *pair = value_at(kwargs, i);
-        struct slice name;
-        if (!value_text(value_at(pair, 0), &name)) continue;
-        const char *key = arena_strndup(a, name.p, name.n);
-        if (!key || !value_set(a, context, key, value_at(pair, 1))) return false;
+static bool set_kwargs(const json_t *kwargs, struct arena *a, struct value *context) {
+    const char *key;
+    json_t *v;
+    json_object_foreach((json_t *)(uintptr_t)kwargs, key, v) {
+        const char *kept = arena_strndup(a, key, strlen(key));
+        if (!kept || !value_set(a, context, kept, body_value(a, v))) return false;
     }
     return true;
 }

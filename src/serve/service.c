@@ -31,10 +31,6 @@ struct service {
 };
 
 struct models *service_models(struct service *s) { return s->models; }
-struct scheduler_counts service_counts(struct service *s) { return scheduler_counts(s->scheduler); }
-void service_tell(const struct answer *a) {
-    log_debug("answer %s: %d tokens in, %d choices", a->id, a->prompt_tokens, a->ask.n);
-}
 
 /* ---- one request ---- */
 
@@ -67,7 +63,7 @@ static int submit(struct answer *a, const struct tokens *ids, struct err *e) {
     const int reusable[] = {(int)ids->n};
     struct job_spec s = {.engine = a->model->engine, .tokenizer = a->model->tokenizer, .prompt = ids->id, .n_prompt = (int)ids->n, .reusable = reusable, .n_reusable = 1,
                          .max_tokens = ask->max_tokens < 0 || ask->max_tokens > INT32_MAX ? -1 : (int)ask->max_tokens, .sampling = ask->sampling, .stop = ask->stop, .n_stop = ask->n_stop,
-                         .logprobs = ask->logprobs, .ignore_eog = ask->ignore_eog, .control = ask->messages != NULL, .guess = GUESS_MAX, .background = ask->background,
+                         .logprobs = ask->logprobs, .ignore_eog = ask->ignore_eog, .control = ask->messages != NULL, .guess = GUESS_MAX,
                          .client = client_of(a->http), .event = answer_hear};
     int n = 0;
     if (!ask->seeded) s.sampling.seed = os_random();

@@ -45,7 +45,7 @@ static void a_file(void **state) {
     (void)state;
     config_init(&c);
     int code = from(&c, "# a comment\r\n; another\n\n [server] \nport=8080\r\n  host = ::1\napi-key = one\napi-key = two\norigin=https://a.example\nctx = 8192\nparallel = 4\nthreads=2\n"
-                        "models-dir = \"/models with blanks\"\nadapters-dir=/adapters = here\nkv-type = q8_0\ncache-ram = 2G\ncache-disk = 500M\n[server]\napi-key-file = keys", &e);
+                        "models-dir = \"/models with blanks\"\nkv-type = q8_0\ncache-ram = 500M\n[server]\napi-key-file=/keys = here", &e);
     if (code) fail_msg("%s", e.msg);
     assert_int_equal(c.port, 8080);
     assert_string_equal(c.host, "::1");
@@ -54,10 +54,9 @@ static void a_file(void **state) {
     assert_string_equal(c.origin.at[0], "https://a.example");
     assert_true(c.ctx == 8192 && c.parallel == 4 && c.threads == 2);
     assert_string_equal(c.models_dir, "/models with blanks");
-    assert_string_equal(c.adapters_dir, "/adapters = here");
     assert_string_equal(c.kv_type, "q8_0");
-    assert_true(c.cache_ram == 2000000000 && c.cache_disk == 500000000);
-    assert_string_equal(c.api_key_file, "keys");
+    assert_true(c.cache_ram == 500000000);
+    assert_string_equal(c.api_key_file, "/keys = here");
     config_free(&c);
 }
 
@@ -128,8 +127,8 @@ static void wrong_flags(void **state) {
     config_init(&c);
     assert_int_equal(config_flag(&c, "port", "99999", &e), ERR_USAGE);
     assert_string_equal(e.msg, "--port 99999: must be from 0 to 65535");
-    assert_int_equal(config_flag(&c, "cache-disk", "much", &e), ERR_USAGE);
-    assert_non_null(strstr(e.msg, "--cache-disk: \"much\""));
+    assert_int_equal(config_flag(&c, "cache-ram", "much", &e), ERR_USAGE);
+    assert_non_null(strstr(e.msg, "--cache-ram: \"much\""));
     assert_int_equal(config_flag(&c, "nonsense", "1", &e), ERR_USAGE);
     assert_non_null(strstr(e.msg, "--nonsense"));
     assert_int_equal(config_flag(&c, "host", "", &e), ERR_USAGE);

@@ -10,7 +10,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from server import Server, wait_until  # noqa: E402
-from hearth import check, finish  # noqa: E402
+from hearth import FORMAT, IO, TMP, USAGE, check, finish, refused  # noqa: E402
 
 CHAT = "/v1/chat/completions"
 HELLO = [{"role": "user", "content": "What is the capital of France?"}]
@@ -151,6 +151,16 @@ def keys():
         check(s.post(CHAT, ask(), {"Authorization": "Bearer secret-2"})[0] == 401, "another is not")
 
 
+def starting():
+    refused(IO, "nothing.gguf", "serve", "nothing.gguf", "--port", 0)
+    wrong = os.path.join(TMP.name, "wrong.gguf")
+    with open(wrong, "wb") as f:
+        f.write(b"this is no model" * 9)
+    refused(FORMAT, "wrong.gguf", "serve", wrong, "--port", 0)
+    refused(USAGE, "key", "serve", "--host", "0.0.0.0", "--port", 0)
+    refused(USAGE, "--port", "serve", "--port", 99999)
+
+
 def sdk(s):
     try:
         import openai
@@ -187,6 +197,7 @@ with Server() as server:
     sdk(server)
     code, said = server.stop()
     check(code == 0 and "ERROR" not in said, "it ends in order", (code, said))
+starting()
 ending()
 keys()
 finish()
