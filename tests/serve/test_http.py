@@ -115,8 +115,10 @@ def answers_that_are_none():
         r = s.request("GET", "/busy")
         check(r.status == 429 and r.headers["retry-after"] == "7" and r.json["message"] == "busy: come back", "Retry-After", r)
         for path in ("/forget-stream", "/cut"):
+            # a cut takes what was not sent yet with it, and even what the client had not read: how much arrives is a matter of luck, but it is a beginning
             data = s.talk(get(path))
-            check(b"half" in data and not data.endswith(b"0\r\n\r\n") or data == b"", f"{path} is not complete", data)
+            head, blank, body = data.partition(b"\r\n\r\n")
+            check(body in (b"", b"5\r\nhalf\n\r\n") and (blank == b"" or b"Transfer-Encoding: chunked" in head), f"{path} is not complete", data)
         check(s.metric("hearth_streams_cut_total") == 2, "they are counted")
 
 
