@@ -84,7 +84,7 @@ FUZZERS      := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/*/fuzz_*.
 TEST_SUPPORT := $(call obj,$(wildcard tests/support/*.c))
 EXAMPLES     := $(patsubst %.c,$(BUILD)/%,$(wildcard examples/*.c))
 
-.PHONY: all lib examples run test test-programs check unit check-ci check-full fuzz fuzzers structure docs install uninstall clean help bench bench-kernels bench-grammar bench-speculate FORCE
+.PHONY: all lib examples run test test-programs check unit check-ci check-full fuzz fuzzers structure docs install uninstall clean help bench bench-serve bench-kernels bench-grammar bench-speculate FORCE
 
 all: lib $(if $(APP_SRC),$(BUILD)/hearth) ## build the program and libhearth (the default)
 lib: $(INTERNAL) $(if $(SAN),,$(STATIC) $(SHARED))
@@ -200,6 +200,9 @@ $(BUILD)/tools/tables: $(BUILD)/obj/tools/tables.o $(INTERNAL)
 
 bench: all $(BUILD)/bench/mkmodel $(BUILD)/bench/speculate ## measure beside the public peer and write bench/RESULTS.md (about an hour; QUICK=1: minutes; see bench/run.py)
 	@HEARTH_BUILD=$(BUILD) QUICK=$(QUICK) python3 bench/run.py $(BENCH)
+
+bench-serve: all $(BUILD)/bench/mkmodel ## measure the server beside the peer's and write bench/SERVE.md (about an hour; see bench/serve.py)
+	@HEARTH_BUILD=$(BUILD) python3 bench/serve.py $(BENCH)
 
 bench-kernels: $(BUILD)/bench/kernels ## measure every kernel of every instruction set; ONLY=word: those with it in their name
 	@$(BUILD)/bench/kernels $(ONLY)

@@ -3,6 +3,7 @@
 #
 #   tests/check.sh ci              about ten minutes: sanitizers, short fuzzing, valgrind on a smoke run
 #   tests/check.sh full            the whole: also clang, threads, each instruction set, aarch64, and FUZZ_SECONDS (300) for each fuzzer
+#                                  and SOAK_SECONDS (600) of many clients under each sanitizer
 #   tests/check.sh fuzz SECONDS    only fuzzing, SECONDS for each fuzzer
 #
 # Every step is run even when one before it failed; its output is shown when it fails and kept in build/check. The last line
@@ -51,6 +52,7 @@ sanitizers() { build_and_test build/asan "" tests/app SAN=address,undefined CFLA
 clang_sanitizers() { build_and_test build/clang-asan "" tests/app CC=clang SAN=address,undefined CFLAGS='-O1 -g'; }
 clang_build() { build_and_test build/clang "" "" CC=clang CPPFLAGS=-Werror; }
 gcc_warnings() { make -s $jobs BUILD=build/werror CPPFLAGS=-Werror all test-programs; }
+soak() { HEARTH_BUILD=$1 python3 tests/serve/soak.py "${SOAK_SECONDS:-600}"; }
 threads() { HEARTH_LIGHT=1 build_and_test build/tsan "" "" SAN=thread CFLAGS='-O1 -g'; }
 
 has_cpu() { grep -qw "$1" /proc/cpuinfo; }
@@ -120,6 +122,8 @@ full)
     step "address and undefined-behaviour sanitizers" sanitizers
     step "the same under clang" clang_sanitizers
     step "thread sanitizer" threads
+    step "a soak under the address sanitizer" soak build/asan
+    step "a soak under the thread sanitizer" soak build/tsan
     step "reference kernels" isa_test ref
     has_cpu sse4_2 && step "SSE4.2 kernels" isa_test sse42
     has_cpu avx2 && step "AVX2 kernels" isa_test avx2
