@@ -188,26 +188,54 @@ static int pack(struct engine *en, struct seq *s, int most, struct err *e) {
 static bool is_small(const struct seq *s) { return s->pending <= VERIFY_ROWS && !(s->pending && s->wants[s->length] & IN_PROMPT); }
 
 /* Pieces of at most VERIFY_ROWS go before prompts: generation and verification do not wait. Beginning with whose turn it is, so that nobody starves when a step cannot hold all. */
-static int pack_pieces(struct engine *en, bool small, struct err *e) {
+static int pack_pieces(struct engine *en, struct err *e) {
     struct seq *first = en->turn ? en->turn : en->seqs, *s = first;
     do {
-        const int before = en->step.n_rows, most = small || before == en->prompt_rows ? en->o.max_rows : en->most_prompt_rows - en->prompt_rows;
-        int code = s && is_small(s) == small ? pack(en, s, most, e) : 0;
+        int code = s && is_small(s) ? pack(en, s, en->o.max_rows, e) : 0;
         if (code || !s) return code;
-        if (!small) en->prompt_rows += en->step.n_rows - before;
         s = s->next ? s->next : en->seqs;
     } while (s != first);
+    en->turn = first->next;
+    return 0;
+}
+
+/* Prompts of about one length are computed in the order of their coming, so that the first is done early and others find there what they have in common. */
+static bool goes_before(const struct seq *a, const struct seq *b, bool oldest) {
+    int x = a->pending, y = b->pending;
+    for (; !oldest && x > VERIFY_ROWS && y > VERIFY_ROWS; x /= 4, y /= 4) {}
+    const bool shorter = x <= VERIFY_ROWS && y > VERIFY_ROWS, longer = y <= VERIFY_ROWS && x > VERIFY_ROWS;
+    return oldest || shorter == longer ? a->number < b->number : shorter;
+}
+
+static struct seq *next_prompt(struct engine *en, bool oldest) {
+    struct seq *best = NULL;
+    for (struct seq *s = en->seqs; s; s = s->next)
+        if (s->taken < 0 && s->pending && !is_small(s) && (!best || goes_before(s, best, oldest))) best = s;
+    return best;
+}
+
+/* The shortest first, but every fourth step begins with the oldest, so that it is not put off for ever. */
+static int pack_prompts(struct engine *en, struct err *e) {
+    const int most = en->step.n_rows ? en->most_prompt_rows : en->o.max_rows;
+    bool oldest = en->steps++ % 4 == 0;
+    for (struct seq *s; en->prompt_rows < most && (s = next_prompt(en, oldest)); oldest = false) {
+        const int before = en->step.n_rows;
+        s->taken = 0;
+        int code = pack(en, s, most - en->prompt_rows, e);
+        if (code) return code;
+        en->prompt_rows += en->step.n_rows - before;
+    }
     return 0;
 }
 
 static int pack_all(struct engine *en, struct err *e) {
-    for (struct seq *s = en->seqs; s; s = s->next) s->taken = 0;
+    for (struct seq *s = en->seqs; s; s = s->next) {
+        s->taken = -1;
+        if (s->pending) seq_catch_up(s);
+    }
     en->prompt_rows = 0;
-    int code = pack_pieces(en, true, e);
-    if (code || (code = pack_pieces(en, false, e))) return code;
-    struct seq *first = en->turn ? en->turn : en->seqs;
-    en->turn = first ? first->next : NULL;
-    return 0;
+    int code = pack_pieces(en, e);
+    return code ? code : pack_prompts(en, e);
 }
 
 /* ---- what steps cost ---- */
@@ -262,7 +290,7 @@ int engine_step(struct engine *en, struct err *e) {
     const float *logits = graph_run(en->graph, en->pool, &en->step);
     for (int i = 0; i < en->step.n_logits; i++) en->results[i].logits = logits + (size_t)i * en->model->hp.n_vocab;
     for (struct seq *s = en->seqs; s; s = s->next)
-        if (s->taken) seq_advance(s, s->taken);
+        if (s->taken > 0) seq_advance(s, s->taken);
     note_cost(en, os_now() - start);
     return 0;
 }

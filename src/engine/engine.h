@@ -70,9 +70,11 @@ int seq_feed(struct seq *s, const int32_t *ids, int n, enum want want, struct er
  * multiple of KV_PAGE, less than n, so that something is left to compute. The caller feeds the rest. Of a sequence with an adapter these are the tokens before
  * it acts, which are the same for all; set it first. */
 int seq_reuse(struct seq *s, const int32_t *ids, int n);
+int seq_reused(const struct seq *s);                         /* tokens taken over, in all */
 
 /* What is pending is a prompt: it is computed in the way of long spans however it comes to be cut into steps, so that its bits do not depend on that, nor on how
- * much of it was taken over. Otherwise pieces of at most VERIFY_ROWS are computed in the way of generation. */
+ * much of it was taken over; and what another sequence computes of it meanwhile is taken over too, so that of prompts that begin alike the beginning is
+ * computed once. Steps take short prompts before long ones, and now and then the oldest. Otherwise pieces of at most VERIFY_ROWS are computed in the way of generation. */
 void seq_prompt(struct seq *s);
 
 /* Of models with recurrent state: what is fed will be asked for again up to `position` or a little further (the end of a message): the state at the last

@@ -38,12 +38,14 @@ struct seq {
     int32_t *tokens;        /* [length + pending], room for n_ctx */
     uint8_t *wants;         /* [n_ctx] of each token, the flags above */
     int length, pending;
+    int reused;             /* tokens taken over from the tree of prefixes, in all */
+    uint64_t number;        /* of its making: who is older */
     struct snapshot snapshot[SNAPSHOTS];
     int n_snapshots;
     struct prefix_node *tip; /* the last whole page that the tree of prefixes has; NULL: none */
     struct snapshot held;   /* by seq_hold; length -1: nothing */
     int adapter, adapter_from; /* NO_ADAPTER: none */
-    int taken;              /* rows in the step being packed */
+    int taken;              /* rows in the step being packed; -1: not looked at yet */
 };
 
 struct engine {
@@ -60,6 +62,7 @@ struct engine {
     struct span *spans;
     struct result *results;
     struct step step;
+    uint64_t made, steps;    /* sequences and steps so far */
     int prompt_rows, most_prompt_rows; /* of the step being packed; beside small spans */
     struct step_costs costs;
     int *adapter_users; /* [n_adapters] sequences that have each adapter, by its number */
@@ -70,6 +73,7 @@ void seq_use_adapter(struct seq *s, int id, int from); /* without asking whether
 int seq_reserve(struct seq *s, int n, struct err *e); /* pages for the next n positions, owned by s alone */
 void seq_advance(struct seq *s, int n);               /* after a step: n pending tokens are computed; pages behind windows are given back */
 void seq_remember(struct seq *s);                     /* whole pages that are new go into the tree of prefixes, before windows move on */
+void seq_catch_up(struct seq *s);                     /* pending tokens of a prompt that the tree has come to know need not be computed */
 void seq_forget_beyond(struct seq *s, int n);         /* stands where n tokens are left */
 int seq_snapshot_due(const struct seq *s, int rows);  /* rows that may be taken before a snapshot is due */
 

@@ -194,6 +194,7 @@ int job_advance(struct job *j, int most, int *end, struct err *e) {
     const float *logits;
     int code = s->prompt_logprobs ? tell_prompt(j, e) : 0;
     *end = -1;
+    j->cached = seq_reused(j->seq); /* others may have computed some of the prompt meanwhile */
     while (code == 0 && *end < 0 && (logits = engine_logits(s->engine, j->seq, speculate_length(j->guesses) - 1))) {
         if (!job_generates(j)) j->first = os_now();
         if (s->max_tokens == 0) *end = JOB_LENGTH;

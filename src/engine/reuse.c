@@ -45,31 +45,64 @@ static bool whole(const struct engine *en, const struct prefix_node *n) {
     return true;
 }
 
-int seq_reuse(struct seq *s, const int32_t *ids, int n) {
-    struct engine *en = s->engine;
-    struct prefix_node *last = NULL, *next;
-    if (!en->tree || s->length || s->pending) return 0;
-    if (n > en->o.n_ctx) n = en->o.n_ctx;
-    for (int at = 0; at + KV_PAGE < n && at + KV_PAGE <= plain(s, n) && (next = prefix_find(en->tree, last, ids + at)); at += KV_PAGE) last = next;
-    while (last && !whole(en, last)) last = last->parent;
-    if (!last) return 0;
-    s->length = last->pages * KV_PAGE;
-    memcpy(s->tokens, ids, (size_t)s->length * sizeof *ids);
-    memset(s->wants, 0, (size_t)s->length);
+/* The last node that a sequence can go on behind, of those that hold what follows its tip up to n tokens; its tip: none. The last token is always computed. */
+static struct prefix_node *known(const struct seq *s, int n) {
+    struct prefix_node *last = s->tip, *next;
+    for (int at = s->length; at + KV_PAGE < n && at + KV_PAGE <= plain(s, n) && (next = prefix_find(s->engine->tree, last, s->tokens + at)); at += KV_PAGE) last = next;
+    while (last != s->tip && !whole(s->engine, last)) last = last->parent;
+    return last;
+}
+
+/* Goes on behind `last`, which follows the sequence's tip, as if it had computed what stands between. */
+static void take_over(struct seq *s, struct prefix_node *last) {
+    const struct engine *en = s->engine;
+    const int n = last->pages * KV_PAGE - s->length, had = s->length / KV_PAGE;
     for (int g = 0; g < graph_kv_groups(en->graph); g++) {
+        struct page_pool *pool = &s->engine->pages[g];
+        uint8_t **page = s->memory.pages[g];
+        const int seen = first_seen(en, g, last->pages);
         const struct prefix_node *at = last;
-        for (int p = last->pages - 1; p >= first_seen(en, g, last->pages); p--, at = at->parent) s->memory.pages[g][p] = page_ref(at->page[g]);
+        for (int p = last->pages - 1; p >= had && p >= seen; p--, at = at->parent) {
+            page_unref(pool, page[p]); /* of a step that failed */
+            page[p] = page_ref(at->page[g]);
+        }
+        for (int p = 0; p < had && p < seen; p++) page_unref(pool, page[p]), page[p] = NULL; /* no row sees them any more */
     }
+    s->length += n;
+    s->reused += n;
     prefix_use(en->tree, last);
-    prefix_stand(last, NULL);
+    prefix_stand(last, s->tip);
     s->tip = last;
     if (last->state) {
         struct err ignored; /* a snapshot that cannot be kept only makes going back dearer */
         memcpy(s->memory.state, last->state, graph_state_floats(en->graph) * sizeof(float));
         (void)seq_mark(s, &ignored);
     }
+}
+
+int seq_reuse(struct seq *s, const int32_t *ids, int n) {
+    if (!s->engine->tree || s->length || s->pending) return 0;
+    if (n > s->engine->o.n_ctx) n = s->engine->o.n_ctx;
+    memcpy(s->tokens, ids, (size_t)n * sizeof *ids);
+    struct prefix_node *last = known(s, n);
+    if (!last) return 0;
+    take_over(s, last);
+    memset(s->wants, 0, (size_t)s->length);
     return s->length;
 }
+
+void seq_catch_up(struct seq *s) {
+    const int at = s->tip ? s->tip->pages * KV_PAGE : 0;
+    int n = s->length;
+    if (!s->engine->tree || s->length != at) return;
+    while (n < s->length + s->pending && (s->wants[n] & (IN_PROMPT | WANTED)) == IN_PROMPT) n++;
+    struct prefix_node *last = known(s, n + 1 < s->length + s->pending ? n + 1 : s->length + s->pending);
+    if (last == s->tip) return;
+    take_over(s, last);
+    s->pending -= s->length - at;
+}
+
+int seq_reused(const struct seq *s) { return s->reused; }
 
 void seq_expect_reuse(struct seq *s, int position) {
     const int at = position / KV_PAGE * KV_PAGE;

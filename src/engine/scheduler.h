@@ -36,7 +36,8 @@ enum job_event_kind {
 
 struct job_event {
     enum job_event_kind kind;
-    int prompt_tokens, cached_tokens, generated; /* so far */
+    int prompt_tokens, generated; /* so far */
+    int cached_tokens;           /* of the prompt, that were not computed for this job; with JOB_TOKEN it is final */
     int position;
     int32_t id;
     float logprob;               /* of the model's own distribution; valid, as top is, when logprobs >= 0 */

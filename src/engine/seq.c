@@ -12,6 +12,7 @@ int seq_new(struct seq **out, struct engine *en, struct err *e) {
     s->engine = en;
     s->held.length = -1;
     s->adapter = NO_ADAPTER;
+    s->number = en->made++;
     s->n_pages = (en->o.n_ctx + KV_PAGE - 1) / KV_PAGE;
     bool ok = (s->tokens = mem_calloc(n_ctx, sizeof *s->tokens)) && (s->wants = mem_calloc(n_ctx, 1)) &&
               (!states || (s->memory.state = mem_calloc(states, sizeof(float))));

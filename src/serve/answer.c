@@ -253,8 +253,9 @@ void answer_fail(struct answer *a, int unsubmitted, const struct err *e) {
 void answer_hear(void *ctx, const struct job_event *ev) {
     struct choice *c = ctx;
     struct err e = {0};
+    c->cached = ev->cached_tokens;
     switch (ev->kind) {
-    case JOB_STARTED: c->cached = ev->cached_tokens; break;
+    case JOB_STARTED:
     case JOB_PROMPT: break;
     case JOB_TOKEN:
         begin_stream(c->answer);

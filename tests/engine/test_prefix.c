@@ -259,10 +259,98 @@ static void like_a_list(void **state) {
     page_pool_free(&pools[0]);
 }
 
+/* A prompt whose last token's logits are wanted. */
+static struct seq *prompt(struct engine *en, const int32_t *ids, int n) {
+    struct err e = {0};
+    struct seq *s;
+    OK(seq_new(&s, en, &e));
+    OK(seq_feed(s, ids, n, WANT_LAST, &e));
+    seq_prompt(s);
+    return s;
+}
+
+/* Prompts that begin alike and come at once: what they have in common is computed once, and each gets the bits of being alone. */
+static void computed_once(void **state) {
+    (void)state;
+    enum { SEQS = 4, COMMON = 150 };
+    struct err e = {0};
+    for (enum tiny_kind kind = 0; kind < TINY_KINDS; kind += tiny_step()) {
+        struct rig r;
+        struct seq *s[SEQS];
+        int32_t ids[SEQS][N];
+        float want[SEQS][TINY_VOCAB], got[SEQS][TINY_VOCAB];
+        int computed = 0, all = 0, found = 0;
+        rig_open(&r, kind, 1, cached(0));
+        const int n = length_of(r.engine) - SEQS;
+        for (int i = 0; i < SEQS; i++) {
+            random_ids(ids[i], N, i % 2 ? 8 : 9);
+            memcpy(ids[i], ids[0], sizeof **ids * COMMON);
+            struct seq *alone = prompt(r.engine, ids[i], n + i);
+            while (seq_pending(alone)) OK(engine_step(r.engine, &e));
+            memcpy(want[i], engine_logits(r.engine, alone, n + i - 1), sizeof want[i]);
+            seq_free(alone);
+        }
+        rig_close(&r);
+        rig_open(&r, kind, 1, cached(64 << 20));
+        for (int i = 0; i < SEQS; i++) {
+            s[i] = prompt(r.engine, ids[i], n + i);
+            seq_expect_reuse(s[i], COMMON);
+            all += n + i;
+        }
+        for (int steps = 0; found < SEQS; steps++) {
+            assert_true(steps < 4 * N);
+            OK(engine_step(r.engine, &e));
+            computed += engine_step_rows(r.engine);
+            for (int i = 0; i < SEQS; i++) {
+                const float *logits = engine_logits(r.engine, s[i], n + i - 1);
+                if (logits) memcpy(got[i], logits, sizeof got[i]), found++;
+            }
+        }
+        for (int i = 0; i < SEQS; i++) {
+            assert_int_equal(seq_length(s[i]), n + i);
+            assert_memory_equal(seq_tokens(s[i]), ids[i], sizeof **ids * (size_t)(n + i));
+            assert_int_equal(seq_reused(s[i]) % KV_PAGE, 0);
+            all -= seq_reused(s[i]);
+            if (memcmp(want[i], got[i], sizeof want[i]) != 0) fail_msg("%s: prompt %d", tiny_name(kind), i);
+        }
+        assert_int_equal(computed, all);
+        for (int i = 1; i < SEQS; i++) assert_true(seq_reused(s[i]) >= COMMON / KV_PAGE * KV_PAGE);
+        assert_int_equal(seq_reused(s[0]), 0); /* the first has nobody to take over from */
+        for (int i = 0; i < SEQS; i++) seq_free(s[i]);
+        rig_close(&r);
+    }
+}
+
+/* A short prompt need not wait for a long one that came before, and the long one is computed in the end though short ones keep coming. */
+static void short_before_long(void **state) {
+    (void)state;
+    struct rig r;
+    struct err e = {0};
+    int32_t ids[N];
+    int steps = 0;
+    rig_open(&r, TINY_LLAMA, 1, cached(64 << 20));
+    random_ids(ids, N, 10);
+    struct seq *longer = prompt(r.engine, ids, 250);
+    OK(engine_step(r.engine, &e));
+    struct seq *shorter = prompt(r.engine, ids + 1, 20);
+    while (seq_pending(shorter) && ++steps) OK(engine_step(r.engine, &e));
+    assert_true(steps <= 3 && seq_pending(longer) > 150);
+    for (steps = 0; seq_pending(longer); steps++) {
+        assert_true(steps < 100);
+        seq_free(shorter);
+        shorter = prompt(r.engine, ids + steps % 30 + 2, 20);
+        OK(engine_step(r.engine, &e));
+    }
+    seq_free(shorter);
+    seq_free(longer);
+    rig_close(&r);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(taken_over_is_the_same), cmocka_unit_test(only_what_is_equal), cmocka_unit_test(going_back),
         cmocka_unit_test(within_its_limit),       cmocka_unit_test(without_memory),     cmocka_unit_test(like_a_list),
+        cmocka_unit_test(computed_once),          cmocka_unit_test(short_before_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
