@@ -187,15 +187,17 @@ static int pack(struct engine *en, struct seq *s, int most, struct err *e) {
 
 static bool is_small(const struct seq *s) { return s->pending <= VERIFY_ROWS && !(s->pending && s->wants[s->length] & IN_PROMPT); }
 
-/* Pieces of at most VERIFY_ROWS go before prompts: generation and verification do not wait. Beginning with whose turn it is, so that nobody starves when a step cannot hold all. */
+/* Pieces of at most VERIFY_ROWS go before prompts: generation and verification do not wait. When a step cannot hold all, the next one begins with who was left out. */
 static int pack_pieces(struct engine *en, struct err *e) {
-    struct seq *first = en->turn ? en->turn : en->seqs, *s = first;
+    struct seq *first = en->turn ? en->turn : en->seqs, *s = first, *left = NULL;
     do {
-        int code = s && is_small(s) ? pack(en, s, en->o.max_rows, e) : 0;
+        const bool small = s && is_small(s);
+        int code = small ? pack(en, s, en->o.max_rows, e) : 0;
         if (code || !s) return code;
+        if (small && s->pending > (s->taken > 0 ? s->taken : 0) && !left) left = s;
         s = s->next ? s->next : en->seqs;
     } while (s != first);
-    en->turn = first->next;
+    en->turn = left;
     return 0;
 }
 
@@ -229,7 +231,8 @@ static int pack_prompts(struct engine *en, struct err *e) {
 }
 
 static int pack_all(struct engine *en, struct err *e) {
-    for (struct seq *s = en->seqs; s; s = s->next) {
+    for (struct seq *s = en->seqs, *next; s; s = next) { /* catching up may move s to another place */
+        next = s->next;
         s->taken = -1;
         if (s->pending) seq_catch_up(s);
     }

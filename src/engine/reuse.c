@@ -53,6 +53,18 @@ static struct prefix_node *known(const struct seq *s, int n) {
     return last;
 }
 
+/* Sequences with the same pages stand beside each other in the engine's list, and so in its steps: attention then reads those pages once for all. */
+static void stand_beside(struct seq *s, int page) {
+    struct engine *en = s->engine;
+    struct seq *like = graph_kv_groups(en->graph) ? en->seqs : NULL, **at = &en->seqs;
+    while (like && (like == s || like->memory.pages[0][page] != s->memory.pages[0][page])) like = like->next;
+    if (!like || like->next == s) return;
+    while (*at != s) at = &(*at)->next;
+    *at = s->next;
+    s->next = like->next;
+    like->next = s;
+}
+
 /* Goes on behind `last`, which follows the sequence's tip, as if it had computed what stands between. */
 static void take_over(struct seq *s, struct prefix_node *last) {
     const struct engine *en = s->engine;
@@ -68,6 +80,7 @@ static void take_over(struct seq *s, struct prefix_node *last) {
         }
         for (int p = 0; p < had && p < seen; p++) page_unref(pool, page[p]), page[p] = NULL; /* no row sees them any more */
     }
+    stand_beside(s, last->pages - 1);
     s->length += n;
     s->reused += n;
     prefix_use(en->tree, last);

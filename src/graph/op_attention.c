@@ -5,8 +5,8 @@
  * is head i % group of row i / group.
  *
  * Small spans (decode, verification) are computed in fp32, and a row's result depends on its sequence alone: not on what
- * shares the step nor on how the rows were cut into small spans. A page that all rows of a block see whole is taken for all of
- * them at once, any other for each row with just the positions that it sees. Large spans (prompts) repack a page for the
+ * shares the step nor on how the rows were cut into small spans. Neighbouring small spans that begin with the same page are taken together, and a page
+ * that several queries see alike is read once for all of them: what many sequences have in common costs the memory of one. Large spans (prompts) repack a page for the
  * block and multiply in tiles; keys and values that are not kept as F32 may be rounded to bfloat16 for that. */
 #include <math.h>
 #include <string.h>
@@ -57,17 +57,25 @@ static void append(const struct run *r, const struct node *n, int worker) {
 struct block { /* of queries, on their way through the pages */
     const struct run *r;
     const struct attention_args *a;
-    const struct span *span;
     int kv_head, group;
-    int first, count;       /* queries */
+    int first, count;       /* queries, of those of all spans that are taken together */
     size_t k_size, v_size;  /* columns of q and out: a head's size, padded */
     int pair;               /* numbers in a lane of what is packed; see kernel/attention.h */
     float *q, *s, *out;     /* [count][k_size], [count][ATTN_PAGE], [count][v_size] */
     void *packed_q, *packed_s, *packed_kv;
     struct attn_softmax m[BLOCK];
     float keep[BLOCK];
-    int row[BLOCK]; /* of the span, for each query */
+    struct query { /* of each: its span, row and head in it, and the first and the last position that it sees */
+        const struct span *span;
+        int row, head;
+        int32_t first, last;
+    } query[BLOCK];
 };
+
+struct company { /* spans whose queries are taken together */
+    int first, spans, queries, at_once;
+};
+enum { COMPANY_FLOATS = sizeof(struct company) / sizeof(float) };
 
 static int rounded(int n) { return (n + ATTN_ROWS - 1) / ATTN_ROWS * ATTN_ROWS; }
 
@@ -100,90 +108,83 @@ static int block_size(const struct graph *g, const struct attention *a) {
 static void attention_scratch(const struct graph *g, const struct node *n, size_t *per_row, size_t *per_worker) {
     const struct attention_args *a = n->args;
     (void)per_row;
-    *per_worker = block_scratch(&a->a, pair_of(g), block_size(g, &a->a), NULL, NULL);
+    *per_worker = block_scratch(&a->a, pair_of(g), block_size(g, &a->a), NULL, NULL) + COMPANY_FLOATS * (size_t)g->plan.max_tokens;
 }
 
-static int row_of(const struct block *b, int i) { return b->row[i]; }
-static int head_of(const struct block *b, int i) { return b->kv_head * b->group + b->first + i - b->row[i] * b->group; }
-
-/* The first and the last position that a row sees. Both rise with the row. */
-static void reach(const struct block *b, int row, int32_t *first, int32_t *last) {
-    const struct attention *a = &b->a->a;
-    int32_t pos = b->span->pos + row, end = b->span->pos + b->span->count - 1, back = a->both_ways ? a->window / 2 : a->window - 1;
+/* What a row of a span sees. Both ends rise with the row. */
+static void reach(const struct attention *a, const struct span *span, int row, int32_t *first, int32_t *last) {
+    int32_t pos = span->pos + row, end = span->pos + span->count - 1, back = a->both_ways ? a->window / 2 : a->window - 1;
     *first = a->window && pos > back ? pos - back : 0;
     *last = !a->both_ways ? pos : a->window && end - pos > back ? pos + back : end;
 }
 
-/* The positions [*from, *to) of a page that a row sees; none: *from >= *to. */
-static void view(const struct block *b, int row, int page, int *from, int *to) {
-    int32_t first, last, start = page * KV_PAGE;
-    reach(b, row, &first, &last);
-    *from = first > start ? first - start : 0;
-    *to = last - start + 1 < KV_PAGE ? last - start + 1 : KV_PAGE;
+/* The positions [*from, *to) of a page that a query sees; none: *from >= *to. */
+static void view(const struct block *b, int i, int page, int *from, int *to) {
+    const int32_t start = page * KV_PAGE;
+    *from = b->query[i].first > start ? b->query[i].first - start : 0;
+    *to = b->query[i].last - start + 1 < KV_PAGE ? b->query[i].last - start + 1 : KV_PAGE;
 }
 
-static struct attn_page keys_of(const struct block *b, int page, int from, int to) {
+static const uint8_t *page_of(const struct block *b, int i, int page) { return b->query[i].span->memory->pages[layer_of(b->r->g, b->a)->group][page]; }
+
+static struct attn_page keys_of(const struct block *b, const uint8_t *page, int from, int to) {
     const struct kv_layer *l = layer_of(b->r->g, b->a);
-    const uint8_t *p = b->span->memory->pages[l->group][page];
-    return (struct attn_page){p + l->k_offset + (size_t)b->kv_head * KV_PAGE * l->k_row, l->k_row, from, to, NULL, 0};
+    return (struct attn_page){page + l->k_offset + (size_t)b->kv_head * KV_PAGE * l->k_row, l->k_row, from, to, NULL, 0};
 }
 
-static struct attn_page values_of(const struct block *b, int page, int from, int to) {
+static struct attn_page values_of(const struct block *b, const uint8_t *page, int from, int to) {
     const struct kv_layer *l = layer_of(b->r->g, b->a);
-    const uint8_t *p = b->span->memory->pages[l->group][page];
     if (b->a->a.v_in_k) return keys_of(b, page, from, to);
-    return (struct attn_page){p + l->v_offset + (size_t)b->kv_head * KV_PAGE * l->v_row, l->v_row, from, to, NULL, 0};
+    return (struct attn_page){page + l->v_offset + (size_t)b->kv_head * KV_PAGE * l->v_row, l->v_row, from, to, NULL, 0};
 }
 
 static void weigh(struct block *b, int i, int page, int from, int to) {
     const struct attention *a = &b->a->a;
-    const struct attn_rule rule = {a->scale, a->softcap, b->a->slope ? b->a->slope[head_of(b, i)] : 0, (float)(b->span->pos + row_of(b, i) - page * KV_PAGE)};
+    const struct attn_rule rule = {a->scale, a->softcap, b->a->slope ? b->a->slope[b->query[i].head] : 0, (float)(b->query[i].span->pos + b->query[i].row - page * KV_PAGE)};
     b->keep[i] = b->r->k->attn.weigh(&rule, from, to, b->s + i * ATTN_PAGE, &b->m[i]);
 }
 
-/* A page's keys and values. While keys are read the values are fetched, and then the next page's keys. */
-static void parts_of(const struct block *b, int page, int last, int from, int to, struct attn_page *keys, struct attn_page *values) {
-    *keys = keys_of(b, page, from, to);
-    *values = values_of(b, page, from, to);
+/* The keys and values of a page that query i sees. While keys are read the values are fetched, and then the next page's keys. */
+static void parts_of(const struct block *b, int i, int page, int from, int to, struct attn_page *keys, struct attn_page *values) {
+    *keys = keys_of(b, page_of(b, i, page), from, to);
+    *values = values_of(b, page_of(b, i, page), from, to);
     if (!b->a->a.v_in_k) keys->ahead = values->data, keys->ahead_bytes = values->row * KV_PAGE;
-    if (page < last) values->ahead = keys_of(b, page + 1, 0, KV_PAGE).data, values->ahead_bytes = keys->row * KV_PAGE;
+    if (page < b->query[i].last / KV_PAGE) values->ahead = keys_of(b, page_of(b, i, page + 1), 0, KV_PAGE).data, values->ahead_bytes = keys->row * KV_PAGE;
 }
 
-/* Queries [i, i + n), which see the same positions of a page. */
-static void small_step(struct block *b, int i, int n, int page, int last, int from, int to) {
+/* Queries [i, i + n), which see the same positions of the same page. */
+static void small_step(struct block *b, int i, int n, int page, int from, int to) {
     const struct attn_kernels *k = &b->r->k->attn;
     const enum dtype type = b->r->g->plan.kv_type;
     struct attn_page keys, values;
-    parts_of(b, page, last, from, to, &keys, &values);
+    parts_of(b, i, page, from, to, &keys, &values);
     k->scores[type](&keys, (size_t)b->a->a.head_k, b->q + (size_t)i * b->k_size, n, b->s + i * ATTN_PAGE);
     for (int j = i; j < i + n; j++) weigh(b, j, page, from, to);
     k->values[type](&values, (size_t)b->a->a.head_v, b->s + i * ATTN_PAGE, b->keep + i, n, b->out + (size_t)i * b->v_size);
 }
 
-static void small_page(struct block *b, int page, int last) {
-    int first_from, first_to, last_from, last_to;
-    view(b, row_of(b, 0), page, &first_from, &first_to);
-    view(b, row_of(b, b->count - 1), page, &last_from, &last_to);
-    if (first_from == last_from && first_to == last_to) { /* the same for both, and so for those between */
-        if (first_from < first_to) small_step(b, 0, b->count, page, last, first_from, first_to);
-        return;
-    }
+static void small_page(struct block *b, int page) {
     for (int i = 0, n; i < b->count; i += n) {
-        int from, to, row = row_of(b, i);
-        n = (row + 1) * b->group - b->first - i;
-        if (n > b->count - i) n = b->count - i;
-        view(b, row, page, &from, &to);
-        if (from < to) small_step(b, i, n, page, last, from, to);
+        int from, to;
+        n = 1;
+        view(b, i, page, &from, &to);
+        if (from >= to) continue;
+        for (; i + n < b->count; n++) {
+            int its_from, its_to;
+            view(b, i + n, page, &its_from, &its_to);
+            if (its_from != from || its_to != to || page_of(b, i + n, page) != page_of(b, i, page)) break;
+        }
+        small_step(b, i, n, page, from, to);
     }
 }
 
-static void large_page(struct block *b, int page, int last_page) {
+static void large_page(struct block *b, int page) {
     const struct attn_kernels *k = &b->r->k->attn;
     const enum dtype type = b->r->g->plan.kv_type;
     int begin = b->count, end = 0, first = KV_PAGE, last = 0; /* the queries that see anything, and what they see */
     for (int i = 0; i < b->count; i++) {
         int from, to;
-        view(b, row_of(b, i), page, &from, &to);
+        view(b, i, page, &from, &to);
         if (from >= to) continue;
         if (i < begin) begin = i;
         end = i + 1;
@@ -194,12 +195,12 @@ static void large_page(struct block *b, int page, int last_page) {
     const int n = rounded(end - begin);
     float *s = b->s + begin * ATTN_PAGE;
     struct attn_page keys, values;
-    parts_of(b, page, last_page, first, last, &keys, &values);
+    parts_of(b, b->count - 1, page, first, last, &keys, &values);
     k->pack_keys[type](&keys, (size_t)b->a->a.head_k, b->packed_kv);
     k->product[b->pair - 1]((float *)b->packed_q + (size_t)begin * b->k_size / (size_t)b->pair, n, b->packed_kv, ATTN_PAGE, (int)b->k_size / b->pair, NULL, s);
     for (int i = begin; i < begin + n; i++) {
-        int from = 0, to = 0; /* rows that only fill up see nothing */
-        if (i < b->count) view(b, row_of(b, i), page, &from, &to);
+        int from = 0, to = 0; /* for rows that only fill up */
+        if (i < b->count) view(b, i, page, &from, &to);
         weigh(b, i, page, from, to);
     }
     if (b->pair > 1) k->narrow(s, (float *)b->packed_s + begin * ATTN_PAGE / b->pair, (size_t)n * ATTN_PAGE);
@@ -212,7 +213,7 @@ static void gather(struct block *b, const struct node *n) {
     memset(b->q, 0, (size_t)rounded(b->count) * b->k_size * sizeof(float));
     memset(b->out, 0, (size_t)rounded(b->count) * b->v_size * sizeof(float));
     for (int i = 0; i < b->count; i++)
-        memcpy(b->q + (size_t)i * b->k_size, value_row(b->r, n->in[0], b->span->row + row_of(b, i)) + (size_t)head_of(b, i) * size, size * sizeof(float));
+        memcpy(b->q + (size_t)i * b->k_size, value_row(b->r, n->in[0], b->query[i].span->row + b->query[i].row) + (size_t)b->query[i].head * size, size * sizeof(float));
     for (int i = 0; i < rounded(b->count); i++) b->m[i] = (struct attn_softmax){-INFINITY, 0};
 }
 
@@ -221,37 +222,79 @@ static void finish(const struct block *b, const struct node *n) {
     for (int i = 0; i < b->count; i++) {
         float sum = b->m[i].sum, shrink = 1;
         if (b->a->sinks) {
-            float sink = b->a->sinks[head_of(b, i)], top = sink > b->m[i].max ? sink : b->m[i].max;
+            float sink = b->a->sinks[b->query[i].head], top = sink > b->m[i].max ? sink : b->m[i].max;
             shrink = expf(b->m[i].max - top);
             sum = sum * shrink + expf(sink - top);
         }
-        b->r->k->scale(shrink / sum, b->out + (size_t)i * b->v_size, value_row(b->r, n->out[0], b->span->row + row_of(b, i)) + (size_t)head_of(b, i) * size, size);
+        b->r->k->scale(shrink / sum, b->out + (size_t)i * b->v_size, value_row(b->r, n->out[0], b->query[i].span->row + b->query[i].row) + (size_t)b->query[i].head * size, size);
     }
 }
 
-static void attend(struct block *b, const struct node *n) {
-    for (int i = 0; i < b->count; i++) b->row[i] = (b->first + i) / b->group; /* asked for so often that dividing would be felt */
-    int32_t first, last, ignored;
-    reach(b, row_of(b, 0), &first, &ignored);
-    reach(b, row_of(b, b->count - 1), &ignored, &last);
+/* Who the block's queries are; `span` is the first of those that are taken together. */
+static void enlist(struct block *b, const struct span *span) {
+    int begin = 0; /* the span's first query */
+    for (int i = 0; i < b->count; i++) {
+        while (b->first + i >= begin + span->count * b->group) begin += span->count * b->group, span++;
+        const int row = (b->first + i - begin) / b->group;
+        b->query[i] = (struct query){.span = span, .row = row, .head = b->kv_head * b->group + b->first + i - begin - row * b->group};
+        reach(&b->a->a, span, row, &b->query[i].first, &b->query[i].last);
+    }
+    for (int i = b->count; i < rounded(b->count); i++) b->query[i] = b->query[0]; /* rows that only fill up */
+}
+
+static void attend(struct block *b, const struct span *span, const struct node *n) {
+    int32_t first = INT32_MAX, last = 0;
+    enlist(b, span);
+    for (int i = 0; i < b->count; i++) {
+        if (b->query[i].first < first) first = b->query[i].first;
+        if (b->query[i].last > last) last = b->query[i].last;
+    }
     first /= KV_PAGE, last /= KV_PAGE;
     gather(b, n);
-    if (!span_large(b->span)) {
-        for (int page = first; page <= last; page++) small_page(b, page, last);
+    if (!span_large(span)) {
+        for (int page = first; page <= last; page++) small_page(b, page);
     } else {
         if (b->pair > 1) b->r->k->attn.narrow(b->q, b->packed_q, (size_t)rounded(b->count) * b->k_size);
-        for (int page = first; page <= last; page++) large_page(b, page, last);
+        for (int page = first; page <= last; page++) large_page(b, page);
     }
     finish(b, n);
 }
 
-/* Queries that are taken together. A small span of few KV heads is cut so that no worker stands idle, where there is much to compute. */
-static int queries_at_once(const struct run *r, const struct attention *a, const struct span *span) {
-    int most = block_size(r->g, a), n = span->count * (a->n_head / a->n_head_kv);
-    if (span_large(span) || r->step->n_spans * a->n_head_kv >= 2 * r->workers) return most;
-    int part = rounded((n + r->workers - 1) / r->workers);
+/* How many spans from s on are taken together. */
+static int together(const struct run *r, const struct attention_args *a, int s) {
+    const int n = r->step->n_spans, group = layer_of(r->g, a)->group;
+    const uint8_t *begins = NULL;
+    int more = 0;
+    for (; s + more < n && (more == 0 || !span_large(&r->step->spans[s])); more++) {
+        const struct span *span = &r->step->spans[s + more];
+        int32_t first, last;
+        reach(&a->a, span, 0, &first, &last);
+        const uint8_t *page = span->memory->pages[group][first / KV_PAGE];
+        if (more && (page != begins || span_large(span))) break;
+        begins = page;
+    }
+    return more;
+}
+
+/* Queries that are taken at once, of `all`. Those of small spans with few KV heads are cut so that no worker stands idle, where there is much to compute. */
+static int queries_at_once(const struct run *r, const struct attention *a, bool large, int all, int groups) {
+    const int most = block_size(r->g, a);
+    if (large || groups * a->n_head_kv >= 2 * r->workers) return most;
+    int part = rounded((all + r->workers - 1) / r->workers);
     if (part < SMALL_BLOCK) part = SMALL_BLOCK;
     return part < most ? part : most;
+}
+
+/* All of a step, at most one for each row; c: room for them. */
+static int companies(const struct run *r, const struct attention_args *a, struct company *c) {
+    const int group = a->a.n_head / a->a.n_head_kv;
+    int n = 0;
+    for (int s = 0; s < r->step->n_spans; s += c[n++].spans) {
+        c[n] = (struct company){.first = s, .spans = together(r, a, s)};
+        for (int i = s; i < s + c[n].spans; i++) c[n].queries += r->step->spans[i].count * group;
+    }
+    for (int i = 0; i < n; i++) c[i].at_once = queries_at_once(r, &a->a, span_large(&r->step->spans[c[i].first]), c[i].queries, n);
+    return n;
 }
 
 static int attention_phases(const struct run *r, const struct node *n) {
@@ -265,29 +308,24 @@ static void attention_run(const struct run *r, const struct node *n, int phase, 
         append(r, n, worker);
         return;
     }
-    const int heads = a->a.n_head_kv, group = a->a.n_head / heads;
-    int total = 0, from, to;
-    for (int s = 0; s < r->step->n_spans; s++) {
-        int n_queries = r->step->spans[s].count * group, most = queries_at_once(r, &a->a, &r->step->spans[s]);
-        total += (n_queries + most - 1) / most * heads;
-    }
-    struct block b = {.r = r, .a = a, .group = group};
-    (void)block_scratch(&a->a, pair_of(r->g), block_size(r->g, &a->a), &b, worker_scratch(r, worker));
-    while (take_part(r, n, 1, total, 1, &from, &to)) {
-        int piece = total - 1 - from, s = 0; /* from the end: prompts stand there, and their later rows see more */
-        for (;; s++) {
-            b.span = &r->step->spans[s];
-            int n_queries = b.span->count * group, most = queries_at_once(r, &a->a, b.span), pieces = (n_queries + most - 1) / most * heads;
-            if (piece >= pieces) {
-                piece -= pieces;
-                continue;
-            }
-            b.kv_head = piece % heads;
-            b.first = piece / heads * most;
-            b.count = n_queries - b.first < most ? n_queries - b.first : most;
-            break;
+    const int heads = a->a.n_head_kv, most = block_size(r->g, &a->a);
+    struct block b = {.r = r, .a = a, .group = a->a.n_head / heads};
+    float *scratch = worker_scratch(r, worker);
+    struct company *c = (void *)(scratch + block_scratch(&a->a, pair_of(r->g), most, &b, scratch));
+    int total = 0, from, to, i = companies(r, a, c), after = 0; /* pieces of those behind i */
+    for (int k = 0; k < i; k++) total += (c[k].queries + c[k].at_once - 1) / c[k].at_once * heads;
+    int pieces = 0; /* of i */
+    while (take_part(r, n, 1, total, 1, &from, &to)) { /* from the end: prompts stand there, and their later rows see more */
+        while (from >= after + pieces) {
+            after += pieces;
+            i--;
+            pieces = (c[i].queries + c[i].at_once - 1) / c[i].at_once * heads;
         }
-        attend(&b, n);
+        const int piece = pieces - 1 - (from - after);
+        b.kv_head = piece % heads;
+        b.first = piece / heads * c[i].at_once;
+        b.count = c[i].queries - b.first < c[i].at_once ? c[i].queries - b.first : c[i].at_once;
+        attend(&b, &r->step->spans[c[i].first], n);
     }
 }
 

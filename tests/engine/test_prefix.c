@@ -269,7 +269,22 @@ static struct seq *prompt(struct engine *en, const int32_t *ids, int n) {
     return s;
 }
 
-/* Prompts that begin alike and come at once: what they have in common is computed once, and each gets the bits of being alone. */
+/* Three more tokens for each of n sequences, together; the logits of each behind each: [n][3][TINY_VOCAB]. */
+static void go_on(struct engine *en, struct seq *const *s, int n, float *out) {
+    struct err e = {0};
+    for (int k = 0; k < 3; k++) {
+        for (int i = 0; i < n; i++) OK(seq_feed(s[i], (int32_t[]){(i * 3 + k) % TINY_VOCAB}, 1, WANT_LAST, &e));
+        OK(engine_step(en, &e));
+        for (int i = 0; i < n; i++) {
+            const float *logits = engine_logits(en, s[i], seq_length(s[i]) - 1);
+            assert_non_null(logits);
+            memcpy(out + (i * 3 + k) * TINY_VOCAB, logits, TINY_VOCAB * sizeof *out);
+        }
+    }
+}
+
+/* Prompts that begin alike and come at once: what they have in common is computed once, and each gets the bits of being alone, with the prompt and with what comes
+ * behind it. */
 static void computed_once(void **state) {
     (void)state;
     enum { SEQS = 4, COMMON = 150 };
@@ -278,16 +293,21 @@ static void computed_once(void **state) {
         struct rig r;
         struct seq *s[SEQS];
         int32_t ids[SEQS][N];
-        float want[SEQS][TINY_VOCAB], got[SEQS][TINY_VOCAB];
+        float want[SEQS][TINY_VOCAB], got[SEQS][TINY_VOCAB], more[SEQS][3 * TINY_VOCAB], together[SEQS][3 * TINY_VOCAB];
         int computed = 0, all = 0, found = 0;
         rig_open(&r, kind, 1, cached(0));
-        const int n = length_of(r.engine) - SEQS;
+        const int n = length_of(r.engine) - SEQS - 3;
         for (int i = 0; i < SEQS; i++) {
             random_ids(ids[i], N, i % 2 ? 8 : 9);
             memcpy(ids[i], ids[0], sizeof **ids * COMMON);
             struct seq *alone = prompt(r.engine, ids[i], n + i);
             while (seq_pending(alone)) OK(engine_step(r.engine, &e));
             memcpy(want[i], engine_logits(r.engine, alone, n + i - 1), sizeof want[i]);
+            for (int k = 0; k < 3; k++) {
+                OK(seq_feed(alone, (int32_t[]){(i * 3 + k) % TINY_VOCAB}, 1, WANT_LAST, &e));
+                OK(engine_step(r.engine, &e));
+                memcpy(more[i] + k * TINY_VOCAB, engine_logits(r.engine, alone, n + i + k), TINY_VOCAB * sizeof **more);
+            }
             seq_free(alone);
         }
         rig_close(&r);
@@ -316,6 +336,8 @@ static void computed_once(void **state) {
         assert_int_equal(computed, all);
         for (int i = 1; i < SEQS; i++) assert_true(seq_reused(s[i]) >= COMMON / KV_PAGE * KV_PAGE);
         assert_int_equal(seq_reused(s[0]), 0); /* the first has nobody to take over from */
+        go_on(r.engine, s, SEQS, *together);
+        if (memcmp(more, together, sizeof more) != 0) fail_msg("%s: what comes behind the prompts", tiny_name(kind));
         for (int i = 0; i < SEQS; i++) seq_free(s[i]);
         rig_close(&r);
     }
