@@ -107,7 +107,7 @@ static int read_string(struct parse *p, const char *what, struct slice *s) {
     return 0;
 }
 
-/* A key or a tensor's name: a string that is not empty, not too long, UTF-8 and without NUL. */
+/* A key or a tensor's name: a string that is not empty, not too long, UTF-8 and without control characters: names stand in messages of one line. */
 static int read_name(struct parse *p, const char *what, struct slice *s) {
     size_t at = cursor_offset(&p->c);
     char quoted[80];
@@ -117,9 +117,9 @@ static int read_name(struct parse *p, const char *what, struct slice *s) {
     if (s->n > MAX_NAME) return fail(p, ERR_FORMAT, at, "%s is %zu bytes long, more than %d; the file is damaged", what, s->n, MAX_NAME);
     if (utf8_prefix(s->p, s->n) != s->n)
         return fail(p, ERR_FORMAT, at, "%s \"%s\" is not valid UTF-8; the file is damaged", what, err_quote(quoted, sizeof quoted, s->p, s->n));
-    if (memchr(s->p, 0, s->n))
-        return fail(p, ERR_FORMAT, at, "%s \"%s\" has a NUL byte in it; the file is damaged", what,
-                    err_quote(quoted, sizeof quoted, s->p, s->n));
+    for (size_t i = 0; i < s->n; i++)
+        if ((uint8_t)s->p[i] < 0x20 || s->p[i] == 0x7f)
+            return fail(p, ERR_FORMAT, at, "%s \"%s\" has a control character in it; the file is damaged", what, err_quote(quoted, sizeof quoted, s->p, s->n));
     return 0;
 }
 

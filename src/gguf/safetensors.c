@@ -173,6 +173,8 @@ static int read_tensor(struct safetensors *s, struct reading *r, const char *nam
     char quoted[80];
     int code;
     r->quoted = err_quote(quoted, sizeof quoted, name, strlen(name));
+    for (const char *c = name; *c; c++)
+        if ((uint8_t)*c < 0x20 || *c == 0x7f) return bad(r, "its name has a control character in it"); /* names stand in messages of one line */
     if (!json_is_object(entry)) return bad(r, "its entry is not a map");
     if ((code = read_dtype(r, entry, &t)) || (code = read_shape(r, entry, &t)) || (code = read_place(r, entry, &t))) return code;
     void *tensors = s->tensors;

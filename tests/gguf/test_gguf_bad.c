@@ -132,11 +132,13 @@ static void wrong_names(void **state) {
     b_tensor(&b, "", 1, (uint64_t[]){1}, DT_I8, 0);
     b_pad(&b, 64);
     expect(&b, ERR_FORMAT, "name is empty");
-    b_header(&b, 3, 1, 0);
-    b_u64(&b, 3);
-    b_bytes(&b, "a\0b", 3);
-    for (int i = 0; i < 8; i++) b_u64(&b, 0);
-    expect(&b, ERR_FORMAT, "NUL byte");
+    for (size_t i = 0; i < 4; i++) {
+        b_header(&b, 3, 1, 0);
+        b_u64(&b, 3);
+        b_bytes(&b, &"a\0b" "a\nb" "a\x1f" "b" "a\x7f" "b"[3 * i], 3);
+        for (int k = 0; k < 8; k++) b_u64(&b, 0);
+        expect(&b, ERR_FORMAT, "control character");
+    }
     b_header(&b, 3, 0, 1);
     b_u64(&b, 70000);
     for (int i = 0; i < 10000; i++) b_bytes(&b, "abcdefgh", 8);

@@ -91,6 +91,7 @@ static const struct {
     {"{\"w\\u0000\":1}", ERR_FORMAT, "not valid JSON"},
     {"{\"w\":1,\"w\":1}", ERR_FORMAT, "duplicate"},
     {"{\"w\":7}", ERR_FORMAT, "tensor \"w\": its entry is not a map"},
+    {"{\"a\\nb\":7}", ERR_FORMAT, "its name has a control character"},
     {T(S O), ERR_FORMAT, "\"dtype\" is missing"},
     {T("\"dtype\":4," S O), ERR_FORMAT, "\"dtype\" is missing"},
     {T("\"dtype\":\"F8_E4M3\"," S O), ERR_UNSUPPORTED, "tensor \"w\" has the type F8_E4M3"},
