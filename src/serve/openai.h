@@ -10,6 +10,9 @@ extern const struct http_dialect openai_dialect;
 int openai_sampling(struct answer *a, const struct body_at *at, struct err *e); /* temperature, top_p, ..., seed, stop, logit_bias, stream, n, max_tokens */
 int openai_messages(struct answer *a, const struct body_at *at, struct err *e); /* messages */
 int openai_tools(struct answer *a, const struct body_at *at, struct err *e);    /* tools, tool_choice, parallel_tool_calls */
+/* The form that an answer must have: the member `key`, of the type "text", "json_object" or "json_schema". What belongs to a schema stands in a member of its
+ * own, as in the response_format of chat, or beside the type, as in the text.format of responses. */
+int openai_format(struct answer *a, const struct body_at *at, const char *key, struct err *e);
 
 /* One number for a choice's usage, or for all of an answer's. */
 struct openai_usage {

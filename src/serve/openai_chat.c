@@ -3,18 +3,6 @@
 
 #include "serve/openai.h"
 
-static int read_format(const struct body_at *at, struct err *e) {
-    static const char *const types[] = {"text", "json_object", "json_schema", NULL};
-    const json_t *format = NULL;
-    struct body_at inside;
-    int which = 0, code = body_object(at, "response_format", &format, e);
-    if (code || !format) return code;
-    code = body_into(&inside, at, "response_format", -1, format, e);
-    if (code == 0) code = body_choice(&inside, "type", types, &which, e);
-    if (code == 0 && which) code = body_error(&inside, "type", e, "answers of a given form are not to be had yet");
-    return code;
-}
-
 static int read_chat(struct answer *a, const json_t *body, struct err *e) {
     const struct body_at at = body_top(body);
     bool logprobs = false;
@@ -23,7 +11,7 @@ static int read_chat(struct answer *a, const json_t *body, struct err *e) {
     if (code == 0) code = openai_messages(a, &at, e);
     if (code == 0) code = openai_tools(a, &at, e);
     if (code == 0 && a->ask.n_tools && (a->ask.tool_choice == TOOLS_REQUIRED || a->ask.tool_choice == TOOLS_NAMED)) code = body_error(&at, "tool_choice", e, "a call cannot be forced yet");
-    if (code == 0) code = read_format(&at, e);
+    if (code == 0) code = openai_format(a, &at, "response_format", e);
     if (code == 0) code = body_bool(&at, "logprobs", &logprobs, e);
     if (code == 0) code = body_int(&at, "top_logprobs", 0, JOB_LOGPROBS_MAX, &top, e);
     if (code == 0 && top && !logprobs) code = body_error(&at, "top_logprobs", e, "logprobs must be true with it");

@@ -79,9 +79,10 @@ static int submit(struct answer *a, const struct tokens *ids, struct err *e) {
 
 static int prepare(struct answer *a, struct tokens *ids, struct err *e) {
     const struct endpoint *p = a->endpoint;
-    a->ask = (struct ask){.sampling = sampler_defaults(), .max_tokens = -1, .n = 1, .logprobs = -1, .parallel = true};
+    a->ask = (struct ask){.sampling = sampler_defaults(), .max_tokens = -1, .n = 1, .logprobs = -1, .parallel = true, .budget = -1};
     int code = body_parse(&a->body, http_body(a->http), e);
     if (code == 0) code = p->read(a, a->body, e);
+    if (code == 0 && a->ask.form) code = err_set(e, ERR_UNSUPPORTED, "answers of a given form are not to be had yet");
     if (code == 0) code = models_use(a->service->models, a->ask.model, &a->model, e);
     if (code == 0) code = prompt_tokens(&a->ask, a->model, &a->arena, ids, &a->parsing.opened_reasoning, e);
     a->prompt_tokens = (int)ids->n;
