@@ -63,7 +63,7 @@ int ask_add_tool(struct ask *ask, struct arena *a, size_t most, struct slice nam
     const char *as_schema = schema ? dumped(a, schema) : "", *as_text = function ? dumped(a, function) : NULL;
     const bool ok = all && as_schema && as_text && value_append(a, ask->tools, body_value(a, all));
     if (ok) {
-        ask->tool[ask->n_tools] = (struct tool_spec){name, slice_of(as_schema)};
+        ask->tool[ask->n_tools] = (struct tool_spec){.name = name, .schema = slice_of(as_schema)};
         ask->tool_text[ask->n_tools++] = slice_of(as_text);
     }
     json_decref(all);

@@ -23,6 +23,10 @@
 
 #define GRAM_INF UINT32_MAX /* no upper bound */
 
+/* Bytes that are in no UTF-8 text, as signs in grammars made of parts (answer_grammar.c): in front of a control token that is meant itself, and at the start of
+ * alternatives of which the caller chooses one (grammar.h, enum grammar_entry). */
+enum { GRAM_SIGNS = 0xf8, GRAM_CONTROL = 0xff };
+
 enum gram_kind { GRAM_BYTES, GRAM_SPLIT, GRAM_CALL, GRAM_RET, GRAM_LOOP, GRAM_COUNT_OPEN, GRAM_TICK, GRAM_COUNT_END, GRAM_BAG_OPEN, GRAM_BAG_TEST, GRAM_BAG_SET, GRAM_BAG_MORE, GRAM_BAG_CLOSE };
 
 /* A node that reads characters of which all the plain ones (chars_plain) lead back to it. Most tokens are plain text, and need not be tried. */
@@ -86,6 +90,13 @@ void gram_begin(struct gram_builder *b, struct err *e);
 void gram_abandon(struct gram_builder *b);                   /* frees what was built; fine after gram_finish */
 int gram_finish(struct gram_builder *b, struct grammar **g); /* prunes what can never end. ERR_FORMAT: rule 0 is all of that */
 
+/* What was built behind a mark goes, and a failure with it. Nothing before it may lead there. */
+struct gram_mark {
+    uint32_t nodes, edges, rules, counts, bags;
+};
+struct gram_mark gram_mark_here(const struct gram_builder *b);
+void gram_back(struct gram_builder *b, struct gram_mark to);
+
 /* Each returns a node, GRAM_FAIL after a failure. Edges and targets are copied. */
 uint32_t gram_node(struct gram_builder *b, struct gram_node node);
 uint32_t gram_bytes(struct gram_builder *b, struct gram_edge *edges, uint32_t n); /* sorts the edges */
@@ -100,6 +111,9 @@ uint32_t gram_rule_new(struct gram_builder *b); /* its first node is set later, 
 uint32_t gram_count_new(struct gram_builder *b, struct gram_count count);
 uint32_t gram_bag_new(struct gram_builder *b, struct gram_bag bag);
 int gram_fail(struct gram_builder *b, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* Rules of a GBNF text (gram_gbnf.c), the start among them, in a grammar whose other rules lead nowhere yet. */
+int gbnf_rules(struct gram_builder *b, struct slice source, uint32_t *root);
 
 /* gram_check.c: the rule that calls itself before it reads anything, or GRAM_INF; and which rules may be empty (n_rules bytes). */
 int gram_left_recursion(struct gram_builder *b, uint32_t *rule, uint8_t *nullable);

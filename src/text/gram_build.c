@@ -63,6 +63,19 @@ void grammar_free(struct grammar *g) {
     mem_free(g);
 }
 
+size_t grammar_bytes(const struct grammar *g) {
+    return sizeof *g + g->n_nodes * sizeof *g->nodes + g->n_edges * sizeof *g->edges + g->n_rules * sizeof *g->rules + g->n_counts * sizeof *g->counts + g->n_bags * sizeof *g->bags;
+}
+
+struct gram_mark gram_mark_here(const struct gram_builder *b) { return (struct gram_mark){b->g.n_nodes, b->g.n_edges, b->g.n_rules, b->g.n_counts, b->g.n_bags}; }
+
+void gram_back(struct gram_builder *b, struct gram_mark to) {
+    b->g.n_nodes = to.nodes, b->g.n_edges = to.edges, b->g.n_rules = to.rules, b->g.n_counts = to.counts, b->g.n_bags = to.bags;
+    if (b->cap_shared) memset(b->shared, 0, b->cap_shared * sizeof *b->shared); /* they may lie behind it */
+    b->n_shared = 0;
+    b->rc = 0;
+}
+
 int gram_finish(struct gram_builder *b, struct grammar **g) {
     *g = NULL;
     if (b->rc || gram_prune(b)) return b->rc;

@@ -478,21 +478,29 @@ static void check_recursion(struct parser *p) {
     }
 }
 
-int grammar_parse_gbnf(struct grammar **g, struct slice source, struct err *e) {
-    struct parser p = {.src = source, .mem = {.limit = TREE_MEMORY}};
-    uint32_t root = 0;
-    *g = NULL;
-    gram_begin(&p.b, e);
+int gbnf_rules(struct gram_builder *b, struct slice source, uint32_t *root) {
+    struct parser p = {.src = source, .mem = {.limit = TREE_MEMORY}, .b = *b};
+    uint32_t start = 0;
     if (source.n > GRAMMAR_SOURCE_MAX) (void)gram_fail(&p.b, ERR_FORMAT, "grammar: longer than %d bytes", GRAMMAR_SOURCE_MAX);
     for (skip_space(&p, true); p.at < source.n && !p.b.rc; skip_space(&p, true)) parse_rule(&p);
-    if (!p.b.rc && (!strmap_get(&p.names, SLICE("root"), &root) || !p.symbols[root].body))
+    if (!p.b.rc && (!strmap_get(&p.names, SLICE("root"), &start) || !p.symbols[start].body))
         (void)gram_fail(&p.b, ERR_FORMAT, "grammar: there is no rule 'root'");
-    if (!p.b.rc) compile_all(&p, root);
+    if (!p.b.rc) compile_all(&p, start);
     if (!p.b.rc) check_recursion(&p);
-    if (!p.b.rc && gram_finish(&p.b, g) == ERR_FORMAT) (void)err_in(e, "grammar");
-    int rc = p.b.rc;
-    gram_abandon(&p.b);
+    if (!p.b.rc) *root = p.symbols[start].rule;
+    *b = p.b;
     strmap_free(&p.names);
     arena_free(&p.mem);
+    return b->rc;
+}
+
+int grammar_parse_gbnf(struct grammar **g, struct slice source, struct err *e) {
+    struct gram_builder b;
+    uint32_t root;
+    *g = NULL;
+    gram_begin(&b, e);
+    if (gbnf_rules(&b, source, &root) == 0 && gram_finish(&b, g) == ERR_FORMAT) (void)err_in(e, "grammar");
+    int rc = b.rc;
+    gram_abandon(&b);
     return rc;
 }

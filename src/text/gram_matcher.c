@@ -230,17 +230,11 @@ int matcher_accept_bytes(struct matcher *m, struct slice bytes, struct err *e) {
     return s->rc;
 }
 
-static bool ends(const struct grammar_vocab *v, int32_t token) {
-    for (uint32_t i = 0; i < v->n_end; i++)
-        if (v->end[i] == token) return true;
-    return false;
-}
-
 int matcher_accept(struct matcher *m, int32_t token, struct err *e) {
     const struct grammar_vocab *v = m->s->v;
     const struct place *p = &m->places[m->n_places - 1];
     if (token < 0 || (uint32_t)token >= v->n_tokens) return err_set(e, ERR_TEXT, "there is no token %d", token);
-    if (ends(v, token)) {
+    if (grammar_vocab_ends(v, token)) {
         if (!p->accept || p->finished) return err_set(e, ERR_TEXT, "token %d ends the text, and the grammar does not allow that here", token);
         struct gram_set none = {0};
         return place_add(m, &none, true, e) ? 0 : ERR_MEMORY;
@@ -254,6 +248,12 @@ int matcher_back(struct matcher *m, size_t n, struct err *e) {
     if (n >= m->n_places) return err_set(e, ERR_USAGE, "a matcher cannot go back %zu steps: it has made %zu", n, m->n_places - 1);
     m->n_places -= n;
     return 0;
+}
+
+size_t matcher_bytes(const struct matcher *m) {
+    const struct gram_space *s = m->s;
+    return s->cap_frames * sizeof *s->frames + s->cap_seen * (sizeof *s->seen + sizeof *s->seen_in) + s->cap_threads * sizeof *s->threads +
+           s->n_states * (sizeof *s->states + s->g->n_classes * sizeof *s->states->to) + s->n_masks * (size_t)s->v->words * sizeof(uint32_t);
 }
 
 bool matcher_may_end(const struct matcher *m) {

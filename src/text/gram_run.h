@@ -34,7 +34,7 @@ struct grammar_vocab {
     struct gram_trie all, special; /* special: tokens that are not made of whole plain characters only */
     uint32_t n_tokens, words, longest; /* longest: bytes */
     char *text;
-    uint32_t *text_at; /* n_tokens + 1; text of a token, empty for those that are never allowed */
+    uint32_t *text_at; /* n_tokens + 1; text of a token, empty for those that are never allowed, and of those that end a generation their spelling */
     int32_t *same;     /* by token: the next of the same bytes, or TOKEN_NONE */
     int32_t *plain;    /* plain tokens in the order of `all` */
     uint32_t n_plain;

@@ -120,9 +120,14 @@ static bool list_plain(struct grammar_vocab *v, const struct key *keys, size_t n
     return true;
 }
 
-static bool allowed(const struct tokenizer *t, int32_t id) {
-    size_t n = tokenizer_piece(t, id).n;
-    return n > 0 && n < UINT16_MAX && !tokenizer_is_control(t, id) && !tokenizer_is_eog(t, id);
+/* Control tokens have a sign in front that no text has, so that only a grammar that means the token itself allows it (grammar_vocab_spell). Tokens
+ * with a byte that is in no text are left out: they could stand for such a sign. */
+static size_t bytes_of(const struct tokenizer *t, int32_t id) {
+    struct slice s = tokenizer_piece(t, id);
+    if (s.n == 0 || s.n + 1 >= UINT16_MAX || tokenizer_is_eog(t, id)) return 0;
+    for (size_t i = 0; i < s.n; i++)
+        if ((uint8_t)s.p[i] >= GRAM_SIGNS) return 0;
+    return s.n + tokenizer_is_control(t, id);
 }
 
 /* Copies the tokens' bytes, and lists those that can be allowed. */
@@ -132,13 +137,20 @@ static size_t collect(struct grammar_vocab *v, const struct tokenizer *t, struct
         int32_t id = (int32_t)i;
         v->text_at[i] = (uint32_t)at;
         v->same[i] = TOKEN_NONE;
-        if (tokenizer_is_eog(t, id)) v->end[v->n_end++] = id;
-        if (!allowed(t, id)) continue;
+        const size_t bytes = bytes_of(t, id);
         struct slice s = tokenizer_piece(t, id);
-        memcpy(v->text + at, s.p, s.n);
-        keys[n++] = (struct key){v->text + at, (uint32_t)s.n, plain_chars(s.p, s.n), id};
-        if (s.n > v->longest) v->longest = (uint32_t)s.n;
-        at += s.n;
+        if (tokenizer_is_eog(t, id)) { /* kept, but not in the tree */
+            v->end[v->n_end++] = id;
+            if (s.n) memcpy(v->text + at, s.p, s.n);
+            at += s.n;
+            continue;
+        }
+        if (!bytes) continue;
+        v->text[at] = (char)GRAM_CONTROL;
+        memcpy(v->text + at + (bytes - s.n), s.p, s.n);
+        keys[n++] = (struct key){v->text + at, (uint32_t)bytes, plain_chars(v->text + at, bytes), id};
+        if (bytes > v->longest) v->longest = (uint32_t)bytes;
+        at += bytes;
     }
     v->text_at[v->n_tokens] = (uint32_t)at;
     return n;
@@ -149,8 +161,9 @@ int grammar_vocab_new(struct grammar_vocab **out, const struct tokenizer *t, str
     size_t bytes = 0, n = tokenizer_count(t), n_end = 0;
     if (!v) return err_nomem(e, "a vocabulary's tree", sizeof *v);
     for (uint32_t i = 0; i < n; i++) {
-        if (allowed(t, (int32_t)i)) bytes += tokenizer_piece(t, (int32_t)i).n;
-        n_end += tokenizer_is_eog(t, (int32_t)i);
+        const bool end = tokenizer_is_eog(t, (int32_t)i);
+        bytes += end ? tokenizer_piece(t, (int32_t)i).n : bytes_of(t, (int32_t)i);
+        n_end += end;
     }
     v->n_tokens = (uint32_t)n;
     v->words = (uint32_t)((n + 31) / 32);
@@ -187,6 +200,58 @@ void grammar_vocab_free(struct grammar_vocab *v) {
     mem_free(v->plain_masks);
     mem_free(v->end);
     mem_free(v);
+}
+
+/* The longest control token that `text` begins with: its length, or 0. In the tree the walk goes from node to child; children are in order. */
+static size_t control_at(const struct grammar_vocab *v, struct slice text) {
+    const struct gram_leaf *nodes = v->all.nodes;
+    size_t longest = 0;
+    uint32_t at = 1, end = v->all.n;
+    for (size_t i = 0; i <= text.n && at < end;) {
+        const uint8_t want = i ? (uint8_t)text.p[i - 1] : GRAM_CONTROL;
+        while (at < end && nodes[at].byte != want) at = nodes[at].skip;
+        if (at >= end) break;
+        if (nodes[at].token != TOKEN_NONE) longest = i;
+        end = nodes[at].skip;
+        at++;
+        i++;
+    }
+    return longest;
+}
+
+bool grammar_vocab_spell(const struct grammar_vocab *v, struct slice text, struct buf *out) {
+    bool ok = true;
+    for (size_t i = 0, n; i < text.n && ok; i += n) {
+        n = control_at(v, (struct slice){text.p + i, text.n - i});
+        ok = n == 0 || buf_char(out, (char)GRAM_CONTROL);
+        if (n == 0) n = 1;
+        ok = ok && buf_add(out, text.p + i, n);
+    }
+    return ok;
+}
+
+bool grammar_vocab_ends(const struct grammar_vocab *v, int32_t token) {
+    for (uint32_t i = 0; i < v->n_end; i++)
+        if (v->end[i] == token) return true;
+    return false;
+}
+
+bool grammar_vocab_end_is(const struct grammar_vocab *v, struct slice text) {
+    for (uint32_t i = 0; i < v->n_end; i++) {
+        const uint32_t at = v->text_at[v->end[i]];
+        if (slice_eq((struct slice){v->text + at, v->text_at[v->end[i] + 1] - at}, text)) return true;
+    }
+    return false;
+}
+
+bool grammar_vocab_only_ends(const struct grammar_vocab *v, const uint32_t *mask) {
+    for (uint32_t w = 0; w < v->words; w++) {
+        uint32_t bits = mask[w];
+        for (uint32_t i = 0; i < v->n_end && bits; i++)
+            if ((uint32_t)v->end[i] / 32 == w) bits &= ~(1u << (uint32_t)v->end[i] % 32);
+        if (bits) return false;
+    }
+    return true;
 }
 
 size_t grammar_vocab_words(const struct grammar_vocab *v) { return v->words; }

@@ -2,7 +2,8 @@
  * each token, the tokens that keep the text a prefix of something that the grammar accepts.
  *
  * Exact, over bytes: a token is allowed if and only if its bytes, whatever characters they cut through, can be continued to a text of the grammar.
- * Tokens that end a generation are allowed exactly when the text so far is one; other control tokens and tokens without bytes never are.
+ * Tokens that end a generation are allowed exactly when the text so far is one; other control tokens only where a grammar of a whole answer
+ * (answer_grammar.h) means them, tokens without bytes never.
  *
  * Fails closed: what cannot be enforced exactly is ERR_UNSUPPORTED, and the message names the keyword and where it stands.
  *
@@ -32,6 +33,7 @@ int grammar_parse_gbnf(struct grammar **g, struct slice source, struct err *e);
 int grammar_parse_schema(struct grammar **g, struct slice json, struct err *e);
 
 void grammar_free(struct grammar *g); /* NULL is fine */
+size_t grammar_bytes(const struct grammar *g); /* of memory */
 
 /* What masks need to know of a vocabulary: all its tokens as a tree of bytes. Some 25 bytes for each byte of the vocabulary that differs.
  * The tokenizer may go afterwards. ERR_MEMORY. */
@@ -39,6 +41,11 @@ struct grammar_vocab;
 int grammar_vocab_new(struct grammar_vocab **v, const struct tokenizer *t, struct err *e);
 void grammar_vocab_free(struct grammar_vocab *v); /* NULL is fine */
 size_t grammar_vocab_words(const struct grammar_vocab *v); /* 32-bit words of a mask */
+bool grammar_vocab_ends(const struct grammar_vocab *v, int32_t token);             /* the token ends a generation */
+bool grammar_vocab_end_is(const struct grammar_vocab *v, struct slice text);       /* a token that ends a generation is spelt so */
+bool grammar_vocab_only_ends(const struct grammar_vocab *v, const uint32_t *mask); /* no other token is allowed */
+/* Appends text as grammars spell it: its control tokens are meant themselves. False: out of memory. */
+bool grammar_vocab_spell(const struct grammar_vocab *v, struct slice text, struct buf *out);
 
 /* The place of one sequence in a grammar. */
 struct matcher;
@@ -57,6 +64,8 @@ int matcher_accept_bytes(struct matcher *m, struct slice bytes, struct err *e);
 
 /* Takes back the last n successful calls of the two above. ERR_USAGE: there were fewer, since the start or the fork. */
 int matcher_back(struct matcher *m, size_t n, struct err *e);
+
+size_t matcher_bytes(const struct matcher *m); /* of memory, of all that were forked from one another together */
 
 bool matcher_may_end(const struct matcher *m);  /* the text so far is one of the grammar's */
 bool matcher_finished(const struct matcher *m); /* a token that ends the generation was accepted */

@@ -20,23 +20,52 @@ static json_t *read(struct slice json, struct err *e, int *rc) {
     return NULL;
 }
 
-int grammar_parse_schema(struct grammar **g, struct slice json, struct err *e) {
-    struct compiler c = {.mem = {.limit = MEMORY_MAX}, .err = e};
-    int rc = 0;
-    *g = NULL;
-    json_t *root = read(json, e, &rc);
-    if (!root) return rc;
-    c.root = root;
+/* Makes the first rule: of all values, or of objects only, as JSON or in tags. */
+static void begin(struct compiler *c, const json_t *object, const struct schema_tags *tags, uint32_t *rule) {
+    const struct literal lits[2] = {literal_of(c->root, false), literal_of(object, false)};
+    if (c->rc) return;
+    if (tags) {
+        *rule = emit_tagged(c, lits, 2, tags);
+        return;
+    }
+    const struct demand *d = demand_of(c, lits, object ? 2 : 1);
+    if (d) *rule = d->rule;
+}
+
+/* object: a schema that accepts objects, or NULL. */
+static int compile(struct gram_builder *b, const json_t *root, const json_t *object, const struct schema_tags *tags, uint32_t *rule, struct err *e) {
+    struct compiler c = {.mem = {.limit = MEMORY_MAX}, .err = e, .b = *b, .root = root};
     c.langs = (struct langs){.mem = &c.mem, .err = e};
-    gram_begin(&c.b, e);
+    c.b.err = e;
     places_find(&c);
-    const struct literal all = literal_of(root, false);
-    (void)(c.rc ? NULL : demand_of(&c, &all, 1)); /* rule 0 */
+    begin(&c, object, tags, rule);
     for (uint32_t i = 0; i < c.demands.n && !c.rc; i++) emit_demand(&c, i);
-    rc = c.rc ? c.rc : c.b.rc;
-    if (!rc) rc = gram_finish(&c.b, g);
-    gram_abandon(&c.b);
+    if (c.rc && !c.b.rc) c.b.rc = c.rc;
+    for (uint32_t i = 0; i < c.kept.n; i++) json_decref(((json_t **)c.kept.at)[i]);
+    c.b.err = b->err;
+    *b = c.b;
     arena_free(&c.mem);
+    return b->rc;
+}
+
+int schema_rule(struct gram_builder *b, struct slice json, const struct schema_tags *tags, bool objects, uint32_t *rule, struct err *e) {
+    int rc = 0;
+    json_t *root = read(json, e, &rc), *object = objects || tags ? json_pack("{s:s}", "type", "object") : NULL;
+    if (!root) b->rc = rc;
+    else if ((objects || tags) && !object) b->rc = err_nomem(e, "a schema", json.n);
+    else rc = compile(b, root, object, tags, rule, e);
     json_decref(root);
-    return rc ? err_in(e, "schema"), rc : 0;
+    json_decref(object);
+    return b->rc ? err_in(e, "schema"), b->rc : 0;
+}
+
+int grammar_parse_schema(struct grammar **g, struct slice json, struct err *e) {
+    struct gram_builder b;
+    uint32_t rule = 0; /* it is the first */
+    *g = NULL;
+    gram_begin(&b, e);
+    int rc = schema_rule(&b, json, NULL, false, &rule, e);
+    if (!rc && (rc = gram_finish(&b, g))) (void)err_in(e, "schema");
+    gram_abandon(&b);
+    return rc;
 }

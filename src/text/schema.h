@@ -14,6 +14,7 @@
 #include <jansson.h>
 
 #include "text/schema_lang.h"
+#include "text/schema_rule.h"
 
 enum { TYPE_NULL = 1, TYPE_FALSE = 2, TYPE_TRUE = 4, TYPE_NUMBER = 8, TYPE_STRING = 16, TYPE_ARRAY = 32, TYPE_OBJECT = 64, TYPE_ALL = 127 };
 
@@ -115,6 +116,7 @@ struct compiler {
     const struct lang *number, *plain_number, *integer; /* made when first needed */
     struct list strings;                                /* rules that exist: see schema_emit.c */
     uint32_t space_rule;
+    struct list kept;      /* json_t *: values made on the way, to be given back at the end */
     struct branch nothing; /* given out after a failure; what is written to it is never read */
     int rc;
 };
@@ -152,7 +154,16 @@ const struct lang *schema_plain_number(struct compiler *c);
 const struct lang *schema_integer(struct compiler *c);
 bool schema_decimal(struct compiler *c, struct decimal *d, const json_t *number, const json_t *schema, const char *keyword);
 
+/* ---- schema_emit_tagged.c ---- */
+uint32_t emit_tagged(struct compiler *c, const struct literal *at, uint32_t n, const struct schema_tags *tags); /* a rule */
+
 /* ---- schema_emit.c, schema_emit_object.c ---- */
+struct object_name {
+    struct slice text;
+    bool required;
+};
+struct list object_names(struct compiler *c, const struct branch *b);                     /* struct object_name: those that the schema speaks of */
+struct list object_lits(struct compiler *c, const struct branch *b, struct slice name);   /* struct literal: all that is asked of its value */
 void emit_demand(struct compiler *c, uint32_t number); /* fills the rule of demand `number` */
 uint32_t emit_lang(struct compiler *c, const struct lang *lang, enum char_spelling spelling, uint32_t end); /* a node; goes on to `end` */
 uint32_t emit_object(struct compiler *c, const struct branch *b);

@@ -7,10 +7,6 @@
 
 #include "text/schema.h"
 
-struct name {
-    struct slice text;
-    bool required;
-};
 struct key_class {
     const struct lang *keys;
     struct list lits; /* struct literal */
@@ -18,14 +14,14 @@ struct key_class {
 struct object {
     struct compiler *c;
     const struct branch *b;
-    struct list names, classes; /* struct name, struct key_class */
+    struct list names, classes; /* struct object_name, struct key_class */
     uint32_t bag, after;
 };
 
 /* ---- names ---- */
 
 static void note_name(struct object *o, struct slice text, bool required) {
-    struct name *n = o->names.at;
+    struct object_name *n = o->names.at;
     for (uint32_t i = 0; i < o->names.n; i++)
         if (slice_eq(n[i].text, text)) {
             n[i].required |= required;
@@ -35,7 +31,7 @@ static void note_name(struct object *o, struct slice text, bool required) {
         (void)schema_fail(o->c, ERR_UNSUPPORTED, NULL, "properties", "more than 128 names in one object are not supported");
         return;
     }
-    struct name made = {text, required};
+    struct object_name made = {text, required};
     (void)list_add(o->c, &o->names, &made, sizeof made);
 }
 
@@ -80,6 +76,17 @@ static struct list lits_of_name(struct object *o, struct slice name) {
     return lits;
 }
 
+struct list object_names(struct compiler *c, const struct branch *b) {
+    struct object o = {.c = c, .b = b};
+    find_names(&o);
+    return o.names;
+}
+
+struct list object_lits(struct compiler *c, const struct branch *b, struct slice name) {
+    struct object o = {.c = c, .b = b};
+    return lits_of_name(&o, name);
+}
+
 /* ---- classes ---- */
 
 /* Splits all classes by a set of keys; those inside (or, inverted, outside) are asked for lit too. */
@@ -104,7 +111,7 @@ static void find_classes(struct object *o) {
     struct langs *l = &o->c->langs;
     struct slice *names = schema_take(o->c, o->names.n, sizeof *names);
     if (!names) return;
-    for (uint32_t i = 0; i < o->names.n; i++) names[i] = ((struct name *)o->names.at)[i].text;
+    for (uint32_t i = 0; i < o->names.n; i++) names[i] = ((struct object_name *)o->names.at)[i].text;
     struct key_class all = {.keys = lang_combine(l, LANG_MINUS, b->keys ? b->keys : &lang_all, lang_words(l, names, o->names.n))};
     if (!lang_empty(all.keys)) (void)list_add(o->c, &o->classes, &all, sizeof all);
     for (uint32_t i = 0; i < b->patterns.n; i++) {
@@ -145,7 +152,7 @@ static void key_nodes(struct object *o, uint32_t keys, struct gram_bag *bag) {
     uint32_t *tests = schema_take(o->c, (size_t)o->names.n + o->classes.n, sizeof *tests), n = 0, n_required = 0;
     if (!tests) return;
     for (uint32_t i = 0; i < o->names.n && !o->c->rc; i++) {
-        const struct name *name = (struct name *)o->names.at + i;
+        const struct object_name *name = (struct object_name *)o->names.at + i;
         struct list lits = lits_of_name(o, name->text);
         uint32_t value = value_nodes(o, &lits, i);
         const struct lang *word = lang_words(&o->c->langs, &name->text, 1);

@@ -15,4 +15,5 @@ const struct tool_syntax tool_command_r = {
               {"<|END_TEXT|>", IN_TEXT, text}},
     .writing = WRITING(TOOL_ARGS_JSON, "<|START_ACTION|>[\n", "    {\"tool_call_id\": \"0\", \"tool_name\": \"", "\", \"parameters\": ", "}", ",\n",
                        "\n]<|END_ACTION|>"),
+    .frame = {.lead = "<|START_RESPONSE|>", .tail = "<|END_RESPONSE|>"},
 };

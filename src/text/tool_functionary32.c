@@ -11,4 +11,5 @@ const struct tool_syntax tool_functionary32 = {
     .any = {">>>all"},
     .marks = {{"all\n", AT_START, text}, {">>>", IN_TEXT, next}, {"", AT_START | FOR_CALLS, first}},
     .writing = WRITING(TOOL_ARGS_JSON, "", "", "\n", "", ">>>", ""),
+    .frame = {.lead = "all\n"},
 };

@@ -25,4 +25,5 @@ const struct tool_syntax tool_harmony = {
               {"<|return|>", IN_TEXT | IN_REASONING, text},
               {"<|call|>", IN_TEXT | IN_REASONING, text}},
     .writing = WRITING(TOOL_ARGS_JSON, "", "<|channel|>commentary to=functions.", " <|constrain|>json<|message|>", "<|call|>", NULL, ""),
+    .frame = {.open = "<|channel|>analysis<|message|>", .close = "<|end|>", .turn = "<|start|>assistant", .lead = "<|channel|>final<|message|>"},
 };

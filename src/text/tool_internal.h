@@ -112,6 +112,7 @@ struct tool_syntax {
     const char *also;              /* and this, unless NULL */
     struct tool_mark marks[TOOL_MARKS_MAX]; /* text NULL behind the last; where several fit, the first counts */
     struct tool_writing writing;
+    struct tool_frame frame; /* NULL: nothing, and the reasoning marks of the template */
 };
 
 #define WRITING(kind, first, before, after, over, next, last) \

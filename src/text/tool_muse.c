@@ -25,4 +25,5 @@ const struct tool_syntax tool_muse = {
     .writing = TAGGED_WRITING(" to=user<|message|><atem:function_calls>\n", "<atem:invoke name=\"", "\">\n", "</atem:invoke>\n",
                               "", "</atem:function_calls>",
                                "<atem:parameter name=\"", "\">", "</atem:parameter>\n", NULL),
+    .frame = {.open = " to=self<|message|>", .close = "<|eom|>", .turn = "<|start|>assistant", .lead = " to=user<|message|>"},
 };

@@ -18,4 +18,5 @@ const struct tool_syntax tool_solar = {
               {"<|end|>", IN_TEXT | IN_REASONING, text}},
     .writing = WRITING(TOOL_ARGS_JSON, "<|tool_calls|>", "<|tool_call:begin|>0<|tool_call:name|>", "<|tool_call:args|>",
                        "<|tool_call:end|>", "", "<|calls|>"),
+    .frame = {.open = "<|think|>", .close = "<|end|>", .turn = "<|begin|>assistant", .lead = "<|content|>"},
 };

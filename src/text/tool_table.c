@@ -80,6 +80,21 @@ const struct tool_reasoning *tool_reasoning_for(struct slice source) {
     return &reasonings[i].marks;
 }
 
+static const char *or_nothing(const char *s) { return s ? s : ""; }
+
+/* A syntax in which any text may begin a call leaves no place for reasoning in front. */
+static bool takes_all(const struct tool_syntax *s) {
+    for (const struct tool_mark *k = s->marks; k < s->marks + TOOL_MARKS_MAX && k->text; k++)
+        if (!k->text[0]) return true;
+    return false;
+}
+
+struct tool_frame tool_frame_of(const struct tool_syntax *s, const struct tool_reasoning *r) {
+    const struct tool_frame *f = &s->frame;
+    if (f->open || takes_all(s)) r = NULL;
+    return (struct tool_frame){.open = r ? r->open : or_nothing(f->open), .close = r ? r->close : or_nothing(f->close), .turn = or_nothing(f->turn), .lead = or_nothing(f->lead), .tail = or_nothing(f->tail)};
+}
+
 static struct slice trim_end(struct slice s) {
     while (s.n && is_space(s.p[s.n - 1])) s.n--;
     return s;
@@ -89,4 +104,10 @@ bool tool_reasoning_opened(const struct tool_reasoning *r, struct slice prompt) 
     struct slice mark = trim_end(slice_of(r->open));
     prompt = trim_end(prompt);
     return prompt.n >= mark.n && memcmp(prompt.p + prompt.n - mark.n, mark.p, mark.n) == 0;
+}
+
+bool tool_reasoning_known(const struct tool_syntax *s, const struct tool_reasoning *r, struct slice source) {
+    if (s->frame.open) return true;
+    const struct slice mark = trim_end(slice_of(tool_frame_of(s, r).open));
+    return mark.n && source.n && memmem(source.p, source.n, mark.p, mark.n);
 }

@@ -48,6 +48,17 @@ struct tool_reasoning {
 /* The marks that a template spells, <think> and </think> when it spells none. Never NULL. Constant for ever. */
 const struct tool_reasoning *tool_reasoning_for(struct slice template_source);
 
+/* What stands around the parts of an answer that is not a call. All constant; "" where there is nothing. */
+struct tool_frame {
+    const char *open, *close; /* around reasoning */
+    const char *turn;         /* between reasoning and what follows it */
+    const char *lead, *tail;  /* around text */
+};
+struct tool_frame tool_frame_of(const struct tool_syntax *s, const struct tool_reasoning *r); /* r NULL: no reasoning but what the syntax itself frames */
+
+/* Whether a model may begin its answer with reasoning by itself: its template, or its syntax, has the marks. */
+bool tool_reasoning_known(const struct tool_syntax *s, const struct tool_reasoning *r, struct slice template_source);
+
 /* Whether a rendered prompt ends inside a reasoning block: in the mark that opens it, white space aside. */
 bool tool_reasoning_opened(const struct tool_reasoning *r, struct slice prompt);
 
@@ -55,7 +66,8 @@ bool tool_reasoning_opened(const struct tool_reasoning *r, struct slice prompt);
 
 struct tool_spec {
     struct slice name;
-    struct slice schema; /* JSON Schema of its arguments; only types are taken from it. Empty or not JSON: all types are open */
+    struct slice schema; /* JSON Schema of its arguments; the parser takes only types from it. Empty or not JSON: all types are open */
+    bool strict;         /* for grammars (answer_grammar.h): arguments must be such */
 };
 
 struct tool_options {

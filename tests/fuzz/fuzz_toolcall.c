@@ -8,9 +8,9 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct tool_spec tools[] = {
-    {{"f", 1}, {NULL, 0}},
-    {{"get_weather", 11}, {"{\"properties\": {\"city\": {\"type\": \"string\"}, \"n\": {\"type\": \"integer\"}, \"l\": {\"type\": \"array\"}}}", 94}},
-    {{"now", 3}, {"{", 1}},
+    {{"f", 1}, {NULL, 0}, false},
+    {{"get_weather", 11}, {"{\"properties\": {\"city\": {\"type\": \"string\"}, \"n\": {\"type\": \"integer\"}, \"l\": {\"type\": \"array\"}}}", 94}, false},
+    {{"now", 3}, {"{", 1}, false},
 };
 
 /* The answer with a word put in at `at` gives that word back. */

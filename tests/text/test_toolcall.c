@@ -21,12 +21,12 @@
 #define S(literal) {literal, sizeof(literal) - 1}
 
 static const struct tool_spec tools[] = {
-    {S("get_weather"), S("{\"type\": \"object\", \"properties\": {\"city\": {\"type\": \"string\"}, \"unit\": {\"enum\": [\"celsius\", \"fahrenheit\"]}}}")},
+    {S("get_weather"), S("{\"type\": \"object\", \"properties\": {\"city\": {\"type\": \"string\"}, \"unit\": {\"enum\": [\"celsius\", \"fahrenheit\"]}}}"), false},
     {S("search_files"),
      S("{\"properties\": {\"pattern\": {\"type\": \"string\"}, \"limit\": {\"type\": \"integer\"}, \"paths\": {\"type\": \"array\", \"items\": {\"type\": \"string\"}},"
        "\"deep\": {\"type\": \"boolean\"}, \"filter\": {\"$ref\": \"#/$defs/f\"}, \"maybe\": {\"anyOf\": [{\"type\": \"string\"}, {\"type\": \"null\"}]},"
-       "\"ratio\": {\"type\": [\"number\", \"null\"]}, \"either\": {\"anyOf\": [{\"type\": \"integer\"}, {\"title\": \"any\"}]}, \"all\": {\"allOf\": [{}, {\"type\": \"boolean\"}]}}, \"$defs\": {\"f\": {\"type\": \"object\"}}}")},
-    {S("now"), {NULL, 0}},
+       "\"ratio\": {\"type\": [\"number\", \"null\"]}, \"either\": {\"anyOf\": [{\"type\": \"integer\"}, {\"title\": \"any\"}]}, \"all\": {\"allOf\": [{}, {\"type\": \"boolean\"}]}}, \"$defs\": {\"f\": {\"type\": \"object\"}}}"), false},
+    {S("now"), {NULL, 0}, false},
 };
 static const struct tool_reasoning think = {"<think>", "</think>"};
 static const struct tool_options usual = {.tools = tools, .n_tools = 3, .parallel = true, .reasoning = &think};
@@ -590,7 +590,7 @@ static void test_writing(void **state) {
             char *text = json_dumps(args, 0), *schema = schema_of(args);
             struct buf out = {0};
             struct tool_log l = {0};
-            struct tool_spec spec = {SLICE("get_weather"), slice_of(schema)};
+            struct tool_spec spec = {.name = SLICE("get_weather"), .schema = slice_of(schema)};
             struct tool_options o = {.tools = &spec, .n_tools = 1, .parallel = true, .reasoning = &think};
             int code = tool_write_call(s, (struct tool_place){true, true}, spec.name, slice_of(text), &out, &e);
             assert_int_equal(code, can ? 0 : ERR_UNSUPPORTED);
