@@ -71,6 +71,8 @@ int job_new(struct job **out, const struct job_spec *spec, struct err *e) {
     if (code == 0) code = copy(&j->spec.reusable, spec->reusable, (size_t)spec->n_reusable, sizeof *spec->reusable, "a prompt's messages", e);
     if (code == 0) code = copy_stops(j, spec, e);
     if (code == 0) code = copy_biases(j, spec, e);
+    if (code == 0) code = guide_new(&j->guide, &spec->guide, spec->tokenizer, e);
+    j->spec.guide.form = NULL; /* it is the guide's */
     if (code) {
         job_free(j);
         return code;
@@ -88,10 +90,16 @@ void job_free(struct job *j) {
     mem_free((void *)(uintptr_t)j->spec.reusable);
     mem_free((void *)(uintptr_t)j->spec.stop);
     mem_free((void *)(uintptr_t)j->spec.sampling.bias);
+    guide_free(j->guide);
     mem_free(j);
 }
 
 /* ---- the prompt ---- */
+
+static int allowed_guesses(void *ctx, const int32_t *ids, int n) {
+    struct job *j = ctx;
+    return guide_allows(j->guide, ids, n);
+}
 
 static struct job_event event_of(const struct job *j, enum job_event_kind kind) {
     return (struct job_event){.kind = kind, .prompt_tokens = j->spec.n_prompt, .cached_tokens = j->cached, .generated = j->generated, .id = TOKEN_NONE, .stop = -1};
@@ -107,7 +115,8 @@ int job_start(struct job *j, struct err *e) {
     if (code == 0) code = seq_feed(j->seq, s->prompt + j->cached, s->n_prompt - j->cached, s->prompt_logprobs ? WANT_ALL : WANT_LAST, e);
     if (code == 0) seq_prompt(j->seq);
     for (int i = 0; code == 0 && i < s->n_reusable; i++) seq_expect_reuse(j->seq, s->reusable[i]);
-    if (code == 0) code = speculate_new(&j->guesses, j->seq, (struct speculate_options){.lookup = s->guess}, e);
+    if (code == 0) code = speculate_new(&j->guesses, j->seq, (struct speculate_options){.lookup = s->guess, .allowed = j->guide ? allowed_guesses : NULL, .ctx = j}, e);
+    if (code == 0 && j->guide) code = guide_begin(j->guide, e);
     if (code) return code;
     speculate_begin(j->guesses);
     for (int i = 0; i < s->n_prompt; i++) sampler_accept(j->sampler, s->prompt[i]);
@@ -161,7 +170,10 @@ static int draw(struct job *j, const float *logits, int most, int *end, struct e
     const struct job_spec *s = &j->spec;
     struct logprob top[JOB_LOGPROBS_MAX];
     struct job_event ev = event_of(j, JOB_TOKEN);
-    int code = sampler_draw(j->sampler, logits, NULL, &ev.id, e);
+    const size_t before = j->held.len;
+    bool over;
+    const uint32_t *mask = guide_mask(j->guide, &ev.id);
+    int code = ev.id >= 0 ? 0 : sampler_draw(j->sampler, logits, mask, &ev.id, e);
     if (code) return code;
     sampler_accept(j->sampler, ev.id);
     ev.top = top;
@@ -171,6 +183,7 @@ static int draw(struct job *j, const float *logits, int most, int *end, struct e
     ev.generated = ++j->generated;
     ev.position = s->n_prompt + j->generated - 1;
     if (!eog && (code = decoder_add(&j->decoder, ev.id, &j->held, e))) return code;
+    if ((code = guide_accept(j->guide, ev.id, (struct slice){j->held.data ? j->held.data + before : "", j->held.len - before}, &over, e))) return code;
     const size_t shown = show(j, &ev, false);
     s->event(s->ctx, &ev);
     drop_shown(j, shown);
@@ -178,7 +191,7 @@ static int draw(struct job *j, const float *logits, int most, int *end, struct e
         j->held.len = 0;
         j->stop = ev.stop;
         *end = JOB_STOP;
-    } else if (eog) {
+    } else if (eog || over) {
         *end = JOB_EOG;
     } else if (j->generated == s->max_tokens) {
         *end = JOB_LENGTH;
@@ -219,6 +232,7 @@ void job_finish(struct job *j, int end, const struct err *error) {
     speculate_free(j->guesses), j->guesses = NULL;
     seq_free(j->seq), j->seq = NULL;
     sampler_free(j->sampler), j->sampler = NULL;
+    guide_end(j->guide);
     struct buf text = j->held;
     j->held = (struct buf){0};
     j->spec.event(j->spec.ctx, &ev); /* the job may be gone from here on */

@@ -16,6 +16,7 @@ struct job {
     struct seq *seq;          /* NULL: it waits */
     struct speculate *guesses;
     struct sampler *sampler;
+    struct guide *guide;      /* NULL: the text is free */
     struct decoder decoder;
     struct buf held;          /* text that may be the beginning of a stop text */
     int cached, generated;

@@ -17,6 +17,7 @@
 #define HEARTH_SCHEDULER_H
 
 #include "engine/engine.h"
+#include "engine/guide.h"
 #include "engine/sampler.h"
 #include "engine/stop.h"
 #include "text/tokenizer.h"
@@ -65,6 +66,7 @@ struct job_spec {
     bool prompt_logprobs;                  /* of the prompt's tokens too; nothing is then reused */
     bool ignore_eog;                       /* tokens that end a text are never drawn */
     bool control;                          /* control tokens' spellings are part of the text */
+    struct guide_options guide;            /* what the text is held to; {.budget = -1}: nothing */
     int guess;                             /* most tokens guessed at once from the text itself (speculate.h); changes speed only */
     bool background;
     uint64_t client;                       /* for fairness between clients */
@@ -92,7 +94,7 @@ void scheduler_drain(struct scheduler *sc);
 void scheduler_free(struct scheduler *sc);
 
 /* Any thread. ERR_BUSY: as many jobs wait as may; ERR_CONTEXT with both numbers: the prompt does not fit; ERR_MEMORY: it would take more keys and values than all may;
- * ERR_USAGE; those of sampler_new and seq_feed come as JOB_FAILED. On an error there is no job and no event. */
+ * ERR_USAGE; those of guide_new; those of sampler_new and seq_feed come as JOB_FAILED. On an error there is no job and no event. */
 int job_submit(struct job **job, struct scheduler *sc, const struct job_spec *spec, struct err *e);
 void job_cancel(struct job *job);  /* any thread, before it was freed; JOB_ENDED comes soon, if it has not come yet */
 void job_free(struct job *job);    /* after JOB_ENDED; NULL is fine */

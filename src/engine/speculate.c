@@ -241,6 +241,7 @@ static int guess(struct speculate *sp, int most, struct sampler *sampler, struct
     if (c.n == 0) return 0;
     if (c.by_draft) code = ask_draft(sp, c.n, sampler, ids, &n, e);
     else n = lookup_guess(sp->lookup, sp->seq->tokens, sp->length, ids, c.n);
+    if (code == 0 && n && sp->o.allowed) n = sp->o.allowed(sp->o.ctx, ids, n);
     if (code || n == 0) return code;
     double start = os_now();
     if ((code = seq_hold(sp->seq, e)) || (code = seq_feed(sp->seq, ids, n, WANT_ALL, e))) return code;

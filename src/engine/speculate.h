@@ -28,6 +28,8 @@ struct speculate_options {
     int lookup;           /* most tokens guessed at once from the text; 0: none. As all of these at most GUESS_MAX */
     int draft_max;        /* most tokens guessed at once by the draft model; 0: none */
     struct engine *draft; /* on the same pool, with the same vocabulary (vocab_same); NULL: none */
+    int (*allowed)(void *ctx, const int32_t *ids, int n); /* how many of these guesses may come, one after the other; the others are not made. NULL: all */
+    void *ctx;
     bool always;          /* guess as much as there is to guess, whatever it costs: for tests */
 };
 

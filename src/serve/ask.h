@@ -13,7 +13,7 @@ enum tool_choice { TOOLS_AUTO, TOOLS_NONE, TOOLS_REQUIRED, TOOLS_NAMED };
 enum thinking { THINKING_DEFAULT, THINKING_OFF, THINKING_ON };
 
 /* What an answer's text must be, beside calls of tools. */
-enum form { FORM_FREE, FORM_OBJECT /* any JSON object */, FORM_SCHEMA /* JSON that a schema accepts */, FORM_GBNF };
+enum text_form { FORM_FREE, FORM_OBJECT /* any JSON object */, FORM_SCHEMA /* JSON that a schema accepts */, FORM_GBNF };
 
 enum { ASK_CHOICES = 16, ASK_STOPS = 16, ASK_TOOLS = 512, ASK_MESSAGES = 8192 };
 
@@ -32,7 +32,7 @@ struct ask {
     bool parallel;
     enum thinking thinking;
     int64_t budget;                  /* most tokens of reasoning; -1: no limit */
-    enum form form;
+    enum text_form form;
     struct slice form_text;          /* the schema or the grammar, in the arena */
     const char *form_field;          /* where the body has it, for messages; in the arena */
     struct slice effort;             /* "low", "medium", "high"; empty: not said */

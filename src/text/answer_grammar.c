@@ -6,7 +6,6 @@
 #include "text/answer_grammar.h"
 
 #include <jansson.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "text/answer_until.h"
@@ -83,17 +82,20 @@ static bool tags_of(struct maker *m, struct schema_tags *tags) {
     return true;
 }
 
+static int to_buffer(const char *s, size_t n, void *out) { return buf_add(out, s, n) ? 0 : -1; }
+
 /* A schema that asks for no more than names: what a tool is held to whose own cannot be enforced. */
-static char *loose_schema(struct maker *m, struct slice schema) {
+static const char *loose_schema(struct maker *m, struct slice schema) {
     json_error_t why;
     json_t *own = json_loadb(schema.p ? schema.p : "", schema.n, JSON_ALLOW_NUL, &why), *loose = json_pack("{s:s, s:{}}", "type", "object", "properties"), *all = json_object_get(loose, "properties");
+    struct buf text = {.limit = GRAMMAR_SOURCE_MAX};
     const char *key;
     json_t *ignored;
     json_object_foreach(json_object_get(own, "properties"), key, ignored) (void)json_object_set_new(all, key, json_true());
-    char *text = json_dumps(loose, JSON_COMPACT), *kept = text ? arena_strndup(&m->mem, text, strlen(text)) : NULL;
+    const char *kept = loose && json_dump_callback(loose, to_buffer, &text, JSON_COMPACT) == 0 ? arena_strndup(&m->mem, text.data, text.len) : NULL;
     json_decref(own);
     json_decref(loose);
-    free(text);
+    buf_free(&text);
     if (!kept) out_of_memory(m);
     return kept;
 }
