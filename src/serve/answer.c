@@ -42,6 +42,7 @@ static void choice_free(struct choice *c) {
 static void release(void *ctx) {
     struct answer *a = ctx;
     for (int i = 0; a->choices && i < a->ask.n; i++) choice_free(&a->choices[i]);
+    form_done(a->guide.form);
     if (a->model) models_done(a->model);
     json_decref(a->body);
     arena_free(&a->arena);

@@ -84,6 +84,7 @@ struct answer {
     int64_t created;              /* seconds since 1970 */
     int prompt_tokens;
     struct tool_options parsing;
+    struct guide_options guide;   /* of all choices; its form is a reference of the answer's own */
     pthread_mutex_t lock;
     struct choice *choices;       /* [ask.n] */
     atomic_int left;              /* choices that are not over */

@@ -200,6 +200,7 @@ static int tools_of(struct answer *a, const struct body_at *at, struct err *e) {
         struct body_at tool;
         struct slice name = {0}, type = {0}, description = {0};
         const json_t *schema = NULL;
+        bool strict = false;
         code = body_into(&tool, at, "tools", (int)i, json_array_get(list, i), e);
         if (code == 0) code = body_text(&tool, "type", &type, e);
         if (code == 0 && type.n && !slice_is(type, "custom")) code = body_error(&tool, "type", e, "tools that the server itself runs are not to be had here");
@@ -208,7 +209,9 @@ static int tools_of(struct answer *a, const struct body_at *at, struct err *e) {
         if (code == 0) code = body_text(&tool, "description", &description, e);
         if (code == 0) code = body_object(&tool, "input_schema", &schema, e);
         if (code == 0 && !schema) code = body_error(&tool, "input_schema", e, "missing");
+        if (code == 0) code = body_bool(&tool, "strict", &strict, e);
         if (code == 0) code = ask_add_tool(&a->ask, &a->arena, n, name, description, schema, e);
+        if (code == 0) a->ask.tool[a->ask.n_tools - 1].strict = strict;
     }
     return code;
 }
@@ -226,6 +229,7 @@ static int choice_of_tools(struct ask *ask, const struct body_at *at, struct err
     if (code == 0 && which == 3) code = body_text(&inside, "name", &ask->named, e);
     ask->tool_choice = (enum tool_choice)which;
     ask->parallel = !alone;
+    if (code == 0 && which == 2 && !ask->n_tools) code = body_error(at, "tool_choice", e, "there are no tools that a call could be of");
     return code || which != 3 || ask_has_tool(ask, ask->named) ? code : body_error(&inside, "name", e, "no tool has this name");
 }
 
@@ -239,6 +243,9 @@ static int thinking_of(struct ask *ask, const struct body_at *at, struct err *e)
     code = body_into(&inside, at, "thinking", -1, thinking, e);
     if (code == 0) code = body_choice(&inside, "type", types, &which, e);
     if (code == 0 && which == 0) ask->thinking = THINKING_OFF;
+    if (code || which != 1) return code;
+    code = body_int(&inside, "budget_tokens", 1, INT32_MAX, &ask->budget, e);
+    if (code == 0 && ask->budget < 0) code = body_error(&inside, "budget_tokens", e, "missing");
     return code;
 }
 
@@ -273,9 +280,10 @@ static int read_all(struct answer *a, const json_t *body, bool counting, struct 
     if (code == 0) code = tools_of(a, &at, e);
     if (code == 0) code = choice_of_tools(&a->ask, &at, e);
     if (code == 0) code = thinking_of(&a->ask, &at, e);
+    if (code == 0) code = anthropic_format(a, &at, e);
+    a->ask.schema_member = "input_schema";
     a->ask.count = counting;
     if (counting) a->ask.stream = false;
-    if (code == 0 && a->ask.n_tools && (a->ask.tool_choice == TOOLS_REQUIRED || a->ask.tool_choice == TOOLS_NAMED)) code = body_error(&at, "tool_choice", e, "a call cannot be forced yet");
     return code;
 }
 

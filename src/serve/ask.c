@@ -70,3 +70,19 @@ int ask_add_tool(struct ask *ask, struct arena *a, size_t most, struct slice nam
     json_decref(function);
     return ok ? 0 : err_nomem(e, "a tool", name.n);
 }
+
+int ask_set_form(struct ask *ask, struct arena *a, const struct body_at *at, const char *key, enum text_form form, struct slice text, struct err *e) {
+    const char *field = arena_printf(a, "%s%s%s", at->path, *at->path && key ? "." : "", key ? key : "");
+    if (!field) return err_nomem(e, "the form of an answer", text.n);
+    if (ask->form != FORM_FREE) return body_error(at, key, e, "%s says already what the answer must be", ask->form_field);
+    ask->form = form;
+    ask->form_text = text;
+    ask->form_field = field;
+    return 0;
+}
+
+int ask_set_schema(struct ask *ask, struct arena *a, const struct body_at *at, const char *key, const json_t *schema, struct err *e) {
+    if (!json_is_object(schema) && !json_is_boolean(schema)) return body_error(at, key, e, "a JSON Schema is wanted: an object");
+    const char *text = dumped(a, schema);
+    return text ? ask_set_form(ask, a, at, key, FORM_SCHEMA, slice_of(text), e) : err_nomem(e, "a schema", 1);
+}

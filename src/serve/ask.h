@@ -9,6 +9,8 @@
 #include "text/toolcall.h"
 #include "text/value.h"
 
+struct body_at;
+
 enum tool_choice { TOOLS_AUTO, TOOLS_NONE, TOOLS_REQUIRED, TOOLS_NAMED };
 enum thinking { THINKING_DEFAULT, THINKING_OFF, THINKING_ON };
 
@@ -29,6 +31,8 @@ struct ask {
     size_t n_calls;
     enum tool_choice tool_choice;
     struct slice named;              /* TOOLS_NAMED: which */
+    bool *allowed;                   /* [n_tools] which may be called; NULL: all */
+    const char *schema_member;       /* where an item of tools has its schema, for messages; constant, NULL: "parameters" */
     bool parallel;
     enum thinking thinking;
     int64_t budget;                  /* most tokens of reasoning; -1: no limit */
@@ -59,7 +63,12 @@ bool ask_called(const struct ask *ask, struct slice id, struct slice *name);
 /* Whether a tool of that name was given. */
 bool ask_has_tool(const struct ask *ask, struct slice name);
 
-/* Adds a tool, the next of `most`. schema NULL: none. ERR_MEMORY. */
+/* Adds a tool, the next of `most`; it is not strict. schema NULL: none. ERR_MEMORY. */
 int ask_add_tool(struct ask *ask, struct arena *a, size_t most, struct slice name, struct slice description, const json_t *schema, struct err *e);
+
+/* What the answer must be, once: the member `key` (NULL: `at` itself) of the body says it. The text is in the arena or the body's. ERR_FORMAT: something else has said it, or it is
+ * no schema; ERR_MEMORY. */
+int ask_set_form(struct ask *ask, struct arena *a, const struct body_at *at, const char *key, enum text_form form, struct slice text, struct err *e);
+int ask_set_schema(struct ask *ask, struct arena *a, const struct body_at *at, const char *key, const json_t *schema, struct err *e);
 
 #endif

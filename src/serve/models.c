@@ -54,6 +54,7 @@ static void close_model(struct models *m, struct served *s) {
     struct err ignored;
     if (s->engine) (void)scheduler_call(m->o.scheduler, drop_engine, s, &ignored);
     chat_free(s->chat), s->chat = NULL;
+    forms_free(s->forms), s->forms = NULL;
     tokenizer_free(s->tokenizer), s->tokenizer = NULL;
     model_close(s->model), s->model = NULL;
     s->open = false;
@@ -66,6 +67,7 @@ static int open_parts(struct models *m, struct served *s, struct err *e) {
     int code = s->path ? model_open(&s->model, s->path, e) : gguf_open_memory(&file, hearth_embedded_model, embedded_model_size(), EMBEDDED, e);
     if (code == 0 && !s->path) code = model_open_file(&s->model, file, e);
     if (code == 0) code = vocab_of_model(&s->tokenizer, s->model, e);
+    if (code == 0) code = forms_new(&s->forms, s->tokenizer, e);
     s->template = (struct slice){0};
     if (code == 0) code = vocab_chat_template(s->model->file, NULL, &s->template, e);
     if (code == 0 && s->template.p) code = chat_new(&s->chat, s->model->file, s->tokenizer, (struct slice){0}, NULL, e);

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "engine/chat.h"
+#include "engine/forms.h"
 #include "engine/scheduler.h"
 #include "text/toolcall.h"
 
@@ -25,6 +26,7 @@ struct served {
     struct slice template;            /* its source */
     const struct tool_syntax *syntax;
     const struct tool_reasoning *reasoning;
+    struct forms *forms;              /* of answers, compiled */
 };
 
 struct models_options {

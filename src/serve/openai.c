@@ -183,6 +183,7 @@ static int tool_of(struct answer *a, const struct body_at *at, size_t most, stru
     const json_t *function = NULL, *parameters = NULL;
     struct slice type = SLICE("function"), name = {0}, description = {0};
     struct body_at f;
+    bool strict = false;
     int code = body_text(at, "type", &type, e);
     if (code == 0 && !slice_is(type, "function")) code = body_error(at, "type", e, "only tools of the type \"function\" are known here");
     if (code == 0) code = body_object(at, "function", &function, e);
@@ -192,26 +193,60 @@ static int tool_of(struct answer *a, const struct body_at *at, size_t most, stru
     if (code == 0 && (!name.n || name.n > 128)) code = body_error(&f, "name", e, "a name of 1 to 128 bytes is wanted");
     if (code == 0) code = body_text(&f, "description", &description, e);
     if (code == 0) code = body_object(&f, "parameters", &parameters, e);
-    return code ? code : ask_add_tool(&a->ask, &a->arena, most, name, description, parameters, e);
+    if (code == 0) code = body_bool(&f, "strict", &strict, e);
+    if (code == 0) code = ask_add_tool(&a->ask, &a->arena, most, name, description, parameters, e);
+    if (code == 0) a->ask.tool[a->ask.n_tools - 1].strict = strict;
+    return code;
 }
 
-static int choice_of_tools(struct ask *ask, const struct body_at *at, struct err *e) {
-    static const char *const names[] = {"auto", "none", "required", NULL};
-    const json_t *v = json_object_get(at->object, "tool_choice"), *function = NULL;
-    struct body_at choice, f;
-    int which = TOOLS_AUTO, code;
+/* The name of a function, whether it stands in a member of its own, as in chat, or not, as in responses. */
+static int named_tool(const struct ask *ask, const struct body_at *at, struct slice *name, struct err *e) {
+    const json_t *function = NULL;
+    struct body_at f = *at;
+    int code = body_object(at, "function", &function, e);
+    if (code == 0 && function) code = body_into(&f, at, "function", -1, function, e);
+    if (code == 0) code = body_text(&f, "name", name, e);
+    return code || ask_has_tool(ask, *name) ? code : body_error(&f, "name", e, name->n ? "no tool has this name" : "missing");
+}
+
+static int allowed_tools(struct answer *a, const struct body_at *choice, struct err *e) {
+    static const char *const modes[] = {"auto", "required", NULL};
+    struct ask *ask = &a->ask;
+    const json_t *inner = NULL, *list = NULL;
+    struct body_at at = *choice, item;
+    int mode = 0, code = body_object(choice, "allowed_tools", &inner, e);
+    if (code == 0 && inner) code = body_into(&at, choice, "allowed_tools", -1, inner, e);
+    if (code == 0) code = body_choice(&at, "mode", modes, &mode, e);
+    if (code == 0) code = body_array(&at, "tools", &list, e);
+    if (code == 0 && !json_array_size(list)) code = body_error(&at, "tools", e, list ? "empty" : "missing");
+    if (code == 0 && !(ask->allowed = arena_array(&a->arena, ask->n_tools + 1, sizeof *ask->allowed))) code = err_nomem(e, "tools", ask->n_tools);
+    for (size_t i = 0; code == 0 && i < json_array_size(list); i++) {
+        struct slice name = {0};
+        code = body_into(&item, &at, "tools", (int)i, json_array_get(list, i), e);
+        if (code == 0) code = named_tool(ask, &item, &name, e);
+        for (size_t k = 0; code == 0 && k < ask->n_tools; k++) ask->allowed[k] |= slice_eq(ask->tool[k].name, name);
+    }
+    ask->tool_choice = mode ? TOOLS_REQUIRED : TOOLS_AUTO;
+    return code;
+}
+
+static int choice_of_tools(struct answer *a, const struct body_at *at, struct err *e) {
+    static const char *const names[] = {"auto", "none", "required", NULL}, *const types[] = {"function", "allowed_tools", NULL};
+    struct ask *ask = &a->ask;
+    const json_t *v = json_object_get(at->object, "tool_choice");
+    struct body_at choice;
+    int which = TOOLS_AUTO, type = 0, code;
     if (!v || json_is_null(v) || json_is_string(v)) {
         code = body_choice(at, "tool_choice", names, &which, e);
         ask->tool_choice = (enum tool_choice)which;
-        return code;
+        return code || which != TOOLS_REQUIRED || ask->n_tools ? code : body_error(at, "tool_choice", e, "there are no tools that a call could be of");
     }
     code = body_into(&choice, at, "tool_choice", -1, v, e);
-    if (code == 0) code = body_object(&choice, "function", &function, e);
-    if (code == 0 && !function) code = body_error(&choice, "function", e, "missing");
-    if (code == 0) code = body_into(&f, &choice, "function", -1, function, e);
-    if (code == 0) code = body_text(&f, "name", &ask->named, e);
+    if (code == 0) code = body_choice(&choice, "type", types, &type, e);
+    if (code == 0 && type == 1) return allowed_tools(a, &choice, e);
+    if (code == 0) code = named_tool(ask, &choice, &ask->named, e);
     ask->tool_choice = TOOLS_NAMED;
-    return code || ask_has_tool(ask, ask->named) ? code : body_error(&f, "name", e, "no tool has this name");
+    return code;
 }
 
 int openai_tools(struct answer *a, const struct body_at *at, struct err *e) {
@@ -226,5 +261,6 @@ int openai_tools(struct answer *a, const struct body_at *at, struct err *e) {
         if (code == 0) code = tool_of(a, &tool, n, e);
     }
     if (code == 0) code = body_bool(at, "parallel_tool_calls", &a->ask.parallel, e);
-    return code ? code : choice_of_tools(&a->ask, at, e);
+    a->ask.schema_member = "function.parameters";
+    return code ? code : choice_of_tools(a, at, e);
 }

@@ -14,6 +14,12 @@ int openai_tools(struct answer *a, const struct body_at *at, struct err *e);    
  * own, as in the response_format of chat, or beside the type, as in the text.format of responses. */
 int openai_format(struct answer *a, const struct body_at *at, const char *key, struct err *e);
 
+/* The same as local servers say it: grammar and json_schema (llama.cpp), guided_json, guided_choice, guided_grammar, structured_outputs (vLLM). */
+int openai_guided(struct answer *a, const struct body_at *at, struct err *e);
+
+/* How much reasoning: thinking_budget_tokens, thinking_budget, or reasoning with effort, max_tokens and enabled. */
+int openai_budget(struct answer *a, const struct body_at *at, struct err *e);
+
 /* One number for a choice's usage, or for all of an answer's. */
 struct openai_usage {
     int prompt, cached, completion, reasoning;

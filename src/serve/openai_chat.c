@@ -10,8 +10,9 @@ static int read_chat(struct answer *a, const json_t *body, struct err *e) {
     int code = openai_sampling(a, &at, e);
     if (code == 0) code = openai_messages(a, &at, e);
     if (code == 0) code = openai_tools(a, &at, e);
-    if (code == 0 && a->ask.n_tools && (a->ask.tool_choice == TOOLS_REQUIRED || a->ask.tool_choice == TOOLS_NAMED)) code = body_error(&at, "tool_choice", e, "a call cannot be forced yet");
     if (code == 0) code = openai_format(a, &at, "response_format", e);
+    if (code == 0) code = openai_guided(a, &at, e);
+    if (code == 0) code = openai_budget(a, &at, e);
     if (code == 0) code = body_bool(&at, "logprobs", &logprobs, e);
     if (code == 0) code = body_int(&at, "top_logprobs", 0, JOB_LOGPROBS_MAX, &top, e);
     if (code == 0 && top && !logprobs) code = body_error(&at, "top_logprobs", e, "logprobs must be true with it");

@@ -20,6 +20,8 @@ static int read_completion(struct answer *a, const json_t *body, struct err *e) 
     int64_t logprobs = -1, best_of = 1;
     int code = openai_sampling(a, &at, e);
     if (code == 0) code = read_prompt(a, &at, e);
+    if (code == 0) code = openai_format(a, &at, "response_format", e);
+    if (code == 0) code = openai_guided(a, &at, e);
     if (code == 0) code = body_bool(&at, "echo", &a->ask.echo, e);
     if (code == 0) code = body_int(&at, "logprobs", 0, LOGPROBS, &logprobs, e);
     if (code == 0) code = body_int(&at, "best_of", 1, ASK_CHOICES, &best_of, e);

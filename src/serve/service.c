@@ -6,6 +6,7 @@
 #include "base/os.h"
 #include "engine/speculate.h"
 #include "serve/answer_internal.h"
+#include "serve/hold.h"
 #include "serve/prompt.h"
 
 enum { FRONTS = 2, FRONT_STACK = 4 << 20 /* templates and schemas are read by recursive functions of bounded depth */ };
@@ -63,7 +64,7 @@ static int submit(struct answer *a, const struct tokens *ids, struct err *e) {
     const int reusable[] = {(int)ids->n};
     struct job_spec s = {.engine = a->model->engine, .tokenizer = a->model->tokenizer, .prompt = ids->id, .n_prompt = (int)ids->n, .reusable = reusable, .n_reusable = 1,
                          .max_tokens = ask->max_tokens < 0 || ask->max_tokens > INT32_MAX ? -1 : (int)ask->max_tokens, .sampling = ask->sampling, .stop = ask->stop, .n_stop = ask->n_stop,
-                         .logprobs = ask->logprobs, .ignore_eog = ask->ignore_eog, .control = ask->messages != NULL, .guess = GUESS_MAX,
+                         .logprobs = ask->logprobs, .ignore_eog = ask->ignore_eog, .guide = a->guide, .control = ask->messages != NULL, .guess = GUESS_MAX,
                          .client = client_of(a->http), .event = answer_hear};
     int n = 0;
     if (!ask->seeded) s.sampling.seed = os_random();
@@ -82,12 +83,11 @@ static int prepare(struct answer *a, struct tokens *ids, struct err *e) {
     a->ask = (struct ask){.sampling = sampler_defaults(), .max_tokens = -1, .n = 1, .logprobs = -1, .parallel = true, .budget = -1};
     int code = body_parse(&a->body, http_body(a->http), e);
     if (code == 0) code = p->read(a, a->body, e);
-    if (code == 0 && a->ask.form) code = err_set(e, ERR_UNSUPPORTED, "answers of a given form are not to be had yet");
     if (code == 0) code = models_use(a->service->models, a->ask.model, &a->model, e);
     if (code == 0) code = prompt_tokens(&a->ask, a->model, &a->arena, ids, &a->parsing.opened_reasoning, e);
     a->prompt_tokens = (int)ids->n;
-    a->parsing.tools = a->ask.tool;
-    a->parsing.n_tools = a->ask.tool_choice == TOOLS_NONE ? 0 : a->ask.n_tools;
+    if (code == 0 && !a->ask.count) code = hold_answer(&a->ask, a->model, &a->arena, a->parsing.opened_reasoning, &a->guide, e);
+    if (code == 0 && !(a->parsing.tools = hold_callable(&a->ask, &a->arena, &a->parsing.n_tools))) code = err_nomem(e, "tools", 1);
     a->parsing.parallel = a->ask.parallel;
     a->parsing.reasoning = a->model ? a->model->reasoning : NULL;
     return code ? code : make_choices(a, e);

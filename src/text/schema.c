@@ -33,8 +33,8 @@ static void begin(struct compiler *c, const json_t *object, const struct schema_
 }
 
 /* object: a schema that accepts objects, or NULL. */
-static int compile(struct gram_builder *b, const json_t *root, const json_t *object, const struct schema_tags *tags, uint32_t *rule, struct err *e) {
-    struct compiler c = {.mem = {.limit = MEMORY_MAX}, .err = e, .b = *b, .root = root};
+static int compile(struct gram_builder *b, const json_t *root, const json_t *object, const struct schema_tags *tags, bool writes, uint32_t *rule, struct err *e) {
+    struct compiler c = {.mem = {.limit = MEMORY_MAX}, .err = e, .b = *b, .root = root, .writes = writes};
     c.langs = (struct langs){.mem = &c.mem, .err = e};
     c.b.err = e;
     places_find(&c);
@@ -48,15 +48,19 @@ static int compile(struct gram_builder *b, const json_t *root, const json_t *obj
     return b->rc;
 }
 
-int schema_rule(struct gram_builder *b, struct slice json, const struct schema_tags *tags, bool objects, uint32_t *rule, struct err *e) {
+static int make_rule(struct gram_builder *b, struct slice json, const struct schema_tags *tags, bool objects, bool writes, uint32_t *rule, struct err *e) {
     int rc = 0;
     json_t *root = read(json, e, &rc), *object = objects || tags ? json_pack("{s:s}", "type", "object") : NULL;
     if (!root) b->rc = rc;
     else if ((objects || tags) && !object) b->rc = err_nomem(e, "a schema", json.n);
-    else rc = compile(b, root, object, tags, rule, e);
+    else (void)compile(b, root, object, tags, writes, rule, e);
     json_decref(root);
     json_decref(object);
     return b->rc ? err_in(e, "schema"), b->rc : 0;
+}
+
+int schema_rule(struct gram_builder *b, struct slice json, const struct schema_tags *tags, bool objects, uint32_t *rule, struct err *e) {
+    return make_rule(b, json, tags, objects, true, rule, e);
 }
 
 int grammar_parse_schema(struct grammar **g, struct slice json, struct err *e) {
@@ -64,7 +68,7 @@ int grammar_parse_schema(struct grammar **g, struct slice json, struct err *e) {
     uint32_t rule = 0; /* it is the first */
     *g = NULL;
     gram_begin(&b, e);
-    int rc = schema_rule(&b, json, NULL, false, &rule, e);
+    int rc = make_rule(&b, json, NULL, false, false, &rule, e);
     if (!rc && (rc = gram_finish(&b, g))) (void)err_in(e, "schema");
     gram_abandon(&b);
     return rc;

@@ -113,7 +113,8 @@ struct compiler {
     uint32_t *demand_slots, cap_demand_slots;
     struct list *work; /* branches that are being expanded: struct branch * */
     uint32_t n_branches, effort;
-    const struct lang *number, *plain_number, *integer; /* made when first needed */
+    const struct lang *number, *plain_number, *integer, *shortest; /* made when first needed */
+    bool writes; /* for what a model writes: one way to write a value is enough */
     struct list strings;                                /* rules that exist: see schema_emit.c */
     uint32_t space_rule;
     struct list kept;      /* json_t *: values made on the way, to be given back at the end */
@@ -152,6 +153,7 @@ static inline struct literal literal_of(const json_t *v, bool denied) { return (
 const struct lang *schema_equal(struct compiler *c, const json_t *number, const json_t *schema, const char *keyword);
 const struct lang *schema_plain_number(struct compiler *c);
 const struct lang *schema_integer(struct compiler *c);
+const struct lang *schema_written(struct compiler *c, const struct lang *numbers); /* whole numbers, without a fraction of zeros that no reader of whole numbers wants, if c->writes */
 bool schema_decimal(struct compiler *c, struct decimal *d, const json_t *number, const json_t *schema, const char *keyword);
 
 /* ---- schema_emit_tagged.c ---- */

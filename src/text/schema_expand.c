@@ -168,6 +168,12 @@ const struct lang *schema_integer(struct compiler *c) {
     return c->integer;
 }
 
+const struct lang *schema_written(struct compiler *c, const struct lang *numbers) {
+    if (!c->writes) return numbers;
+    if (!c->shortest) c->shortest = lang_shortest_number(&c->langs);
+    return lang_combine(&c->langs, LANG_AND, numbers, c->shortest);
+}
+
 void branch_numbers(struct compiler *c, struct branch *b, enum lang_op op, const struct lang *numbers) {
     const struct lang *now = b->numbers ? b->numbers : schema_plain_number(c);
     b->numbers = op == LANG_AND && now == numbers ? now : lang_combine(&c->langs, op, now, numbers);
@@ -271,7 +277,7 @@ void branch_constant(struct compiler *c, struct branch *b, const json_t *v, bool
     } else if (json_is_object(v)) {
         object_constant(c, b, v, denied);
     } else if (json_is_number(v)) {
-        branch_numbers(c, b, denied ? LANG_MINUS : LANG_AND, schema_equal(c, v, NULL, "const"));
+        branch_numbers(c, b, denied ? LANG_MINUS : LANG_AND, denied ? schema_equal(c, v, NULL, "const") : schema_written(c, schema_equal(c, v, NULL, "const")));
         if (!denied) b->types &= type;
     } else if (json_is_string(v)) {
         text = string_of(v);

@@ -57,7 +57,7 @@ static void kw_type(ARGS) {
         integer |= bits == 0 && !c->rc;
     }
     if (types & TYPE_NUMBER) integer = false; /* all numbers are there */
-    if (integer) branch_numbers(c, b, lit->denied ? LANG_MINUS : LANG_AND, schema_integer(c));
+    if (integer) branch_numbers(c, b, lit->denied ? LANG_MINUS : LANG_AND, lit->denied ? schema_integer(c) : schema_written(c, schema_integer(c)));
     if (lit->denied)
         b->types &= ~types;
     else
@@ -78,7 +78,8 @@ static void kw_enum(ARGS) {
         if (json_is_string(v)) {
             words[n_words++] = string_of(v);
         } else if (json_is_number(v)) {
-            numbers = lang_combine(&c->langs, LANG_OR, numbers, schema_equal(c, v, lit->v, KEY));
+            const struct lang *equal = schema_equal(c, v, lit->v, KEY);
+            numbers = lang_combine(&c->langs, LANG_OR, numbers, lit->denied ? equal : schema_written(c, equal));
         } else if (json_is_array(v) || json_is_object(v)) {
             branch_demand(c, lit->denied ? b : branch_fork(c, b), LIT_CONST, v, lit->denied, 0);
         } else {

@@ -82,6 +82,7 @@ void decimal_of_int(struct decimal *d, int64_t v);
 const struct lang *lang_number(struct langs *l);              /* any number, exponents included */
 const struct lang *lang_plain_number(struct langs *l);        /* any number without an exponent */
 const struct lang *lang_integer(struct langs *l);             /* whole, without an exponent; a fraction of zeros is allowed */
+const struct lang *lang_shortest_number(struct langs *l);      /* any number without an exponent or needless zeros behind the point */
 const struct lang *lang_equal(struct langs *l, const struct decimal *d);
 const struct lang *lang_at_least(struct langs *l, const struct decimal *bound, bool exclusive);
 const struct lang *lang_at_most(struct langs *l, const struct decimal *bound, bool exclusive);

@@ -57,6 +57,8 @@ static const struct lang *pattern_of(struct langs *l, struct buf *text) {
     return made;
 }
 
+const struct lang *lang_shortest_number(struct langs *l) { return pattern(l, "^-?(?:0|[1-9][0-9]*)(?:[.][0-9]*[1-9])?$"); }
+
 #define UNSIGNED "(?:0|[1-9][0-9]*)(?:[.][0-9]+)?"
 
 const struct lang *lang_number(struct langs *l) { return pattern(l, "^-?" UNSIGNED "(?:[eE][+-]?(?:[0-9]{1,2}|[12][0-9]{2}|30[0-7]))?$"); }

@@ -15,7 +15,7 @@ struct schema_tags {
     void *ctx;
 };
 
-/* A rule of the schema's values; objects: of those that are objects. tags: they are written in tags, and are objects. On an error, as of
+/* A rule of the schema's values, whole numbers as a reader of whole numbers takes them; objects: of those that are objects. tags: they are written in tags, and are objects. On an error, as of
  * grammar_parse_schema, b has failed. */
 int schema_rule(struct gram_builder *b, struct slice json, const struct schema_tags *tags, bool objects, uint32_t *rule, struct err *e);
 
