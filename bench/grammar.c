@@ -15,6 +15,7 @@
 
 #include "base/rng.h"
 #include "engine/vocab.h"
+#include "text/answer_grammar.h"
 #include "text/grammar.h"
 
 enum { COMPILES = 7, TEXTS = 20, TOKENS = 200 };
@@ -48,6 +49,20 @@ static const struct row rows[] = {
     {"GBNF: lines of prose", true, "root ::= line{3,200}\nline ::= [^\\n]{1,120} \"\\n\"\n"},
     {"GBNF: arithmetic", true, "root ::= sum \"\\n\"\nsum ::= product ([+-] product)*\nproduct ::= atom ([*/] atom)*\natom ::= [0-9]+ | [a-z]+ | \"(\" sum \")\"\n"},
 };
+
+/* Whole answers of models that write calls as Qwen 3 does, with eight tools. */
+static const struct {
+    const char *name, *syntax;
+    enum answer_calls calls;
+    enum answer_text text;
+    enum answer_entry entry;
+} answers[] = {
+    {"call that must come", "hermes", CALLS_MUST, TEXT_ANY, ANSWER_PLAIN},
+    {"the same, in tags", "qwen-xml", CALLS_MUST, TEXT_ANY, ANSWER_PLAIN},
+    {"calls in text", "hermes", CALLS_MAY, TEXT_ANY, ANSWER_PLAIN},
+    {"reasoning, then JSON", "hermes", CALLS_NONE, TEXT_SCHEMA, ANSWER_REASONS},
+};
+enum { TOOLS = 8 };
 
 struct lab {
     struct tokenizer *t;
@@ -90,11 +105,12 @@ static int32_t draw(struct lab *l) {
     return chosen;
 }
 
-static int write_texts(struct lab *l, struct matcher *m, struct err *e) {
+static int write_texts(struct lab *l, struct matcher *m, enum answer_entry entry, struct err *e) {
     int rc = 0;
     l->n_first = l->n_all = 0;
     for (int text = 0; text < TEXTS && !rc; text++) {
         matcher_reset(m);
+        rc = answer_enter(m, entry, e);
         for (int i = 0; i < TOKENS && !rc && !matcher_finished(m); i++) {
             double start = cpu_now();
             rc = matcher_mask(m, l->mask, e);
@@ -107,9 +123,42 @@ static int write_texts(struct lab *l, struct matcher *m, struct err *e) {
     return rc;
 }
 
+static int measure_texts(struct lab *l, const char *name, double *compile, const struct grammar *g, enum answer_entry entry, struct err *e) {
+    struct matcher *m = NULL;
+    int rc = matcher_new(&m, g, l->v, e);
+    if (!rc) rc = write_texts(l, m, entry, e);
+    if (!rc)
+        printf("%-26s %8.2f %10.1f %8.1f %8.1f %10.1f %8.1f %8.1f %7d\n", name, quantile(compile, COMPILES, 0.5), quantile(l->first, l->n_first, 0.5), quantile(l->first, l->n_first, 0.99),
+               quantile(l->first, l->n_first, 1), quantile(l->all, l->n_all, 0.5), quantile(l->all, l->n_all, 0.99), quantile(l->all, l->n_all, 1), l->n_all);
+    matcher_free(m);
+    return rc;
+}
+
+static int measure_answer(struct lab *l, size_t k, struct err *e) {
+    struct tool_spec tools[TOOLS];
+    char names[TOOLS][16];
+    double compile[COMPILES];
+    struct grammar *g = NULL;
+    int rc = 0, bad;
+    for (size_t i = 0; i < TOOLS; i++) {
+        (void)snprintf(names[i], sizeof names[i], "tool_%zu", i);
+        tools[i] = (struct tool_spec){slice_of(names[i]), slice_of(rows[0].source), true};
+    }
+    const struct answer_form form = {.syntax = tool_syntax_named(answers[k].syntax), .reasoning = tool_reasoning_for(SLICE("")), .tools = tools, .n_tools = TOOLS, .calls = answers[k].calls, .parallel = true,
+                                     .text = answers[k].text, .source = slice_of(rows[0].source)};
+    for (int i = 0; i < COMPILES && !rc; i++) {
+        grammar_free(g);
+        double start = cpu_now();
+        rc = grammar_of_answer(&g, &form, l->v, &bad, e);
+        compile[i] = (cpu_now() - start) * 1e3;
+    }
+    if (!rc) rc = measure_texts(l, answers[k].name, compile, g, answers[k].entry, e);
+    grammar_free(g);
+    return rc;
+}
+
 static int measure(struct lab *l, const struct row *r, struct err *e) {
     double compile[COMPILES];
-    struct matcher *m = NULL;
     struct grammar *g = NULL;
     int rc = 0;
     for (int i = 0; i < COMPILES && !rc; i++) {
@@ -118,12 +167,7 @@ static int measure(struct lab *l, const struct row *r, struct err *e) {
         rc = r->gbnf ? grammar_parse_gbnf(&g, slice_of(r->source), e) : grammar_parse_schema(&g, slice_of(r->source), e);
         compile[i] = (cpu_now() - start) * 1e3;
     }
-    if (!rc) rc = matcher_new(&m, g, l->v, e);
-    if (!rc) rc = write_texts(l, m, e);
-    if (!rc)
-        printf("%-26s %8.2f %10.1f %8.1f %8.1f %10.1f %8.1f %8.1f %7d\n", r->name, quantile(compile, COMPILES, 0.5), quantile(l->first, l->n_first, 0.5), quantile(l->first, l->n_first, 0.99),
-               quantile(l->first, l->n_first, 1), quantile(l->all, l->n_all, 0.5), quantile(l->all, l->n_all, 0.99), quantile(l->all, l->n_all, 1), l->n_all);
-    matcher_free(m);
+    if (!rc) rc = measure_texts(l, r->name, compile, g, ANSWER_PLAIN, e);
     grammar_free(g);
     return rc;
 }
@@ -142,6 +186,7 @@ int main(int argc, char **argv) {
     if (!rc) printf("%-26s %8s %10s %8s %8s %10s %8s %8s %7s\n", "", "ms", "median us", "99 %", "most", "median us", "99 %", "most", "masks");
     l.rng = rng_new(5, 6);
     for (size_t i = 0; i < sizeof rows / sizeof *rows && !rc; i++) rc = measure(&l, &rows[i], &e);
+    for (size_t i = 0; i < sizeof answers / sizeof *answers && !rc; i++) rc = measure_answer(&l, i, &e);
     if (rc) fprintf(stderr, "%s\n", e.msg);
     mem_free(l.mask);
     grammar_vocab_free(l.v);

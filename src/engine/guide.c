@@ -22,10 +22,12 @@ struct guide {
 
 /* ---- making one ---- */
 
+/* What is said to end reasoning: its mark on a line of its own, as models write it, or what their messages have between reasoning and answer. */
 static int encode_closing(struct guide *g, struct err *e) {
     struct tokens ids = {.limit = CLOSING_MAX};
     struct buf text = {.limit = 4 * MARK_MAX};
-    int code = buf_str(&text, g->o.frame.close) && buf_str(&text, g->o.frame.turn) ? 0 : err_nomem(e, "the end of reasoning", text.len);
+    const bool turns = *g->o.frame.turn != 0;
+    int code = buf_str(&text, turns ? "" : "\n") && buf_str(&text, g->o.frame.close) && buf_str(&text, turns ? g->o.frame.turn : "\n\n") ? 0 : err_nomem(e, "the end of reasoning", text.len);
     if (code == 0) code = tokenizer_encode(g->tokenizer, (struct slice){text.data, text.len}, &(struct encode_options){.parse = SPECIAL_ALL}, &ids, e);
     if (code == 0 && ids.n) memcpy(g->closing, ids.id, ids.n * sizeof *ids.id);
     g->n_closing = (int)ids.n;

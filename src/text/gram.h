@@ -83,6 +83,7 @@ struct gram_builder {
     uint32_t cap_nodes, cap_edges, cap_rules, cap_counts, cap_bags;
     uint32_t *shared; /* hash table of byte nodes, so that equal ones are one */
     uint32_t n_shared, cap_shared;
+    uint64_t work; /* that the automata of its schemas took: struct langs */
     int rc;
     struct err *err;
 };

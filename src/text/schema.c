@@ -35,7 +35,7 @@ static void begin(struct compiler *c, const json_t *object, const struct schema_
 /* object: a schema that accepts objects, or NULL. */
 static int compile(struct gram_builder *b, const json_t *root, const json_t *object, const struct schema_tags *tags, bool writes, uint32_t *rule, struct err *e) {
     struct compiler c = {.mem = {.limit = MEMORY_MAX}, .err = e, .b = *b, .root = root, .writes = writes};
-    c.langs = (struct langs){.mem = &c.mem, .err = e};
+    c.langs = (struct langs){.mem = &c.mem, .err = e, .work = b->work}; /* all schemas of one grammar together have so much */
     c.b.err = e;
     places_find(&c);
     begin(&c, object, tags, rule);
@@ -44,6 +44,7 @@ static int compile(struct gram_builder *b, const json_t *root, const json_t *obj
     for (uint32_t i = 0; i < c.kept.n; i++) json_decref(((json_t **)c.kept.at)[i]);
     c.b.err = b->err;
     *b = c.b;
+    b->work = c.langs.work;
     arena_free(&c.mem);
     return b->rc;
 }
