@@ -74,10 +74,18 @@ static bool tags_of(struct maker *m, struct schema_tags *tags) {
         tags->between = SLICE(", ");
         return true;
     }
+    if (w->arguments == TOOL_ARGS_GEMMA) { /* values inside values are JSON, which its reader takes too */
+        tags->after = spelt(m, SLICE(":<|\"|>"));
+        tags->behind = spelt(m, SLICE("<|\"|>"));
+        tags->after_json = SLICE(":"), tags->behind_json = SLICE("");
+        tags->between = SLICE(",");
+        tags->stop = "<|\"|>";
+        return true;
+    }
     tags->before = spelt(m, slice_of(w->key_before));
     tags->after = spelt(m, slice_of(w->key_after));
     tags->behind = spelt(m, slice_of(w->value_after));
-    if (w->key_after_json) tags->after_json = spelt(m, slice_of(w->key_after_json));
+    if (w->key_after_json) tags->after_json = spelt(m, slice_of(w->key_after_json)), tags->behind_json = tags->behind;
     tags->stop = trimmed(m, w->value_after);
     return true;
 }
@@ -161,9 +169,10 @@ static uint32_t names_nodes(struct maker *m) {
     uint32_t after = end, n = 0, *ways = arena_array(&m->mem, f->n_tools + 1, sizeof *ways);
     if (!ways) out_of_memory(m);
     if (f->parallel && w->between && !b->rc) after = gram_split(b, (uint32_t[]){mark(m, w->between, numbered(m, spelt(m, slice_of(w->name_before)), names)), end}, 2);
-    const uint32_t over = last_mark(m, w->call_end, after);
+    const bool braces = w->arguments == TOOL_ARGS_GEMMA;
+    const uint32_t over = mark(m, braces ? "}" : "", last_mark(m, w->call_end, after));
     for (size_t i = 0; i < f->n_tools && !b->rc; i++)
-        if (m->args[i]) ways[n++] = gram_text(b, f->tools[i].name, numbered(m, spelt(m, slice_of(w->name_after)), gram_call(b, m->args[i], over)));
+        if (m->args[i]) ways[n++] = gram_text(b, f->tools[i].name, numbered(m, spelt(m, slice_of(braces ? "{" : w->name_after)), gram_call(b, m->args[i], over)));
     if (!b->rc) gram_split_set(b, names, ways, n);
     return names;
 }
@@ -242,7 +251,7 @@ static uint32_t answer_nodes(struct maker *m, int *bad) {
     if (f->text != TEXT_ANY && f->calls != CALLS_MUST) ways[n++] = text_nodes(m);
     if (f->calls == CALLS_NONE || m->b.rc) return n ? ways[0] : GRAM_FAIL;
     const struct tool_writing *w = &f->syntax->writing;
-    if (w->arguments == TOOL_ARGS_GEMMA || w->arguments == TOOL_ARGS_TREE) return gram_fail(&m->b, ERR_UNSUPPORTED, "calls in the syntax \"%s\" cannot be held to a grammar", f->syntax->name), GRAM_FAIL;
+    if (w->arguments == TOOL_ARGS_TREE) return gram_fail(&m->b, ERR_UNSUPPORTED, "calls in the syntax \"%s\" cannot be held to a grammar", f->syntax->name), GRAM_FAIL;
     make_arguments(m, bad);
     const char *opening = m->b.rc ? NULL : arena_printf(&m->mem, "%s%s", w->begin, w->name_before);
     if (!opening) return out_of_memory(m), GRAM_FAIL;

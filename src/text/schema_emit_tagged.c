@@ -71,7 +71,7 @@ static uint32_t value_nodes(struct tagged *t, struct list *lits, const char *nam
     }
     if (types & ~(unsigned)TYPE_STRING && !c->rc && list_add(c, lits, &no_string, sizeof no_string)) {
         const struct demand *d = demand_of(c, lits->at, lits->n);
-        if (d) ways[n++] = gram_text(b, t->tags->after_json.p ? t->tags->after_json : t->tags->after, gram_call(b, d->rule, behind));
+        if (d) ways[n++] = t->tags->after_json.p ? gram_text(b, t->tags->after_json, gram_call(b, d->rule, gram_text(b, t->tags->behind_json, t->after))) : gram_text(b, t->tags->after, gram_call(b, d->rule, behind));
     }
     return c->rc || c->langs.rc ? GRAM_FAIL : gram_split(b, ways, n);
 }

@@ -8,7 +8,7 @@
  * grammar_vocab_spell has them. */
 struct schema_tags {
     struct slice before, after, behind, between; /* between: two properties */
-    struct slice after_json; /* in front of what is no string; p NULL: after, and the reader tells by the schema */
+    struct slice after_json, behind_json; /* around what is no string; after_json.p NULL: after and behind, and the reader tells by the schema */
     const char *stop;        /* what ends a value, as text: no string has it; NULL: strings are written as JSON too */
     /* Whether the reader of `name` can only take it for a string, or (*scalars) for one or null, true, false. */
     bool (*only_string)(void *ctx, const char *name, bool *scalars);

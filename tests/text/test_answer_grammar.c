@@ -23,7 +23,7 @@
 static const char *const controls[] = {
     "<end>", "<|channel|>", "<|message|>", "<|constrain|>", "<|start|>", "<|end|>", "<|call|>", "<|return|>", "[TOOL_CALLS]", "[ARGS]", "<|tool_call_start|>", "<|tool_call_end|>", "<|python_tag|>",
     "<|tool_calls_section_begin|>", "<|tool_call_begin|>", "<|tool_call_argument_begin|>", "<|tool_call_end|>x", "<|tool_calls_section_end|>", "<|START_THINKING|>", "<|END_THINKING|>", "<|START_RESPONSE|>",
-    "<|END_RESPONSE|>", "<|tools_prefix|>", "<|tools_suffix|>", "<|think|>", "<|content|>", "<|begin|>",
+    "<|END_RESPONSE|>", "<|tools_prefix|>", "<|tools_suffix|>", "<|think|>", "<|content|>", "<|begin|>", "<|tool_call>", "<tool_call|>", "<|\"|>",
 };
 static const char *const pieces[] = {"<tool_call>", "</tool_call>", "<think>", "</think>", "{\"", "\":", "\", \"", "\"}", "}\n", "get", "_weather", ">\n", "\n</", "</parameter>\n", "</", "functions", " to=", "},"};
 
@@ -198,7 +198,7 @@ static struct matcher *matcher_of(const struct answer_form *form, struct grammar
 
 static bool can_be_held(const struct tool_syntax *s) {
     const enum tool_arguments a = tool_syntax_writing(s)->arguments;
-    return a != TOOL_ARGS_GEMMA && a != TOOL_ARGS_TREE;
+    return a != TOOL_ARGS_TREE;
 }
 
 enum { WALKS = 10 };
