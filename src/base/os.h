@@ -30,6 +30,16 @@ bool os_map_find(const void *address, const char **path, size_t *offset);
 
 bool os_is_folder(const char *path);                                /* there is one of that name */
 
+/* Which file a name stands for now, and how it is. */
+struct os_file {
+    uint64_t device, inode, size; /* size in bytes */
+    int64_t changed_s, changed_ns; /* since 1970 UTC */
+};
+bool os_file(const char *path, struct os_file *f);                  /* false: there is none */
+
+/* The path without links, "." and "..", absolute; the caller frees it. ERR_IO: there is nothing of that name; ERR_MEMORY. */
+int os_real_path(const char *path, char **real, struct err *e);
+
 /* Appends a whole file ("-": standard input) of at most limit bytes to b, which the caller frees, also after an error. */
 int os_read_file(const char *path, size_t limit, struct buf *b, struct err *e);
 

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -114,6 +115,21 @@ void os_map_close(struct os_map *m) {
 bool os_is_folder(const char *path) {
     struct stat st;
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+bool os_file(const char *path, struct os_file *f) {
+    struct stat st;
+    if (stat(path, &st) != 0) return false;
+    *f = (struct os_file){st.st_dev, st.st_ino, (uint64_t)st.st_size, st.st_mtim.tv_sec, st.st_mtim.tv_nsec};
+    return true;
+}
+
+int os_real_path(const char *path, char **real, struct err *e) {
+    char found[PATH_MAX];
+    *real = NULL;
+    if (!realpath(path, found)) return err_set(e, ERR_IO, "%.300s: %s", path, strerror(errno));
+    *real = mem_strndup(found, strlen(found));
+    return *real ? 0 : err_nomem(e, "a path", strlen(found));
 }
 
 void os_large_pages(void *p, size_t n) { (void)madvise(p, n, MADV_HUGEPAGE); }
