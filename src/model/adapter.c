@@ -2,6 +2,7 @@
 #include "model/adapter.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "model/adapter_file.h"
@@ -180,6 +181,22 @@ void adapter_close(struct adapter *a) {
 }
 
 /* ---- asking ---- */
+
+static void copy_text(char *to, size_t cap, struct slice s) { (void)snprintf(to, cap, "%.*s", (int)(s.n < cap ? s.n : cap), s.p ? s.p : ""); }
+
+int adapter_describe(struct adapter_about *about, const char *path, struct err *e) {
+    struct adapter_file f = {0};
+    *about = (struct adapter_about){0};
+    int code = adapter_read(&f, path, e);
+    if (code == 0) {
+        copy_text(about->arch, sizeof about->arch, f.arch);
+        copy_text(about->base, sizeof about->base, f.base);
+        about->activated = f.n_invocation > 0;
+        for (int i = 0; i < f.n; i++) about->bytes += f.entries[i].a->size + f.entries[i].b->size;
+    }
+    adapter_file_close(&f);
+    return code;
+}
 
 const char *adapter_path(const struct adapter *a) { return a->path; }
 const struct model *adapter_model(const struct adapter *a) { return a->model; }

@@ -25,6 +25,15 @@ int adapter_open(struct adapter **a, const char *path, const struct model *m, fl
 int adapter_open_gguf(struct adapter **a, struct gguf *file, const struct model *m, float scale, struct err *e); /* takes the file over, also on error */
 void adapter_close(struct adapter *a); /* NULL is fine; engines must have removed it */
 
+/* What an adapter's files say of it, without a model beside them. Texts are cut where they are longer. */
+struct adapter_about {
+    char arch[64];   /* "": they do not say */
+    char base[256];  /* the model it was trained on: a name, an address or a path, as they have it; "" likewise */
+    uint64_t bytes;  /* of its numbers, as they are stored */
+    bool activated;
+};
+int adapter_describe(struct adapter_about *about, const char *path, struct err *e); /* errors of adapter_open that need no model */
+
 const char *adapter_path(const struct adapter *a);
 const struct model *adapter_model(const struct adapter *a);
 const struct low_rank *adapter_list(const struct adapter *a, int *n); /* its additions; for graph_adapter_add */

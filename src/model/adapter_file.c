@@ -102,6 +102,8 @@ int adapter_read_gguf(struct adapter_file *f, struct gguf *file, struct err *e) 
     int code = need_word(f, "general.type", "adapter", e);
     if (code == 0) code = need_word(f, "adapter.type", "lora", e);
     if (code == 0) code = gguf_get_str(file, "general.architecture", &f->arch, e);
+    if (code == 0) code = gguf_get_str(file, "general.base_model.0.repo_url", &f->base, e);
+    if (code == 0 && !f->base.n) code = gguf_get_str(file, "general.base_model.0.name", &f->base, e);
     if (code == 0) code = gguf_get_f32(file, "adapter.lora.alpha", &alpha, e);
     if (code == 0) code = read_invocation(f, e);
     for (size_t i = 0; code == 0 && i < gguf_tensor_count(file); i++) code = read_tensor(f, gguf_tensor_at(file, i), alpha, e);

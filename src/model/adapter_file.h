@@ -25,6 +25,7 @@ struct adapter_file {
     struct gguf *gguf;          /* one of the two */
     struct safetensors *safetensors;
     struct slice arch;          /* the architecture it says it is for; p NULL: it does not say */
+    struct slice base;          /* the model it was trained on: a name, an address, a path; likewise */
     bool transposed;            /* MLX: A {rank, n_in} and B {n_out, rank} in our order of dimensions; else {n_in, rank} and {rank, n_out} */
     bool turned;                /* queries and keys have their rows in Hugging Face's order */
     struct adapter_entry *entries;

@@ -138,6 +138,9 @@ static int read_config(struct adapter_file *f, struct config *c, struct err *e) 
     c->mlx = json_is_object(parameters);
     if (!c->mlx && !json_object_get(c->root, "peft_type"))
         return err_set(e, ERR_FORMAT, "%s: neither \"peft_type\" nor \"lora_parameters\" is in it: not the configuration of an adapter", c->path);
+    const char *base = json_string_value(json_object_get(c->root, c->mlx ? "model" : "base_model_name_or_path"));
+    if (base && !(f->base.p = arena_strndup(&f->arena, base, strlen(base)))) return adapter_nomem(f, e);
+    f->base.n = base ? strlen(base) : 0;
     return c->mlx ? read_mlx(c, parameters, e) : read_peft(f, c, e);
 }
 
