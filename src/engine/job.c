@@ -111,6 +111,7 @@ int job_start(struct job *j, struct err *e) {
     struct sampler_options so = s->sampling;
     int code = sampler_new(&j->sampler, (int)tokenizer_count(s->tokenizer), so, e);
     if (code == 0) code = seq_new(&j->seq, s->engine, e);
+    if (code == 0 && s->adapted) code = seq_set_adapter(j->seq, s->adapter, s->adapter_from, e);
     if (code == 0 && !s->prompt_logprobs) j->cached = seq_reuse(j->seq, s->prompt, s->n_prompt);
     if (code == 0) code = seq_feed(j->seq, s->prompt + j->cached, s->n_prompt - j->cached, s->prompt_logprobs ? WANT_ALL : WANT_LAST, e);
     if (code == 0) seq_prompt(j->seq);

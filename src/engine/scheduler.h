@@ -69,6 +69,8 @@ struct job_spec {
     struct guide_options guide;            /* what the text is held to; {.budget = -1}: nothing */
     int guess;                             /* most tokens guessed at once from the text itself (speculate.h); changes speed only */
     bool background;
+    bool adapted;                          /* the adapter of that number acts from position adapter_from on (seq_set_adapter), in front of which all is the model's own */
+    int adapter, adapter_from;
     uint64_t client;                       /* for fairness between clients */
     void (*event)(void *ctx, const struct job_event *ev);
     void *ctx;
