@@ -1,5 +1,5 @@
 /* cmd_serve.c: hearth serve: the models of this machine behind the APIs that clients speak. Signals are taken by a thread of their own: SIGTERM and
- * SIGINT end the server in order (once more: at once), SIGHUP reads the keys and the models folder anew. */
+ * SIGINT end the server in order (once more: at once), SIGHUP reads the keys and the folders of models and adapters anew. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <signal.h>
@@ -18,8 +18,8 @@
 enum { MODELS_MAX = 64 };
 
 struct options {
-    const char *config, *port, *host, *key_file, *ctx, *parallel, *threads, *models_dir, *kv_type, *cache_ram;
-    struct string_list key, origin;
+    const char *config, *port, *host, *key_file, *ctx, *parallel, *threads, *models_dir, *keep_alive, *memory, *kv_type, *cache_ram;
+    struct string_list key, origin, adapters_dir;
     bool verbose;
 };
 
@@ -35,6 +35,9 @@ static const struct flag flags[] = {
     TEXT("--parallel", parallel, "N", "requests computed at once (default 16)"),
     TEXT("--threads", threads, "N", "worker threads (default: as many as there are cores)"),
     TEXT("--models-dir", models_dir, "FOLDER", "every model file in it can be asked for by its name"),
+    {"--adapters-dir", NULL, FLAG_LIST, offsetof(struct options, adapters_dir), "FOLDER", "every adapter in it too, as ADAPTER or MODEL:ADAPTER; others are loaded from there only; may be repeated", 0, 0},
+    TEXT("--keep-alive", keep_alive, "DURATION", "models that were not named above are closed when unused for so long: 90s, 5m, never (default 5m)"),
+    TEXT("--memory", memory, "BYTES", "what open models may take, such as 16G (default: the memory of the machine); those unused for longest give way"),
     TEXT("--kv-type", kv_type, "TYPE", "how keys and values are kept: f32, f16, bf16 or q8_0 (default f16)"),
     TEXT("--cache-ram", cache_ram, "BYTES", "memory for prompts that may come again, such as 4G (default 2G)"),
     {"--verbose", "-v", FLAG_BOOL, offsetof(struct options, verbose), NULL, "a line for each request on standard error", 0, 0},
@@ -44,11 +47,12 @@ static const struct flag *const tables[] = {flags, NULL};
 
 static int configure(const struct options *o, struct serve_config *c, struct err *e) {
     const struct { const char *name, *value; } set[] = {{"port", o->port}, {"host", o->host}, {"api-key-file", o->key_file}, {"ctx", o->ctx}, {"parallel", o->parallel}, {"threads", o->threads},
-                                                        {"models-dir", o->models_dir}, {"kv-type", o->kv_type}, {"cache-ram", o->cache_ram}};
+                                                        {"models-dir", o->models_dir}, {"keep-alive", o->keep_alive}, {"memory", o->memory}, {"kv-type", o->kv_type}, {"cache-ram", o->cache_ram}};
     int code = o->config ? config_read_file(c, o->config, e) : 0;
     for (size_t i = 0; code == 0 && i < sizeof set / sizeof *set; i++)
         if (set[i].value) code = config_flag(c, set[i].name, set[i].value, e);
     for (int i = 0; code == 0 && i < o->key.n; i++) code = config_flag(c, "api-key", o->key.at[i], e);
+    for (int i = 0; code == 0 && i < o->adapters_dir.n; i++) code = config_flag(c, "adapters-dir", o->adapters_dir.at[i], e);
     for (int i = 0; code == 0 && i < o->origin.n; i++) code = config_flag(c, "origin", o->origin.at[i], e);
     return code;
 }
@@ -65,24 +69,15 @@ static int read_keys(const struct serve_config *c, struct http_server *server, s
 
 static int make_service(struct service **service, const struct serve_config *c, const char *const *models, int n, struct err *e) {
     struct model_options m = {.kv_type = c->kv_type};
-    struct service_options o = {.models = models, .n_models = n, .models_dir = c->models_dir, .threads = c->threads, .parallel = c->parallel};
+    struct service_options o = {.models = models, .n_models = n, .models_dir = c->models_dir, .adapters_dirs = c->adapters_dir.at, .n_adapters_dirs = c->adapters_dir.n, .threads = c->threads, .parallel = c->parallel};
     int code = kv_type_of(&m, "f16", &o.engine.kv_type, e);
-    o.memory = os_memory_total();
+    o.memory = c->model_memory ? c->model_memory : os_memory_total();
+    o.keep_s = c->keep_alive;
     o.kv_bytes = os_memory_available() / 2; /* the other half is for models, the cache of prompts and everybody else */
     o.engine.n_ctx = c->ctx;
     o.engine.cache_bytes = c->cache_ram;
     o.engine.max_logits = 64;
     return code ? code : service_new(service, &o, e);
-}
-
-/* Models that were named are opened at once, so that a wrong name or file is told now and the first request need not wait. */
-static int open_named(struct service *service, const char *const *models, int n, struct err *e) {
-    int code = 0;
-    for (int i = 0; code == 0 && i < n; i++) {
-        struct served *s;
-        if ((code = models_use(service_models(service), slice_of(models[i]), &s, e)) == 0) models_done(s);
-    }
-    return code;
 }
 
 static int listen_all(struct http_server *server, const struct serve_config *c, struct err *e) {
@@ -104,8 +99,7 @@ static void reload(struct watch *w) {
     struct err e = {0};
     (void)systemd_notify("RELOADING=1", NULL);
     if (read_keys(w->config, w->server, &e)) log_warn("the keys stay as they were: %s", e.msg);
-    if (w->config->models_dir && models_add_folder(service_models(w->service), w->config->models_dir, &e)) log_warn("%s", e.msg);
-    models_close_idle(service_models(w->service), 0);
+    models_reload(service_models(w->service));
     (void)systemd_notify("READY=1", NULL);
 }
 
@@ -144,7 +138,7 @@ static int run_server(const struct serve_config *c, const char *const *models, i
     (void)sigaddset(&set, SIGINT), (void)sigaddset(&set, SIGTERM), (void)sigaddset(&set, SIGHUP), (void)sigaddset(&set, SIGUSR1);
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL); /* before there are other threads, which inherit it */
     int code = make_service(&service, c, models, n_models, e);
-    if (code == 0) code = open_named(service, models, n_models, e);
+    if (code == 0) code = models_open_added(service_models(service), e); /* so that a wrong file is told now, and the first request need not wait */
     const struct http_options o = {.dialects = dialects, .n_dialects = sizeof dialects / sizeof *dialects, .ctx = service, .origins = c->origin.at, .n_origins = c->origin.n};
     if (code == 0) code = http_server_new(&server, &o, e);
     if (code == 0) code = read_keys(c, server, e);

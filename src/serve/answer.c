@@ -43,6 +43,7 @@ static void release(void *ctx) {
     struct answer *a = ctx;
     for (int i = 0; a->choices && i < a->ask.n; i++) choice_free(&a->choices[i]);
     form_done(a->guide.form);
+    fitted_done(a->fitted);
     if (a->model) models_done(a->model);
     json_decref(a->body);
     arena_free(&a->arena);
@@ -68,6 +69,8 @@ static bool is_gone(struct answer *a) {
 }
 
 static void client_left(void *ctx) { cancel_all(ctx, true); }
+
+const char *answer_name(const struct answer *a) { return a->fitted ? a->fitted->name : a->model->name; }
 
 struct answer *answer_new(struct service *s, struct http_request *r, const struct endpoint *endpoint) {
     struct answer *a = mem_calloc(1, sizeof *a);

@@ -80,6 +80,7 @@ struct answer {
     json_t *body;
     struct ask ask;
     struct served *model;
+    struct fitted *fitted;        /* the adapter on it; NULL: none */
     char id[32];                  /* made of the request's, without a prefix */
     int64_t created;              /* seconds since 1970 */
     int prompt_tokens;
@@ -98,10 +99,13 @@ struct service_options {
     const char *const *models;    /* [n_models] files; none and no folder: the embedded model */
     int n_models;
     const char *models_dir;
+    const char *const *adapters_dirs; /* [n_adapters_dirs] folders */
+    int n_adapters_dirs;
     int threads;                  /* of the workers; 0: as many as physical cores */
     struct engine_options engine;
     int parallel;                 /* requests that are computed at once */
     uint64_t memory, kv_bytes;    /* bytes that open models, and keys and values of all requests under way, may take; 0: no limit */
+    double keep_s;                /* models of models_dir are closed when unused for so long; INFINITY: never */
 };
 
 int service_new(struct service **s, const struct service_options *o, struct err *e);
@@ -114,6 +118,15 @@ void answer_begin(struct service *s, struct http_request *r, const struct endpoi
 
 /* The same for work that must not hold the loop up and computes nothing: fn runs on a front thread, replies, and need not keep a reference. */
 void answer_aside(struct service *s, struct http_request *r, void (*fn)(struct service *s, struct http_request *r));
+
+/* The name of what answers: the adapter's where there is one. Once there is a model. */
+const char *answer_name(const struct answer *a);
+
+/* For errands that may have to wait for a model to be opened: as models_use_fitted, while other requests go on. s and f: models_use_fitted's. Front threads only. */
+int service_use(struct service *s, struct slice name, struct served **m, struct fitted **f, struct err *e);
+/* Around other work of a front thread that takes long and computes nothing: somebody else goes on meanwhile. */
+void service_step_aside(struct service *s);
+void service_step_back(struct service *s);
 
 /* Replies with what was written, and frees it. */
 void answer_json(struct http_request *r, struct jw *j);

@@ -41,7 +41,7 @@ static void head(struct jw *j, const struct answer *a) {
     jw_str(j, "id", id);
     jw_str(j, "type", "message");
     jw_str(j, "role", "assistant");
-    jw_str(j, "model", a->model->name);
+    jw_str(j, "model", answer_name(a));
 }
 
 /* ---- whole ---- */

@@ -11,7 +11,7 @@
 
 enum { FILE_BYTES = 1 << 20, VALUE_BYTES = 4096 };
 
-enum kind { INT, TEXT, BYTES, LIST };
+enum kind { INT, TEXT, BYTES, SECONDS, LIST };
 
 static const struct row {
     const char *name;
@@ -27,6 +27,9 @@ static const struct row {
     {"parallel", INT, offsetof(struct serve_config, parallel), 0, 4096},
     {"threads", INT, offsetof(struct serve_config, threads), 0, 1024},
     {"models-dir", TEXT, offsetof(struct serve_config, models_dir), 0, 0},
+    {"adapters-dir", LIST, offsetof(struct serve_config, adapters_dir), 0, 0},
+    {"keep-alive", SECONDS, offsetof(struct serve_config, keep_alive), 0, 0},
+    {"memory", BYTES, offsetof(struct serve_config, model_memory), 0, 0},
     {"kv-type", TEXT, offsetof(struct serve_config, kv_type), 0, 0},
     {"cache-ram", BYTES, offsetof(struct serve_config, cache_ram), 0, 0},
     {"origin", LIST, offsetof(struct serve_config, origin), 0, 0},
@@ -36,7 +39,7 @@ _Static_assert(sizeof rows / sizeof *rows == CONFIG_ROWS, "a place in struct ser
 const char *config_name(int i) { return i >= 0 && i < CONFIG_ROWS ? rows[i].name : NULL; }
 
 void config_init(struct serve_config *c) {
-    *c = (struct serve_config){.port = 11435, .host = "127.0.0.1", .kv_type = "f16", .cache_ram = (uint64_t)2 << 30};
+    *c = (struct serve_config){.port = 11435, .host = "127.0.0.1", .kv_type = "f16", .cache_ram = (uint64_t)2 << 30, .keep_alive = 300};
 }
 
 void config_free(struct serve_config *c) { arena_free(&c->memory); }
@@ -66,6 +69,12 @@ static int set_value(struct serve_config *c, const struct row *row, const char *
         uint64_t v;
         if (!units_bytes(text, &v)) return err_set(e, ERR_USAGE, "%s: \"%s\" is not a number of bytes; give one like 500M, 2G or 2Gi", row->name, err_quote(quoted, sizeof quoted, text, strlen(text)));
         *(uint64_t *)field = v;
+        return 0;
+    }
+    if (row->kind == SECONDS) {
+        double v;
+        if (!units_seconds(text, &v)) return err_set(e, ERR_USAGE, "%s: \"%s\" is no duration; give one like 300, 5m, 1h30m or never", row->name, err_quote(quoted, sizeof quoted, text, strlen(text)));
+        *(double *)field = v;
         return 0;
     }
     if (!*text) return err_set(e, ERR_USAGE, "%s: the value is empty", row->name);

@@ -7,7 +7,7 @@
  *     cache-ram = 2G
  *
  * A value may stand in double quotes, which are then not part of it.
- * What a flag says wins over the file, whichever is read first; of the file, api-key and origin may be given several times, all others once. One
+ * What a flag says wins over the file, whichever is read first; of the file, api-key, adapters-dir and origin may be given several times, all others once. One
  * thread. Texts belong to the config.
  */
 #ifndef HEARTH_CONFIG_H
@@ -27,7 +27,7 @@ struct config_list {
 };
 
 enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_FLAG };
-enum { CONFIG_ROWS = 11 };
+enum { CONFIG_ROWS = 14 };
 
 struct serve_config {
     int port;
@@ -38,6 +38,9 @@ struct serve_config {
     int parallel;                         /* sequences at once; 0: by memory */
     int threads;                          /* 0: as many as there are cores */
     const char *models_dir;               /* NULL: none */
+    struct config_list adapters_dir;
+    double keep_alive;                    /* seconds; INFINITY: for ever */
+    uint64_t model_memory;                /* bytes of open models; 0: what there is */
     const char *kv_type;
     uint64_t cache_ram;                   /* bytes; 0: none */
     struct config_list origin;

@@ -1,235 +1,367 @@
-/* models.c: models by name; see models.h.
+/* models.c: models by name, using them, and closing them by age; see models.h.
  *
- * The list is under the lock, and so is becoming a user; opening and closing happen with it held too, so that a model is opened once: who asks for another
- * meanwhile waits. */
+ * Everything is under one lock, which is held for moments only: opening and closing go on without it (models_open.c). A model that has been found stays where it is as
+ * long as it has users, also when it is retired meanwhile; only the keeper takes it out of the list. */
+#define _GNU_SOURCE
 #include "serve/models.h"
 
-#include <pthread.h>
-#include <stdlib.h>
+#include <math.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/log.h"
 #include "base/os.h"
-#include "engine/vocab.h"
-#include "model/embedded.h"
-
-struct models {
-    struct models_options o;
-    pthread_mutex_t lock;
-    struct served *first, **last;
-};
+#include "serve/models_internal.h"
 
 static const char EMBEDDED[] = "ember";
 
-int models_new(struct models **out, const struct models_options *o, struct err *e) {
-    struct models *m = *out = mem_calloc(1, sizeof *m);
-    if (!m) return err_nomem(e, "the list of models", sizeof *m);
-    m->o = *o;
-    m->last = &m->first;
-    (void)pthread_mutex_init(&m->lock, NULL);
-    return 0;
-}
-
-/* ---- opening and closing ---- */
-
-struct pair {
-    struct models *m;
-    struct served *s;
-};
-
-static int make_engine(void *ctx, struct err *e) {
-    const struct pair *a = ctx;
-    return engine_new(&a->s->engine, a->s->model, a->m->o.pool, a->m->o.engine, e);
-}
-
-static int drop_engine(void *ctx, struct err *e) {
-    struct served *s = ctx;
-    (void)e;
-    engine_free(s->engine);
-    s->engine = NULL;
-    return 0;
-}
-
-static void close_model(struct models *m, struct served *s) {
-    struct err ignored;
-    if (s->engine) (void)scheduler_call(m->o.scheduler, drop_engine, s, &ignored);
-    chat_free(s->chat), s->chat = NULL;
-    forms_free(s->forms), s->forms = NULL;
-    tokenizer_free(s->tokenizer), s->tokenizer = NULL;
-    model_close(s->model), s->model = NULL;
-    s->open = false;
-    s->weights = s->buffers = 0;
-}
-
-static int open_parts(struct models *m, struct served *s, struct err *e) {
-    struct gguf *file = NULL;
-    struct pair both = {m, s};
-    int code = s->path ? model_open(&s->model, s->path, e) : gguf_open_memory(&file, hearth_embedded_model, embedded_model_size(), EMBEDDED, e);
-    if (code == 0 && !s->path) code = model_open_file(&s->model, file, e);
-    if (code == 0) code = vocab_of_model(&s->tokenizer, s->model, e);
-    if (code == 0) code = forms_new(&s->forms, s->tokenizer, e);
-    s->template = (struct slice){0};
-    if (code == 0) code = vocab_chat_template(s->model->file, NULL, &s->template, e);
-    if (code == 0 && s->template.p) code = chat_new(&s->chat, s->model->file, s->tokenizer, (struct slice){0}, NULL, e);
-    if (code == 0) code = scheduler_call(m->o.scheduler, make_engine, &both, e);
-    return code;
-}
-
-static uint64_t taken(const struct models *m) {
-    uint64_t bytes = 0;
-    for (const struct served *s = m->first; s; s = s->next) bytes += s->weights + s->buffers;
-    return bytes;
-}
-
-/* Closes the one that was used longest ago and that nobody uses. False: there is none. */
-static bool close_oldest(struct models *m) {
-    struct served *oldest = NULL;
-    for (struct served *s = m->first; s; s = s->next)
-        if (s->open && !s->users && (!oldest || s->last_used < oldest->last_used)) oldest = s;
-    if (!oldest) return false;
-    log_info("closing %s to make room", oldest->name);
-    close_model(m, oldest);
-    return true;
-}
-
-static int open_model(struct models *m, struct served *s, struct err *e) {
-    const double begin = os_now();
-    int code = open_parts(m, s, e);
-    if (code == 0) {
-        const struct memory_need need = engine_memory(s->engine);
-        s->weights = need.weights, s->buffers = need.buffers;
-        while (m->o.memory && taken(m) > m->o.memory && close_oldest(m)) {}
-        if (m->o.memory && taken(m) > m->o.memory)
-            code = err_set(e, ERR_MEMORY, "%s needs %.1f MB, but %.1f of the %.1f MB for models are in use", s->name, (double)(s->weights + s->buffers) / 1e6,
-                           (double)(taken(m) - s->weights - s->buffers) / 1e6, (double)m->o.memory / 1e6);
-    }
-    if (code) {
-        close_model(m, s);
-        return code;
-    }
-    s->syntax = tool_syntax_for(s->template);
-    s->reasoning = tool_reasoning_for(s->template);
-    s->open = true;
-    log_info("opened %s in %.2f s", s->name, os_now() - begin);
-    return 0;
-}
-
-void models_free(struct models *m) {
-    if (!m) return;
-    for (struct served *s = m->first, *next; s; s = next) {
-        next = s->next;
-        close_model(m, s);
-        mem_free(s->name);
-        mem_free(s->path);
-        mem_free(s);
-    }
-    (void)pthread_mutex_destroy(&m->lock);
-    mem_free(m);
-}
-
 /* ---- names ---- */
 
-/* A path without its folders and ".gguf", and without the number of a first part. */
-static struct slice name_of(struct slice path) {
-    static const char end[] = ".gguf", first[] = "-00001-of-";
-    for (size_t i = path.n; i-- > 0;)
-        if (path.p[i] == '/') {
-            path = (struct slice){path.p + i + 1, path.n - i - 1};
-            break;
-        }
-    const size_t n = sizeof end - 1, part = sizeof first - 1 + 5;
-    if (path.n > n && memcmp(path.p + path.n - n, end, n) == 0) path.n -= n;
-    if (path.n > part && memcmp(path.p + path.n - part, first, sizeof first - 1) == 0) path.n -= part;
-    return path;
-}
-
-static struct served *find(struct models *m, struct slice name) {
+struct served *models_find(struct models *m, struct slice name) {
     for (struct served *s = m->first; s; s = s->next)
-        if (slice_is(name, s->name)) return s;
+        if (!s->life.retired && slice_is(name, s->name)) return s;
     return NULL;
 }
 
-int models_add(struct models *m, const char *path, struct err *e) {
-    const struct slice name = path ? name_of(slice_of(path)) : slice_of(EMBEDDED);
-    if (!name.n) return err_set(e, ERR_USAGE, "%s: a model without a name", path);
+static struct served *first_model(struct models *m) {
+    struct served *s = m->first;
+    while (s && s->life.retired) s = s->next;
+    return s;
+}
+
+static struct served *served_new(struct models *m, const char *path, struct slice name) {
     struct served *s = mem_calloc(1, sizeof *s);
-    if (!s || !(s->name = mem_strndup(name.p, name.n)) || (path && !(s->path = mem_strndup(path, strlen(path))))) {
-        if (s) mem_free(s->name);
-        mem_free(s);
-        return err_nomem(e, "a model's name", name.n);
-    }
+    struct os_file file;
+    if (!s) return NULL;
+    s->owner = m;
+    if (path && os_file(path, &file)) s->created = file.changed_s;
+    if ((s->name = mem_strndup(name.p, name.n)) && (!path || (s->path = mem_strndup(path, strlen(path))))) return s;
+    served_free(s);
+    return NULL;
+}
+
+static int add(struct models *m, const char *path, bool from_folder, struct err *e) {
+    const struct slice name = path ? model_name_of(slice_of(path)) : slice_of(EMBEDDED);
+    if (!name.n) return err_set(e, ERR_USAGE, "%s: a model without a name", path);
+    struct served *s = served_new(m, path, name);
+    if (!s) return err_nomem(e, "a model's name", name.n);
+    s->from_folder = from_folder;
+    s->life.keep_s = from_folder ? m->o.keep_s : (double)INFINITY;
     (void)pthread_mutex_lock(&m->lock);
-    const bool new = !find(m, name);
+    const bool new = !models_find(m, name);
     if (new) *m->last = s, m->last = &s->next;
     (void)pthread_mutex_unlock(&m->lock);
     if (new) return 0;
-    int code = err_set(e, ERR_USAGE, "%s: there is a model named %s already", path ? path : "the embedded model", s->name);
-    mem_free(s->name);
-    mem_free(s->path);
-    mem_free(s);
+    const int code = err_set(e, ERR_USAGE, "%s: there is a model named %s already", path ? path : "the embedded model", s->name);
+    served_free(s);
     return code;
 }
 
-struct folder {
+int models_add(struct models *m, const char *path, struct err *e) { return add(m, path, false, e); }
+
+struct scan {
     struct models *m;
-    const char *path;
+    const char *folder;
 };
 
-static bool ends_in(const char *name, const char *end) {
-    const size_t n = strlen(name), k = strlen(end);
-    return n > k && strcmp(name + n - k, end) == 0;
-}
-
 static int add_from_folder(void *ctx, const char *name, struct err *e) {
-    const struct folder *f = ctx;
-    const char *part = strstr(name, "-of-");
-    if (!ends_in(name, ".gguf") || (part && part > name + 5 && strncmp(part - 5, "00001", 5) != 0 && strspn(part - 5, "0123456789") == 5)) return 0;
+    const struct scan *scan = ctx;
     struct buf path = {0};
-    int code = buf_printf(&path, "%s/%s", f->path, name) ? 0 : err_nomem(e, "a model's path", strlen(name));
-    if (code == 0 && models_add(f->m, path.data, e) == ERR_MEMORY) code = ERR_MEMORY; /* a name that was given before stays whose it was */
+    if (!is_model_file(name)) return 0;
+    int code = buf_printf(&path, "%s/%s", scan->folder, name) ? 0 : err_nomem(e, "a model's path", strlen(name));
+    if (code == 0 && add(scan->m, path.data, true, e) == ERR_MEMORY) code = ERR_MEMORY; /* a name that was given before stays whose it was */
     buf_free(&path);
     return code;
 }
 
-int models_add_folder(struct models *m, const char *folder, struct err *e) {
-    struct folder f = {m, folder};
-    return os_list_folder(folder, add_from_folder, &f, e);
+static int scan_folder(struct models *m, const char *folder, struct err *e) {
+    struct scan scan = {m, folder};
+    return os_list_folder(folder, add_from_folder, &scan, e);
+}
+
+int models_add_folder(struct models *m, const char *path, struct err *e) {
+    const int code = scan_folder(m, path, e);
+    if (code) return code;
+    struct folder *f = mem_calloc(1, sizeof *f);
+    if (!f || !(f->path = mem_strndup(path, strlen(path)))) {
+        mem_free(f);
+        return err_nomem(e, "a folder's name", strlen(path));
+    }
+    (void)pthread_mutex_lock(&m->lock);
+    f->next = m->folders;
+    m->folders = f;
+    (void)pthread_mutex_unlock(&m->lock);
+    return 0;
+}
+
+/* ---- changes on disk ---- */
+
+/* Locked. Puts another in its place, closed, when the file that s was opened from is another by now. NULL: no memory. */
+static struct served *fresh(struct models *m, struct served *s) {
+    const uint64_t now = s->path && s->life.state == SERVED_OPEN ? stamp_of_model(s->path) : 0;
+    if (!now || now == s->stamp) return s;
+    struct served *other = served_new(m, s->path, slice_of(s->name));
+    if (!other) return NULL;
+    log_info("%s has changed on disk: it is opened anew", s->name);
+    other->from_folder = s->from_folder;
+    other->life.keep_s = s->life.keep_s;
+    other->next = s->next;
+    s->next = other;
+    if (m->last == &s->next) m->last = &other->next;
+    s->life.retired = true;
+    models_wake(m);
+    return other;
+}
+
+void models_reload(struct models *m) {
+    struct err e = {0};
+    (void)pthread_mutex_lock(&m->lock);
+    for (struct served *s = m->first; s; s = s->next) {
+        if (s->life.retired) continue;
+        if (s->from_folder && !stamp_of_model(s->path)) s->life.retired = true;
+        else (void)fresh(m, s); /* without memory it is tried again when it is asked for */
+    }
+    models_wake(m);
+    (void)pthread_mutex_unlock(&m->lock);
+    for (const struct folder *f = m->folders; f; f = f->next) /* nobody adds to these any more */
+        if (scan_folder(m, f->path, &e)) log_warn("%s", e.msg);
+    known_reload(m);
 }
 
 /* ---- using ---- */
 
-int models_use(struct models *m, struct slice name, struct served **out, struct err *e) {
+/* What a name stands for. */
+struct target {
+    struct served *model;
+    struct slice adapter; /* empty: none */
+};
+
+/* Names only are compared and no path is ever made of one; but what looks like a way to somewhere else is not taken for the last part of it. */
+static bool leads_elsewhere(struct slice name) {
+    for (size_t i = 0; i + 1 < name.n; i++)
+        if (name.p[i] == '.' && name.p[i + 1] == '.') return true;
+    return name.n && name.p[0] == '/';
+}
+
+static int resolve(struct models *m, struct slice name, struct target *t, struct err *e) {
     char shown[80];
-    int code = 0;
-    (void)pthread_mutex_lock(&m->lock);
-    struct served *s = name.n ? find(m, name) : m->first;
-    if (!s && name.n) s = find(m, name_of(name));
-    if (!s) code = err_set(e, ERR_NOT_FOUND, "there is no model named \"%s\"; GET /v1/models lists those that there are", err_quote(shown, sizeof shown, name.p, name.n));
-    else if (!s->open) code = open_model(m, s, e);
-    if (code == 0) {
-        s->users++;
-        s->last_used = os_now();
-        *out = s;
+    const struct known *k = NULL;
+    *t = (struct target){.model = name.n ? models_find(m, name) : first_model(m)};
+    if (!t->model && (k = known_find(m, name))) {
+        t->adapter = name;
+        return known_model(m, k, &t->model, e);
     }
-    (void)pthread_mutex_unlock(&m->lock);
+    for (size_t i = name.n; !t->model && i-- > 0;) {
+        if (name.p[i] != ':') continue;
+        t->model = models_find(m, (struct slice){name.p, i});
+        t->adapter = (struct slice){name.p + i + 1, name.n - i - 1};
+        if (t->model && !known_find(m, t->adapter)) t->model = NULL;
+    }
+    if (t->model) return 0;
+    t->adapter = (struct slice){0};
+    if (!leads_elsewhere(name)) t->model = models_find(m, model_name_of(name));
+    if (t->model) return 0;
+    return name.n ? err_set(e, ERR_NOT_FOUND, "there is no model named \"%s\"; GET /v1/models lists those that there are", err_quote(shown, sizeof shown, name.p, name.n))
+                  : err_set(e, ERR_NOT_FOUND, "there is no model; put one into the folder for models");
+}
+
+/* Locked. */
+static int use_model(struct models *m, struct served **s, struct err *e) {
+    bool opener;
+    struct served *now = fresh(m, *s);
+    if (!now) return err_nomem(e, "a model that has changed", sizeof **s);
+    int code = life_enter(m, &now->life, &opener, e);
+    if (code == 0 && opener) code = life_opened(m, &now->life, served_open(m, now, e), e);
+    if (code == 0) now->life.last_used = os_now();
+    *s = now;
     return code;
 }
 
-/* Without the lock, behind which a model may be waiting for the scheduler to open it. */
-void models_done(struct served *s) {
-    atomic_store(&s->last_used, os_now());
-    (void)atomic_fetch_sub(&s->users, 1);
+int models_use_fitted(struct models *m, struct slice name, struct served **s, struct fitted **f, struct err *e) {
+    struct target t;
+    struct err why;
+    char shown[80];
+    *s = NULL;
+    if (f) *f = NULL;
+    (void)pthread_mutex_lock(&m->lock);
+    int code = resolve(m, name, &t, &why);
+    if (code == 0 && t.adapter.n && !f) code = err_set(&why, ERR_UNSUPPORTED, "\"%s\" is an adapter; here a model is wanted", err_quote(shown, sizeof shown, name.p, name.n));
+    if (code == 0) code = use_model(m, &t.model, &why);
+    if (code == 0 && t.adapter.n && (code = known_use(m, t.model, t.adapter, f, &why))) life_leave(m, &t.model->life);
+    (void)pthread_mutex_unlock(&m->lock);
+    if (code) return err_set(e, code, "%s", why.msg);
+    *s = t.model;
+    return 0;
+}
+
+int models_use(struct models *m, struct slice name, struct served **s, struct err *e) { return models_use_fitted(m, name, s, NULL, e); }
+
+bool models_ready(struct models *m, struct slice name) {
+    struct target t;
+    struct err ignored;
+    (void)pthread_mutex_lock(&m->lock);
+    bool ready = resolve(m, name, &t, &ignored) == 0 && t.model->life.state == SERVED_OPEN;
+    if (ready && t.adapter.n) {
+        const struct fitted *f = fitted_find(t.model, t.adapter);
+        ready = f && f->life.state == SERVED_OPEN;
+    }
+    (void)pthread_mutex_unlock(&m->lock);
+    return ready;
+}
+
+static void done(struct models *m, struct life *l) {
+    (void)pthread_mutex_lock(&m->lock);
+    life_leave(m, l);
+    (void)pthread_mutex_unlock(&m->lock);
+}
+
+void models_done(struct served *s) { done(s->owner, &s->life); }
+
+void fitted_done(struct fitted *f) {
+    if (f) done(f->model->owner, &f->life);
+}
+
+void models_keep(struct served *s, double keep_s) {
+    (void)pthread_mutex_lock(&s->owner->lock);
+    s->life.keep_s = keep_s;
+    models_wake(s->owner);
+    (void)pthread_mutex_unlock(&s->owner->lock);
+}
+
+int models_open_added(struct models *m, struct err *e) {
+    int code = 0;
+    for (struct served *s = m->first, *used; code == 0 && s; s = s->next) /* nobody else is there yet */
+        if (!s->from_folder && (code = models_use(m, slice_of(s->name), &used, e)) == 0) models_done(used);
+    return code;
+}
+
+/* ---- looking ---- */
+
+double models_expiry(const struct life *l) {
+    if (l->state != SERVED_OPEN || l->users) return (double)INFINITY;
+    return l->retired ? 0 : l->last_used + l->keep_s;
 }
 
 void models_each(struct models *m, void (*fn)(void *ctx, const struct served *s), void *ctx) {
     (void)pthread_mutex_lock(&m->lock);
-    for (const struct served *s = m->first; s; s = s->next) fn(ctx, s);
+    for (const struct served *s = m->first; s; s = s->next)
+        if (!s->life.retired) fn(ctx, s);
     (void)pthread_mutex_unlock(&m->lock);
 }
 
-void models_close_idle(struct models *m, double idle_s) {
+/* ---- the keeper ---- */
+
+void models_wake(struct models *m) { (void)pthread_cond_signal(&m->wake); }
+
+static void take_out(struct models *m, struct served *s) {
+    struct served **at = &m->first;
+    while (*at != s) at = &(*at)->next;
+    *at = s->next;
+    if (m->last == &s->next) m->last = at;
+}
+
+/* Locked. Closes or frees one adapter of s. *next: when the first of those that stay is due. */
+static bool tidy_fitted(struct models *m, struct served *s, double now, double *next) {
+    for (struct fitted **at = &s->fitted, *f; (f = *at); at = &f->next) {
+        const double due = models_expiry(&f->life);
+        if (f->life.state == SERVED_CLOSED && !f->life.users) {
+            *at = f->next;
+            fitted_free(f);
+            return true;
+        }
+        if (due <= now) {
+            fitted_close(m, f);
+            return true;
+        }
+        if (due < *next) *next = due;
+    }
+    return false;
+}
+
+/* The same for one of all. */
+static bool tidy(struct models *m, double now, double *next) {
+    for (struct served *s = m->first; s; s = s->next) {
+        const double due = models_expiry(&s->life);
+        if (s->life.retired && s->life.state == SERVED_CLOSED && !s->life.users) {
+            take_out(m, s);
+            served_free(s);
+            return true;
+        }
+        if (due <= now) {
+            log_info("closing %s, which %s", s->name, s->life.retired ? "has gone" : "was not used for long");
+            served_close(m, s);
+            return true;
+        }
+        if (tidy_fitted(m, s, now, next)) return true;
+        if (due < *next) *next = due;
+    }
+    return false;
+}
+
+static void *keep(void *ctx) {
+    struct models *m = ctx;
     (void)pthread_mutex_lock(&m->lock);
-    for (struct served *s = m->first; s; s = s->next)
-        if (s->open && !s->users && os_now() - s->last_used > idle_s) close_model(m, s);
+    while (!m->stopping) {
+        double next = (double)INFINITY;
+        if (tidy(m, os_now(), &next)) continue;
+        if (isinf(next)) {
+            (void)pthread_cond_wait(&m->wake, &m->lock);
+        } else {
+            const struct timespec at = {(time_t)next, (long)((next - floor(next)) * 1e9)};
+            (void)pthread_cond_timedwait(&m->wake, &m->lock, &at);
+        }
+    }
     (void)pthread_mutex_unlock(&m->lock);
+    return NULL;
+}
+
+/* ---- life ---- */
+
+static void free_folders(struct folder *f) {
+    for (struct folder *next; f; f = next) {
+        next = f->next;
+        mem_free(f->path);
+        mem_free(f);
+    }
+}
+
+void models_free(struct models *m) {
+    if (!m) return;
+    (void)pthread_mutex_lock(&m->lock);
+    m->stopping = true;
+    models_wake(m);
+    (void)pthread_mutex_unlock(&m->lock);
+    if (m->keeping) (void)pthread_join(m->keeper, NULL);
+    (void)pthread_mutex_lock(&m->lock);
+    for (struct served *s; (s = m->first);) {
+        if (s->life.state == SERVED_OPEN) served_close(m, s);
+        m->first = s->next;
+        served_free(s);
+    }
+    (void)pthread_mutex_unlock(&m->lock);
+    known_free_all(m);
+    free_folders(m->folders);
+    free_folders(m->adapter_folders);
+    (void)pthread_mutex_destroy(&m->lock);
+    (void)pthread_cond_destroy(&m->changed);
+    (void)pthread_cond_destroy(&m->wake);
+    mem_free(m);
+}
+
+int models_new(struct models **out, const struct models_options *o, struct err *e) {
+    struct models *m = *out = mem_calloc(1, sizeof *m);
+    pthread_condattr_t attr;
+    if (!m) return err_nomem(e, "the list of models", sizeof *m);
+    m->o = *o;
+    m->last = &m->first;
+    (void)pthread_mutex_init(&m->lock, NULL);
+    (void)pthread_cond_init(&m->changed, NULL);
+    (void)pthread_condattr_init(&attr);
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC); /* os_now's */
+    (void)pthread_cond_init(&m->wake, &attr);
+    (void)pthread_condattr_destroy(&attr);
+    if ((m->keeping = pthread_create(&m->keeper, NULL, keep, m) == 0)) return 0;
+    models_free(m);
+    *out = NULL;
+    return err_set(e, ERR_MEMORY, "the system starts no thread for models");
 }

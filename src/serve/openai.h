@@ -37,6 +37,12 @@ bool openai_failed(struct answer *a, int status, const char *message);
 
 void openai_logprobs(struct jw *j, const struct choice *c, size_t from); /* the member "logprobs" of chat; null when none are wanted */
 
+/* Errands of front threads: the list of models and adapters, one of them, and making adapters known (openai_models.c). */
+void openai_list_models(struct service *s, struct http_request *r);
+void openai_show_model(struct service *s, struct http_request *r);
+void openai_load_adapter(struct service *s, struct http_request *r);
+void openai_unload_adapter(struct service *s, struct http_request *r);
+
 extern const struct endpoint openai_chat, openai_completions;
 
 #endif

@@ -32,7 +32,7 @@ static void head(struct jw *j, const struct answer *a, const char *object) {
     jw_str(j, "id", id);
     jw_str(j, "object", object);
     jw_integer(j, "created", a->created);
-    jw_str(j, "model", a->model->name);
+    jw_str(j, "model", answer_name(a));
 }
 
 /* An event up to its delta, which the caller fills. */

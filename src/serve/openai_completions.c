@@ -39,7 +39,7 @@ static void head(struct jw *j, const struct answer *a) {
     jw_str(j, "id", id);
     jw_str(j, "object", "text_completion");
     jw_integer(j, "created", a->created);
-    jw_str(j, "model", a->model->name);
+    jw_str(j, "model", answer_name(a));
 }
 
 /* The member "logprobs" for the tokens from `from` on. */

@@ -135,55 +135,14 @@ bool openai_failed(struct answer *a, int status, const char *message) {
     return there;
 }
 
-/* ---- models ---- */
-
-static void model_member(void *ctx, const struct served *s) {
-    struct jw *j = ctx;
-    jw_open(j, NULL, '{');
-    jw_str(j, "id", s->name);
-    jw_str(j, "object", "model");
-    jw_integer(j, "created", 0);
-    jw_str(j, "owned_by", "hearth");
-    jw_close(j, '}');
-}
-
-static void list_models(struct service *s, struct http_request *r) {
-    struct jw j = {.b = {.limit = 64 << 20}};
-    jw_open(&j, NULL, '{');
-    jw_str(&j, "object", "list");
-    jw_open(&j, "data", '[');
-    models_each(service_models(s), model_member, &j);
-    jw_close(&j, ']');
-    jw_close(&j, '}');
-    answer_json(r, &j);
-}
-
-struct wanted {
-    struct slice name;
-    struct jw j;
-    bool found;
-};
-
-static void the_model(void *ctx, const struct served *s) {
-    struct wanted *w = ctx;
-    if (w->found || !slice_is(w->name, s->name)) return;
-    w->found = true;
-    model_member(&w->j, s);
-}
-
-static void show_model(struct service *s, struct http_request *r) {
-    struct wanted w = {.name = http_param(r), .j = {.b = {.limit = 1 << 20}}};
-    models_each(service_models(s), the_model, &w);
-    if (w.found) answer_json(r, &w.j);
-    else (void)http_error(r, 404, 0, "there is no model of this name; GET /v1/models lists those that there are");
-}
-
 /* ---- routes ---- */
 
 static void on_chat(void *ctx, struct http_request *r) { answer_begin(ctx, r, &openai_chat); }
 static void on_completions(void *ctx, struct http_request *r) { answer_begin(ctx, r, &openai_completions); }
-static void on_models(void *ctx, struct http_request *r) { answer_aside(ctx, r, list_models); }
-static void on_model(void *ctx, struct http_request *r) { answer_aside(ctx, r, show_model); }
+static void on_models(void *ctx, struct http_request *r) { answer_aside(ctx, r, openai_list_models); }
+static void on_model(void *ctx, struct http_request *r) { answer_aside(ctx, r, openai_show_model); }
+static void on_load(void *ctx, struct http_request *r) { answer_aside(ctx, r, openai_load_adapter); }
+static void on_unload(void *ctx, struct http_request *r) { answer_aside(ctx, r, openai_unload_adapter); }
 static void on_health(void *ctx, struct http_request *r) {
     (void)ctx;
     (void)http_reply(r, &(struct http_reply){.status = 200, .type = "application/json", .body = SLICE("{\"status\": \"ok\"}")});
@@ -192,7 +151,7 @@ static void on_health(void *ctx, struct http_request *r) {
 static const struct http_route routes[] = {
     {"POST", "/v1/completions", on_completions, 0}, {"POST", "/completions", on_completions, 0},
     {"POST", "/v1/chat/completions", on_chat, 0}, {"POST", "/chat/completions", on_chat, 0}, {"GET", "/v1/models", on_models, 0}, {"GET", "/models", on_models, 0},
-    {"GET", "/v1/models/{id...}", on_model, 0},   {"GET", "/health", on_health, HTTP_OPEN | HTTP_QUIET},
+    {"GET", "/v1/models/{id...}", on_model, 0},   {"POST", "/v1/load_lora_adapter", on_load, 0}, {"POST", "/v1/unload_lora_adapter", on_unload, 0}, {"GET", "/health", on_health, HTTP_OPEN | HTTP_QUIET},
 };
 
 const struct http_dialect openai_dialect = {.name = "openai", .routes = routes, .n_routes = sizeof routes / sizeof *routes, .error = openai_error};

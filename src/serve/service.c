@@ -9,7 +9,7 @@
 #include "serve/hold.h"
 #include "serve/prompt.h"
 
-enum { FRONTS = 2, FRONT_STACK = 4 << 20 /* templates and schemas are read by recursive functions of bounded depth */ };
+enum { FRONTS = 2 /* at work at once */, FRONTS_MAX = 64 /* and with those that wait for a model */, FRONT_STACK = 4 << 20 /* templates and schemas are read by recursive functions of bounded depth */ };
 
 /* What waits for a front thread. */
 struct errand {
@@ -23,10 +23,10 @@ struct service {
     struct pool *pool;
     struct scheduler *scheduler;
     struct models *models;
-    pthread_t front[FRONTS];
-    int n_fronts;
+    pthread_t front[FRONTS_MAX];
+    int n_fronts, idle, aside, returning; /* of them: wait for an errand, or have ended; wait for a model; do so no more */
     pthread_mutex_t lock;
-    pthread_cond_t work;
+    pthread_cond_t work, room;  /* an errand; a place among those at work */
     struct errand *first, **last;
     bool stopping;
 };
@@ -67,6 +67,11 @@ static int submit(struct answer *a, const struct tokens *ids, struct err *e) {
                          .logprobs = ask->logprobs, .ignore_eog = ask->ignore_eog, .guide = a->guide, .control = ask->messages != NULL, .guess = GUESS_MAX,
                          .client = client_of(a->http), .event = answer_hear};
     int n = 0;
+    if (a->fitted) {
+        s.adapter_from = adapter_start(a->fitted->adapter, ids->id, (int)ids->n);
+        s.adapted = s.adapter_from >= 0; /* without its invocation the model answers alone */
+        s.adapter = a->fitted->id;
+    }
     if (!ask->seeded) s.sampling.seed = os_random();
     (void)pthread_mutex_lock(&a->lock); /* so that the client's leaving finds all jobs */
     if (a->gone) (void)err_set(e, ERR_CANCELLED, "the client has left");
@@ -83,7 +88,7 @@ static int prepare(struct answer *a, struct tokens *ids, struct err *e) {
     a->ask = (struct ask){.sampling = sampler_defaults(), .max_tokens = -1, .n = 1, .logprobs = -1, .parallel = true, .budget = -1};
     int code = body_parse(&a->body, http_body(a->http), e);
     if (code == 0) code = p->read(a, a->body, e);
-    if (code == 0) code = models_use(a->service->models, a->ask.model, &a->model, e);
+    if (code == 0) code = service_use(a->service, a->ask.model, &a->model, &a->fitted, e);
     if (code == 0) code = prompt_tokens(&a->ask, a->model, &a->arena, ids, &a->parsing.opened_reasoning, e);
     a->prompt_tokens = (int)ids->n;
     if (code == 0 && !a->ask.count) code = hold_answer(&a->ask, a->model, &a->arena, a->parsing.opened_reasoning, &a->guide, e);
@@ -114,15 +119,21 @@ static void answer_request(struct answer *a) {
     }
 }
 
-/* ---- the threads ---- */
+/* ---- the threads: FRONTS are at work; more are there for each that waits for a model to be opened ---- */
+
+/* Under the lock. */
+static int at_work(const struct service *s) { return s->n_fronts - s->idle - s->aside; }
 
 static void *front(void *ctx) {
     struct service *s = ctx;
     (void)pthread_mutex_lock(&s->lock);
     for (;;) {
-        while (!s->first && !s->stopping) (void)pthread_cond_wait(&s->work, &s->lock);
+        s->idle++;
+        (void)pthread_cond_signal(&s->room);
+        while (!(s->first && at_work(s) + s->returning < FRONTS) && !s->stopping) (void)pthread_cond_wait(&s->work, &s->lock);
         struct errand *job = s->first;
         if (!job) break;
+        s->idle--;
         if (!(s->first = job->next)) s->last = &s->first;
         (void)pthread_mutex_unlock(&s->lock);
         if (job->answer) {
@@ -136,6 +147,42 @@ static void *front(void *ctx) {
     }
     (void)pthread_mutex_unlock(&s->lock);
     return NULL;
+}
+
+/* Under the lock. Without another thread requests wait longer, no more. */
+static bool start_front(struct service *s) {
+    pthread_attr_t attr;
+    if (s->n_fronts == FRONTS_MAX || pthread_attr_init(&attr)) return false;
+    const bool ok = pthread_attr_setstacksize(&attr, FRONT_STACK) == 0 && pthread_create(&s->front[s->n_fronts], &attr, front, s) == 0;
+    (void)pthread_attr_destroy(&attr);
+    s->n_fronts += ok;
+    return ok;
+}
+
+void service_step_aside(struct service *s) {
+    (void)pthread_mutex_lock(&s->lock);
+    s->aside++;
+    if (!s->stopping && !s->idle && s->n_fronts - s->aside < FRONTS) (void)start_front(s);
+    (void)pthread_cond_signal(&s->work);
+    (void)pthread_cond_signal(&s->room);
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
+void service_step_back(struct service *s) {
+    (void)pthread_mutex_lock(&s->lock);
+    s->returning++;
+    while (at_work(s) >= FRONTS) (void)pthread_cond_wait(&s->room, &s->lock);
+    s->returning--;
+    s->aside--;
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
+int service_use(struct service *s, struct slice name, struct served **m, struct fitted **f, struct err *e) {
+    if (models_ready(s->models, name)) return models_use_fitted(s->models, name, m, f, e);
+    service_step_aside(s);
+    const int code = models_use_fitted(s->models, name, m, f, e);
+    service_step_back(s);
+    return code;
 }
 
 /* The errand is the front's from here on; one that cannot be made is told the client. */
@@ -175,16 +222,17 @@ static int add_models(struct service *s, const struct service_options *o, struct
     int code = 0;
     for (int i = 0; code == 0 && i < o->n_models; i++) code = models_add(s->models, o->models[i], e);
     if (code == 0 && o->models_dir) code = models_add_folder(s->models, o->models_dir, e);
-    return code || o->n_models || o->models_dir ? code : models_add(s->models, NULL, e);
+    if (code == 0 && !o->n_models && !o->models_dir) code = models_add(s->models, NULL, e);
+    for (int i = 0; code == 0 && i < o->n_adapters_dirs; i++) code = models_add_adapters(s->models, o->adapters_dirs[i], e);
+    return code;
 }
 
 static int start_fronts(struct service *s, struct err *e) {
-    pthread_attr_t attr;
-    int bad = pthread_attr_init(&attr) || pthread_attr_setstacksize(&attr, FRONT_STACK);
-    for (; !bad && s->n_fronts < FRONTS; s->n_fronts++)
-        if ((bad = pthread_create(&s->front[s->n_fronts], &attr, front, s))) break;
-    (void)pthread_attr_destroy(&attr);
-    return bad ? err_set(e, ERR_MEMORY, "the system starts no thread for requests") : 0;
+    (void)pthread_mutex_lock(&s->lock);
+    bool ok = true;
+    while (ok && s->n_fronts < FRONTS) ok = start_front(s);
+    (void)pthread_mutex_unlock(&s->lock);
+    return ok ? 0 : err_set(e, ERR_MEMORY, "the system starts no thread for requests");
 }
 
 int service_new(struct service **out, const struct service_options *o, struct err *e) {
@@ -193,9 +241,10 @@ int service_new(struct service **out, const struct service_options *o, struct er
     s->last = &s->first;
     (void)pthread_mutex_init(&s->lock, NULL);
     (void)pthread_cond_init(&s->work, NULL);
+    (void)pthread_cond_init(&s->room, NULL);
     int code = pool_new(&s->pool, o->threads ? o->threads : os_cpu_count(), e);
     if (code == 0) code = scheduler_new(&s->scheduler, (struct scheduler_options){.max_live = o->parallel, .kv_bytes = o->kv_bytes}, e);
-    if (code == 0) code = models_new(&s->models, &(struct models_options){s->scheduler, s->pool, o->engine, o->memory}, e);
+    if (code == 0) code = models_new(&s->models, &(struct models_options){s->scheduler, s->pool, o->engine, o->memory, o->keep_s}, e);
     if (code == 0) code = add_models(s, o, e);
     if (code == 0) code = start_fronts(s, e);
     if (code == 0) return 0;
@@ -217,5 +266,6 @@ void service_free(struct service *s) {
     pool_free(s->pool);
     (void)pthread_mutex_destroy(&s->lock);
     (void)pthread_cond_destroy(&s->work);
+    (void)pthread_cond_destroy(&s->room);
     mem_free(s);
 }

@@ -1,5 +1,6 @@
 /* test_config.c: flags and files of settings. */
 #define _GNU_SOURCE
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -45,7 +46,7 @@ static void a_file(void **state) {
     (void)state;
     config_init(&c);
     int code = from(&c, "# a comment\r\n; another\n\n [server] \nport=8080\r\n  host = ::1\napi-key = one\napi-key = two\norigin=https://a.example\nctx = 8192\nparallel = 4\nthreads=2\n"
-                        "models-dir = \"/models with blanks\"\nkv-type = q8_0\ncache-ram = 500M\n[server]\napi-key-file=/keys = here", &e);
+                        "models-dir = \"/models with blanks\"\nadapters-dir = /a\nadapters-dir=/b c\nkeep-alive = 1h30m\nmemory = 12G\nkv-type = q8_0\ncache-ram = 500M\n[server]\napi-key-file=/keys = here", &e);
     if (code) fail_msg("%s", e.msg);
     assert_int_equal(c.port, 8080);
     assert_string_equal(c.host, "::1");
@@ -54,6 +55,9 @@ static void a_file(void **state) {
     assert_string_equal(c.origin.at[0], "https://a.example");
     assert_true(c.ctx == 8192 && c.parallel == 4 && c.threads == 2);
     assert_string_equal(c.models_dir, "/models with blanks");
+    assert_int_equal(c.adapters_dir.n, 2);
+    assert_string_equal(c.adapters_dir.at[1], "/b c");
+    assert_true(fabs(c.keep_alive - 5400) < 1e-9 && c.model_memory == 12000000000);
     assert_string_equal(c.kv_type, "q8_0");
     assert_true(c.cache_ram == 500000000);
     assert_string_equal(c.api_key_file, "/keys = here");
@@ -91,7 +95,7 @@ static void wrong_files(void **state) {
         {"port = 1\n", ":1: ", "[server]"}, {"[client]\n", ":1: ", "unknown section"}, {"[server]\nprot = 1\n", ":2: ", "\"prot\""}, {"[server]\n\n\nsecret-key\n", ":4: ", "neither"},
         {"[server]\nport = 70000\n", ":2: ", "65535"}, {"[server]\nport = x\n", ":2: ", "whole number"}, {"[server]\nport =\n", ":2: ", "whole number"}, {"[server]\nport = 1 2\n", ":2: ", "whole number"},
         {"[server]\nport = 1\nport = 2\n", ":3: ", "line 2"}, {"[server]\nhost =\n", ":2: ", "empty"}, {"[server]\nhost = \"\"\n", ":2: ", "empty"}, {"[server]\ncache-ram = 2GB\n", ":2: ", "number of bytes"},
-        {"[server]\nctx = -1\n", ":2: ", "from 0"}, {"[server]\nctx = 99999999999999999999\n", ":2: ", "from 0"}, {"[server]\n= 1\n", ":2: ", "unknown setting"}, {"[server]\nPort = 1\n", ":2: ", "unknown setting"},
+        {"[server]\nctx = -1\n", ":2: ", "from 0"}, {"[server]\nctx = 99999999999999999999\n", ":2: ", "from 0"}, {"[server]\nkeep-alive = soon\n", ":2: ", "no duration"}, {"[server]\n= 1\n", ":2: ", "unknown setting"}, {"[server]\nPort = 1\n", ":2: ", "unknown setting"},
         {"[server\n", ":1: ", "unknown section"}, {"[server]\nport\x01 = 1\n", ":2: ", "\\x01"},
     };
     struct err e = {0};
