@@ -89,13 +89,13 @@ static bool close_oldest(struct models *m) {
 
 static double mb(uint64_t bytes) { return (double)bytes / 1e6; }
 
-/* Adds `more` to *account as soon as that much can be had. */
-static int take(struct models *m, uint64_t *account, uint64_t more, const char *name, struct err *e) {
+/* Adds `more` to *account as soon as that much can be had by somebody who has `own` already. */
+static int take(struct models *m, uint64_t *account, uint64_t more, uint64_t own, const char *name, struct err *e) {
     const uint64_t limit = m->o.memory;
     for (uint64_t kept; limit && taken(m, &kept) + more > limit;) {
-        if (more > limit) return err_set(e, ERR_MEMORY, "%s needs %.1f MB, but models may take %.1f MB", name, mb(more), mb(limit));
+        if (own + more > limit) return err_set(e, ERR_MEMORY, "%s needs %.1f MB, but models may take %.1f MB", name, mb(own + more), mb(limit));
         if (kept + more > limit || !close_oldest(m))
-            return err_set(e, ERR_MEMORY, "%s needs %.1f MB more, but %.1f of the %.1f MB for models are in use", name, mb(more), mb(kept), mb(limit));
+            return err_set(e, ERR_MEMORY, "%s needs %.1f MB, but others use %.1f of the %.1f MB that models may take", name, mb(own + more), mb(kept - own), mb(limit));
     }
     *account += more;
     return 0;
@@ -150,11 +150,11 @@ int served_open(struct models *m, struct served *s, struct err *e) {
     int code = open_head(s, e);
     const uint64_t weights = code ? 0 : gguf_file_size(s->model->file);
     (void)pthread_mutex_lock(&m->lock);
-    if (code == 0) code = take(m, &s->weights, weights, s->name, e);
+    if (code == 0) code = take(m, &s->weights, weights, 0, s->name, e);
     (void)pthread_mutex_unlock(&m->lock);
     if (code == 0) code = open_rest(m, s, e);
     (void)pthread_mutex_lock(&m->lock);
-    if (code == 0) code = take(m, &s->buffers, engine_memory(s->engine).buffers, s->name, e);
+    if (code == 0) code = take(m, &s->buffers, engine_memory(s->engine).buffers, weights, s->name, e);
     if (code == 0) {
         log_info("opened %s in %.2f s", s->name, os_now() - begin);
         return 0;
@@ -202,7 +202,7 @@ static int remove_from_engine(void *ctx, struct err *e) {
 
 int fitted_open(struct models *m, struct fitted *f, uint64_t bytes, struct err *e) {
     f->stamp = stamp_of_adapter(f->path);
-    int code = f->stamp ? take(m, &f->bytes, bytes, f->name, e) : err_set(e, ERR_NOT_FOUND, "the files of the adapter %s are gone", f->name);
+    int code = f->stamp ? take(m, &f->bytes, bytes, 0, f->name, e) : err_set(e, ERR_NOT_FOUND, "the files of the adapter %s are gone", f->name);
     (void)pthread_mutex_unlock(&m->lock);
     if (code == 0) code = adapter_open(&f->adapter, f->path, f->model->model, 1, e);
     if (code == 0) code = scheduler_call(m->o.scheduler, add_to_engine, f, e);
