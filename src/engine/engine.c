@@ -139,6 +139,7 @@ void engine_free(struct engine *en) {
     mem_free(en->pos);
     mem_free(en->adapter);
     mem_free(en->adapter_users);
+    mem_free(en->adapter_root);
     mem_free(en->logit_row);
     mem_free(en->spans);
     mem_free(en->results);

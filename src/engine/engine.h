@@ -68,7 +68,7 @@ enum want { WANT_NONE, WANT_LAST, WANT_ALL };                /* whose logits */
 int seq_feed(struct seq *s, const int32_t *ids, int n, enum want want, struct err *e);
 /* Takes over what the engine still knows of the beginning of ids [n], for a sequence that holds nothing yet, and returns how many tokens that was: a
  * multiple of KV_PAGE, less than n, so that something is left to compute. The caller feeds the rest. Of a sequence with an adapter these are the tokens before
- * it acts, which are the same for all; set it first. */
+ * it acts, which are the same for all, or, where it acts from the first one on, those that it was computed with before; set it first. */
 int seq_reuse(struct seq *s, const int32_t *ids, int n);
 int seq_reused(const struct seq *s);                         /* tokens taken over, in all */
 

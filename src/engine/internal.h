@@ -66,6 +66,7 @@ struct engine {
     int prompt_rows, most_prompt_rows; /* of the step being packed; beside small spans */
     struct step_costs costs;
     int *adapter_users; /* [n_adapters] sequences that have each adapter, by its number */
+    struct prefix_node **adapter_root; /* [n_adapters] where texts begin in the tree that it acts on from the first token on; NULL: without a tree */
     int n_adapters;
 };
 

@@ -14,6 +14,7 @@ struct prefix_tree {
     struct prefix_node **bucket;
     size_t buckets, nodes; /* buckets: a power of two */
     struct prefix_node *oldest, *newest;
+    struct prefix_node *roots; /* in neither of these */
 };
 
 enum { FIRST_BUCKETS = 256 };
@@ -65,7 +66,7 @@ static void put_newest(struct prefix_tree *t, struct prefix_node *n) {
 }
 
 void prefix_use(struct prefix_tree *t, struct prefix_node *n) {
-    for (; n; n = n->parent) {
+    for (; n && n->pages; n = n->parent) {
         take_out(t, n);
         put_newest(t, n);
     }
@@ -99,9 +100,30 @@ static void trim(struct prefix_tree *t) {
     }
 }
 
+struct prefix_node *prefix_root(struct prefix_tree *t) {
+    struct prefix_node *root = mem_calloc(1, sizeof *root);
+    if (!root) return NULL;
+    root->hash = os_random();
+    root->next = t->roots;
+    return t->roots = root;
+}
+
+void prefix_drop_root(struct prefix_tree *t, struct prefix_node *root) {
+    struct prefix_node **at = &t->roots;
+    if (!root) return;
+    for (struct prefix_node *n = t->oldest, *newer; n; n = newer) { /* children were last used before their parents */
+        newer = n->newer;
+        if (n->root == root) drop(t, n);
+    }
+    while (*at != root) at = &(*at)->next;
+    *at = root->next;
+    mem_free(root);
+}
+
 void prefix_free(struct prefix_tree *t) {
     if (!t) return;
     while (t->oldest) drop(t, t->oldest); /* children go before their parents */
+    while (t->roots) prefix_drop_root(t, t->roots);
     mem_free(t->bucket);
     mem_free(t);
 }
@@ -124,6 +146,7 @@ static struct prefix_node *make(struct prefix_tree *t, uint64_t hash, struct pre
     struct prefix_node *n = mem_calloc(1, sizeof *n);
     if (!n) return NULL;
     n->parent = parent;
+    if (parent) n->root = parent->pages ? parent->root : parent;
     n->hash = hash;
     n->pages = parent ? parent->pages + 1 : 1;
     memcpy(n->token, token, sizeof n->token);

@@ -21,10 +21,11 @@
 
 struct prefix_node {
     struct prefix_node *parent;         /* NULL: the first page of a text */
-    struct prefix_node *next;           /* in its bucket */
+    struct prefix_node *root;           /* prefix_root's, at the beginning of its text; NULL: none */
+    struct prefix_node *next;           /* in its bucket; of a root, in the list of these */
     struct prefix_node *older, *newer;  /* by last use */
     uint64_t hash;
-    int pages;                          /* from the beginning to this one */
+    int pages;                          /* from the beginning to this one; 0: a root */
     int children, users;                /* nodes behind it; sequences that stand on it */
     uint8_t *page[KV_GROUPS];
     float *state;                       /* NULL: not kept */
@@ -36,6 +37,11 @@ struct prefix_tree;
 /* pools: one for each of the `groups` of pages, which outlive the tree. limit: bytes of pages and states, more than 0. ERR_MEMORY. */
 int prefix_new(struct prefix_tree **t, struct page_pool *pools, int groups, size_t state_floats, uint64_t limit, struct err *e);
 void prefix_free(struct prefix_tree *t); /* no sequence may stand on it any more; NULL is fine */
+
+/* A beginning of texts that are computed in another way, with an adapter: what stands behind it is not found from elsewhere, nor the other way round. It has no page. It
+ * goes with the tree, or by prefix_drop_root with all that is behind it, when no sequence stands there. NULL: there is no memory. */
+struct prefix_node *prefix_root(struct prefix_tree *t);
+void prefix_drop_root(struct prefix_tree *t, struct prefix_node *root); /* NULL is fine */
 
 /* The page of `token` [KV_PAGE] behind parent (NULL: at the beginning), or NULL. */
 struct prefix_node *prefix_find(const struct prefix_tree *t, const struct prefix_node *parent, const int32_t *token);

@@ -3,8 +3,9 @@
 
 #include "engine/internal.h"
 
-/* Of n tokens those that no adapter changes: what it computes is not for others. */
-static int plain(const struct seq *s, int n) { return s->adapter != NO_ADAPTER && s->adapter_from < n ? s->adapter_from : n; }
+/* Of n tokens those that others may have computed alike: all when there is no adapter, or it acts from the first one on, for then its texts have a beginning of their own
+ * in the tree; else those before it. */
+static int plain(const struct seq *s, int n) { return s->adapter != NO_ADAPTER && s->adapter_from && s->adapter_from < n ? s->adapter_from : n; }
 
 void seq_remember(struct seq *s) {
     struct prefix_tree *t = s->engine->tree;
@@ -98,7 +99,7 @@ int seq_reuse(struct seq *s, const int32_t *ids, int n) {
     if (n > s->engine->o.n_ctx) n = s->engine->o.n_ctx;
     memcpy(s->tokens, ids, (size_t)n * sizeof *ids);
     struct prefix_node *last = known(s, n);
-    if (!last) return 0;
+    if (last == s->tip) return 0;
     take_over(s, last);
     memset(s->wants, 0, (size_t)s->length);
     return s->length;

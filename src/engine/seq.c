@@ -46,6 +46,7 @@ void seq_free(struct seq *s) {
         }
     if (en->turn == s) en->turn = s->next;
     prefix_stand(NULL, s->tip);
+    s->tip = NULL;
     for (int i = 0; i < en->step.n_logits; i++)
         if (en->results[i].seq == s) en->results[i].seq = NULL; /* another may come to stand at its address */
     for (int g = 0; g < KV_GROUPS; g++) {
@@ -67,8 +68,9 @@ int seq_fork(struct seq **out, struct seq *s, struct err *e) {
     struct seq *f = *out;
     memcpy(f->tokens, s->tokens, sizeof *s->tokens * (size_t)s->length);
     f->length = s->length;
-    prefix_stand(f->tip = s->tip, NULL);
     seq_use_adapter(f, s->adapter, s->adapter_from);
+    prefix_stand(s->tip, f->tip);
+    f->tip = s->tip;
     for (int g = 0; g < graph_kv_groups(s->engine->graph); g++)
         for (int p = 0; p < s->n_pages; p++) f->memory.pages[g][p] = page_ref(s->memory.pages[g][p]);
     if (s->memory.state) memcpy(f->memory.state, s->memory.state, state_bytes(s->engine));

@@ -183,6 +183,67 @@ static void sharing(void **state) {
     }
 }
 
+/* A sequence of adapter `which` takes over what it can of ids, and computes the rest; how much it took over. */
+static int again(struct fitted *f, int which, int from, const int32_t *ids, float *out) {
+    struct seq *s = with(f, which, from);
+    const int had = seq_reuse(s, ids, N);
+    feed(s, ids + had, N - had);
+    if (had == 0) seq_expect_reuse(s, KV_PAGE);
+    drain(f->rig.engine, s, out);
+    seq_free(s);
+    return had;
+}
+
+/* What an adapter computed is for those that have it too, and for nobody else; not for the next adapter of its number either. */
+static void remembering(void **state) {
+    (void)state;
+    int32_t ids[N];
+    random_ids(ids, N, 9);
+    for (enum tiny_kind kind = 0; kind < TINY_KINDS; kind += tiny_step()) {
+        struct fitted f;
+        struct err e = {0};
+        struct engine_options o = small_steps();
+        const char *name = tiny_name(kind);
+        int id;
+        o.cache_bytes = 64 << 20;
+        fit(&f, kind, 1, o);
+        float *want[ADAPTERS + 1], *got = calloc((size_t)N * TINY_VOCAB, sizeof *got);
+        assert_non_null(got);
+        for (int i = -1; i < ADAPTERS; i++) {
+            want[i + 1] = calloc((size_t)N * TINY_VOCAB, sizeof *got);
+            assert_non_null(want[i + 1]);
+            assert_int_equal(again(&f, i, 0, ids, want[i + 1]), 0);
+        }
+        for (int i = -1; i < ADAPTERS; i++) {
+            const int had = again(&f, i, 0, ids, got);
+            if (had < KV_PAGE || had >= N) fail_msg("%s: %d tokens taken over with adapter %d", name, had, i);
+            same_rows(want[i + 1], got, had, N, name);
+        }
+        assert_int_equal(again(&f, 2, KV_PAGE + 6, ids, got), KV_PAGE); /* before it acts everything is the model's */
+        same_rows(want[0], got, KV_PAGE, KV_PAGE + 6, name);
+        /* a fork of a sequence with an adapter, and both back to the beginning */
+        struct seq *s = with(&f, 1, 0), *fork;
+        const int had = seq_reuse(s, ids, N);
+        feed(s, ids + had, N - had);
+        drain(f.rig.engine, s, NULL);
+        OK(seq_fork(&fork, s, &e));
+        assert_int_equal(seq_truncate(fork, 0), 0);
+        OK(seq_set_adapter(fork, f.id[0], 0, &e));
+        feed(fork, ids, N);
+        drain(f.rig.engine, fork, got);
+        same_rows(want[1], got, 0, N, name);
+        seq_free(s), seq_free(fork);
+        OK(engine_adapter_remove(f.rig.engine, f.id[0], &e));
+        OK(engine_adapter_add(f.rig.engine, f.adapter[1], &id, &e));
+        assert_int_equal(id, f.id[0]);
+        assert_int_equal(again(&f, 0, 0, ids, got), 0);
+        same_rows(want[2], got, 0, N, name);
+        for (int i = 0; i <= ADAPTERS; i++) free(want[i]);
+        free(got);
+        unfit(&f);
+    }
+}
+
 static void refusals(void **state) {
     (void)state;
     struct fitted f, other;
@@ -235,6 +296,8 @@ static void out_of_memory(void **state) {
     int32_t ids[20];
     random_ids(ids, 20, 7);
     struct rig r;
+    struct engine_options o = small_steps();
+    o.cache_bytes = 1 << 20;
     rig_open(&r, TINY_LLAMA, 1, small_steps());
     lora_write(path, r.model->file, 1, 4, 0.5f, DT_F32, invocation, 2);
     int64_t before = mem_live();
@@ -245,7 +308,7 @@ static void out_of_memory(void **state) {
         struct seq *s, *fork;
         int id = 0;
         mem_fail_after(n);
-        int code = engine_new(&en, r.model, r.pool, small_steps(), &e);
+        int code = engine_new(&en, r.model, r.pool, o, &e);
         if (code == 0) code = adapter_open(&a, path, r.model, 1, &e);
         if (code == 0) code = engine_adapter_add(en, a, &id, &e);
         if (code == 0) code = seq_new(&s, en, &e);
@@ -281,7 +344,7 @@ static int end(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_adapters_do), cmocka_unit_test(side_by_side), cmocka_unit_test(sharing), cmocka_unit_test(refusals), cmocka_unit_test(out_of_memory),
+        cmocka_unit_test(what_adapters_do), cmocka_unit_test(side_by_side), cmocka_unit_test(sharing), cmocka_unit_test(remembering), cmocka_unit_test(refusals), cmocka_unit_test(out_of_memory),
     };
     return cmocka_run_group_tests(tests, begin, end);
 }

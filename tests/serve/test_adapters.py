@@ -123,7 +123,9 @@ def activated(s):
     first = complete(s, "act", long + PROMPT)
     check(said(first) != said(plain) and cached(first) > 64, "an activated adapter takes over the model's prompt", (cached(first), first[2]["usage"], said(first)))
     check(said(complete(s, "act", long)) == said(complete(s, "ember", long)), "without its invocation the model answers alone")
-    check(cached(complete(s, "a0", long + PROMPT)) == 0, "an ordinary one does not")
+    first = complete(s, "a0", long + PROMPT)
+    again = complete(s, "a0", long + PROMPT)
+    check(cached(first) == 0 and cached(again) > 64 and said(first) == said(again), "an ordinary one does not, but finds its own", (cached(first), cached(again)))
 
 
 def loading(s):
