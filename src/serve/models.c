@@ -96,10 +96,9 @@ int models_add_folder(struct models *m, const char *path, struct err *e) {
 
 /* ---- changes on disk ---- */
 
-/* Locked. Puts another in its place, closed, when the file that s was opened from is another by now. NULL: no memory. */
-static struct served *fresh(struct models *m, struct served *s) {
-    const uint64_t now = s->path && s->life.state == SERVED_OPEN ? stamp_of_model(s->path) : 0;
-    if (!now || now == s->stamp) return s;
+/* Locked. Puts another in its place, closed, when the file that s was opened from is another by now, whose stamp is `now`. NULL: no memory. */
+static struct served *fresh(struct models *m, struct served *s, uint64_t now) {
+    if (s->life.state != SERVED_OPEN || !now || now == s->stamp) return s;
     struct served *other = served_new(m, s->path, slice_of(s->name));
     if (!other) return NULL;
     log_info("%s has changed on disk: it is opened anew", s->name);
@@ -118,8 +117,9 @@ void models_reload(struct models *m) {
     (void)pthread_mutex_lock(&m->lock);
     for (struct served *s = m->first; s; s = s->next) {
         if (s->life.retired) continue;
-        if (s->from_folder && !stamp_of_model(s->path)) s->life.retired = true;
-        else (void)fresh(m, s); /* without memory it is tried again when it is asked for */
+        const uint64_t now = stamp_of_model(s->path);
+        if (s->from_folder && !now) s->life.retired = true;
+        else (void)fresh(m, s, now); /* without memory it is tried again when it is asked for */
     }
     models_wake(m);
     (void)pthread_mutex_unlock(&m->lock);
@@ -165,15 +165,29 @@ static int resolve(struct models *m, struct slice name, struct target *t, struct
                   : err_set(e, ERR_NOT_FOUND, "there is no model; put one into the folder for models");
 }
 
+/* Locked. What stands for s by now. The file is looked at without the lock: some lie on other machines. */
+static int look_again(struct models *m, struct served **s, struct err *e) {
+    struct served *held = *s;
+    held->life.users++;
+    (void)pthread_mutex_unlock(&m->lock);
+    const uint64_t stamp = stamp_of_model(held->path);
+    (void)pthread_mutex_lock(&m->lock);
+    *s = held->life.retired ? models_find(m, slice_of(held->name)) : fresh(m, held, stamp);
+    const bool retired = held->life.retired;
+    life_leave(m, &held->life);
+    if (*s) return 0;
+    return retired ? err_set(e, ERR_NOT_FOUND, "the model has gone just now") : err_nomem(e, "a model that has changed", sizeof **s);
+}
+
 /* Locked. */
 static int use_model(struct models *m, struct served **s, struct err *e) {
     bool opener;
-    struct served *now = fresh(m, *s);
-    if (!now) return err_nomem(e, "a model that has changed", sizeof **s);
-    int code = life_enter(m, &now->life, &opener, e);
+    int code = (*s)->life.state == SERVED_OPEN ? look_again(m, s, e) : 0;
+    if (code) return code;
+    struct served *now = *s;
+    code = life_enter(m, &now->life, &opener, e);
     if (code == 0 && opener) code = life_opened(m, &now->life, served_open(m, now, e), e);
     if (code == 0) now->life.last_used = os_now();
-    *s = now;
     return code;
 }
 

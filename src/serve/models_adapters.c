@@ -208,19 +208,28 @@ static struct fitted *fitted_new(struct models *m, struct served *s, const struc
     return NULL;
 }
 
+/* Locked. Retires an adapter whose files are others by now. They are looked at without the lock. */
+static void look_again(struct models *m, struct fitted *f) {
+    f->life.users++;
+    (void)pthread_mutex_unlock(&m->lock);
+    const uint64_t now = stamp_of_adapter(f->path);
+    (void)pthread_mutex_lock(&m->lock);
+    if (now && now != f->stamp && !f->life.retired) {
+        log_info("the adapter %s has changed on disk: it is opened anew", f->name);
+        f->life.retired = true;
+    }
+    life_leave(m, &f->life);
+}
+
 int known_use(struct models *m, struct served *s, struct slice name, struct fitted **out, struct err *e) {
-    const struct known *k = known_find(m, name); /* it may have gone while the model was opened */
     char shown[80];
     bool opener;
-    if (!k) return err_set(e, ERR_NOT_FOUND, "there is no adapter named \"%s\" any more", err_quote(shown, sizeof shown, name.p, name.n));
     struct fitted *f = fitted_find(s, name);
-    const uint64_t now = stamp_of_adapter(k->path), bytes = k->about.bytes;
-    if (f && f->life.state == SERVED_OPEN && now && now != f->stamp) {
-        log_info("the adapter %s has changed on disk: it is opened anew", k->name);
-        f->life.retired = true;
-        models_wake(m);
-        f = NULL;
-    }
+    if (f && f->life.state == SERVED_OPEN) look_again(m, f);
+    const struct known *k = known_find(m, name); /* it may have gone while the model was opened */
+    if (!k) return err_set(e, ERR_NOT_FOUND, "there is no adapter named \"%s\" any more", err_quote(shown, sizeof shown, name.p, name.n));
+    const uint64_t bytes = k->about.bytes;
+    f = fitted_find(s, name);
     if (!f && !(f = fitted_new(m, s, k))) return err_nomem(e, "an adapter", sizeof *f);
     int code = life_enter(m, &f->life, &opener, e);
     if (code == 0 && opener) code = life_opened(m, &f->life, fitted_open(m, f, bytes, e), e);

@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import sys
+import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from server import Server, wait_until  # noqa: E402
@@ -58,6 +59,13 @@ def by_age():
         check(wait_until(lambda: state(s, "b") == "not-loaded") and said(complete(s, "b"))["text"], "afterwards it is, and opened again")
     with Server("--models-dir", FOLDER, "--keep-alive", "0") as s:
         check(said(complete(s, "a")) == said(complete(s, "a")) and wait_until(lambda: not open_names(s)), "without keeping anything")
+        with concurrent.futures.ThreadPoolExecutor(40) as threads:
+            replies = list(threads.map(lambda i: said(complete(s, ("a", "b", "c", "split")[i % 4], max_tokens=2)), range(120)))
+            check(all(isinstance(r, dict) and r == replies[i % 4] for i, r in enumerate(replies)), "forty clients, and models that are opened and closed all the time", replies[:4])
+        check(wait_until(lambda: not open_names(s)) and s.stop()[0] == 0, "and all are closed in the end")
+    with tempfile.TemporaryDirectory() as empty, Server("--models-dir", empty, "--adapters-dir", empty) as s:
+        check(complete(s, "a")[0] == 404 and complete(s, "")[0] == 404 and s.get("/v1/models")[2]["data"] == [], "empty folders")
+    refused(3, "no-such-folder", "serve", "--port", 0, "--adapters-dir", "/no-such-folder")
     for value in ("", "soon", "5 m"):
         refused(2, "keep-alive", "serve", "--port", 0, "--keep-alive", value)
 
@@ -113,6 +121,12 @@ def files():
         check(wait_until(lambda: {"a", "new", "split", "young"} <= listed(s).keys()) and not {"b", "c"} & listed(s).keys(), "and those that have gone are not", listed(s).keys())
         check(said(complete(s, "a")) == one and said(complete(s, "new")) == one and complete(s, "b")[0] == 404 and complete(s, "c")[0] == 404, "what is there can be used")
         check(complete(s, "new:young")[0] == 200, "the new adapter too")
+        with open(os.path.join(FOLDER, "new.gguf"), "r+b") as out:
+            out.truncate(1000)
+        reply = complete(s, "new")
+        check(reply[0] == 400 and "new.gguf" in message_of(reply) and said(complete(s, "a")) == one, "a file that was cut while it was open does not take the server with it", reply)
+        put(EMBER, "new.gguf")
+        check(said(complete(s, "new")) == one, "whole again")
         rest = [d for _, d in events]
         check(begin and rest[-1] == "[DONE]" and '"length"' in rest[-2], "a stream from a file that has gone goes on to its end", rest[-2:])
         os.remove(os.path.join(ADAPTERS, "young.gguf"))
