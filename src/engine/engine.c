@@ -146,6 +146,10 @@ void engine_free(struct engine *en) {
     mem_free(en);
 }
 
+void engine_limit_cache(struct engine *en, uint64_t bytes) {
+    if (en->tree) prefix_set_limit(en->tree, bytes);
+}
+
 struct prefix_counts engine_cache(const struct engine *en) { return prefix_counts(en->tree); }
 int engine_context(const struct engine *en) { return en->o.n_ctx; }
 int engine_rows(const struct engine *en) { return en->o.max_rows; }

@@ -82,6 +82,7 @@ void seq_prompt(struct seq *s);
 void seq_expect_reuse(struct seq *s, int position);
 
 struct prefix_counts engine_cache(const struct engine *en);
+void engine_limit_cache(struct engine *en, uint64_t bytes);  /* cache_bytes from now on, if it was not 0; more than 0. What is too much goes at once */
 int seq_pending(const struct seq *s);                        /* tokens fed and not computed yet */
 int seq_length(const struct seq *s);                         /* tokens computed */
 const int32_t *seq_tokens(const struct seq *s);              /* [seq_length + seq_pending] */

@@ -181,6 +181,11 @@ void prefix_keep_state(struct prefix_tree *t, struct prefix_node *n, const float
     n->users--;
 }
 
+void prefix_set_limit(struct prefix_tree *t, uint64_t limit) {
+    t->limit = limit;
+    trim(t);
+}
+
 struct prefix_counts prefix_counts(const struct prefix_tree *t) {
     return t ? (struct prefix_counts){t->bytes, t->limit, t->nodes} : (struct prefix_counts){0};
 }

@@ -56,6 +56,9 @@ void prefix_keep_state(struct prefix_tree *t, struct prefix_node *n, const float
 void prefix_use(struct prefix_tree *t, struct prefix_node *n);       /* now; and so all before it. NULL is fine */
 void prefix_stand(struct prefix_node *n, struct prefix_node *instead_of); /* a sequence stands on n; either may be NULL */
 
+/* From now on no more than so many bytes are kept, more than 0. */
+void prefix_set_limit(struct prefix_tree *t, uint64_t limit);
+
 struct prefix_counts {
     uint64_t bytes, limit; /* of pages and states kept; sequences may hold some of them too */
     size_t nodes;

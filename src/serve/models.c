@@ -312,12 +312,37 @@ static bool tidy(struct models *m, double now, double *next) {
     return false;
 }
 
+/* On the scheduler's thread, where engines that are open stay so meanwhile. */
+static int divide_cache(void *ctx, struct err *e) {
+    struct models *m = ctx;
+    uint64_t n = 0;
+    (void)e;
+    (void)pthread_mutex_lock(&m->lock);
+    for (const struct served *s = m->first; s; s = s->next) n += s->life.state == SERVED_OPEN;
+    for (const struct served *s = m->first; s; s = s->next)
+        if (s->life.state == SERVED_OPEN) engine_limit_cache(s->engine, m->o.engine.cache_bytes / n + 1);
+    (void)pthread_mutex_unlock(&m->lock);
+    return 0;
+}
+
+static void even_out(struct models *m) {
+    struct err ignored;
+    m->uneven = false;
+    (void)pthread_mutex_unlock(&m->lock);
+    (void)scheduler_call(m->o.scheduler, divide_cache, m, &ignored);
+    (void)pthread_mutex_lock(&m->lock);
+}
+
 static void *keep(void *ctx) {
     struct models *m = ctx;
     (void)pthread_mutex_lock(&m->lock);
     while (!m->stopping) {
         double next = (double)INFINITY;
         if (tidy(m, os_now(), &next)) continue;
+        if (m->uneven) {
+            even_out(m);
+            continue;
+        }
         if (isinf(next)) {
             (void)pthread_cond_wait(&m->wake, &m->lock);
         } else {

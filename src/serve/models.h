@@ -65,7 +65,7 @@ struct served {
 struct models_options {
     struct scheduler *scheduler; /* borrowed, as is the pool */
     struct pool *pool;
-    struct engine_options engine; /* of each model */
+    struct engine_options engine; /* of each model; cache_bytes: of all together, each has a like part of it */
     uint64_t memory;              /* bytes that open models and adapters may take; 0: no limit */
     double keep_s;                /* what was found in a folder is closed when unused for so long; INFINITY: never */
 };

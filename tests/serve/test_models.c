@@ -26,7 +26,7 @@
         if ((call) != 0) fail_msg("%s: %s", #call, e.msg); \
     } while (0)
 
-enum { FILES = 3, N_CTX = 256, THREADS = 8, ROUNDS = 12 };
+enum { FILES = 3, CACHE = 1 << 20, N_CTX = 256, THREADS = 8, ROUNDS = 12 };
 
 static char folder[] = "/tmp/hearth-test-models-XXXXXX", adapters[80];
 static struct pool *pool;
@@ -50,7 +50,7 @@ static void put_model(const char *name) { put(name, hearth_embedded_model, embed
 static struct models *open_models(uint64_t memory, double keep_s) {
     struct err e = {0};
     struct models *m;
-    OK(models_new(&m, &(struct models_options){scheduler, pool, {.n_ctx = N_CTX, .max_rows = 32, .cache_bytes = 1 << 20}, memory, keep_s}, &e));
+    OK(models_new(&m, &(struct models_options){scheduler, pool, {.n_ctx = N_CTX, .max_rows = 32, .cache_bytes = CACHE}, memory, keep_s}, &e));
     return m;
 }
 
@@ -66,11 +66,12 @@ static struct served *use(struct models *m, const char *name) {
 /* ---- looking ---- */
 
 struct seen {
+    struct models *m;
     const char *name;
     enum served_state state;
-    bool there;
+    bool there, caches;
     int open, n;
-    uint64_t weights, buffers;
+    uint64_t weights, buffers, cache;
     double expiry;
 };
 
@@ -78,6 +79,7 @@ static void see(void *ctx, const struct served *s) {
     struct seen *w = ctx;
     w->n++;
     w->open += s->life.state == SERVED_OPEN;
+    if (w->caches && s->life.state == SERVED_OPEN) w->cache += engine_cache(s->engine).limit; /* on the scheduler's thread */
     if (!w->name || strcmp(w->name, s->name) != 0) return;
     w->there = true;
     w->state = s->life.state;
@@ -193,6 +195,31 @@ static void a_crowd_in_little_room(void **state) {
     assert_int_equal(look(m, "a").state, SERVED_CLOSED);
     assert_int_equal(look(m, "b").state, SERVED_OPEN);
     assert_true(isinf(look(m, "b").expiry) && look(m, "c").expiry < 1e10);
+    models_free(m);
+}
+
+static int see_cache(void *ctx, struct err *e) {
+    struct seen *w = ctx;
+    (void)e;
+    models_each(w->m, see, w);
+    return 0;
+}
+
+/* What prompts that may come again take is for all models together. */
+static void the_cache_is_divided(void **state) {
+    (void)state;
+    struct err e = {0};
+    struct models *m = open_models(0, (double)INFINITY);
+    OK(models_add_folder(m, folder, &e));
+    for (int n = 1; n <= FILES; n++) {
+        models_done(use(m, abc[n - 1]));
+        struct seen w;
+        do {
+            w = (struct seen){.m = m, .caches = true};
+            OK(scheduler_call(scheduler, see_cache, &w, &e));
+        } while (w.cache > CACHE + FILES);
+        assert_true(w.open == n && w.cache >= CACHE - FILES);
+    }
     models_free(m);
 }
 
@@ -410,7 +437,7 @@ static int short_life(struct err *e) {
     struct models *m = NULL;
     struct served *s;
     struct fitted *f;
-    int code = models_new(&m, &(struct models_options){scheduler, pool, {.n_ctx = N_CTX, .max_rows = 32, .cache_bytes = 1 << 20}, 0, 0}, e);
+    int code = models_new(&m, &(struct models_options){scheduler, pool, {.n_ctx = N_CTX, .max_rows = 32, .cache_bytes = CACHE}, 0, 0}, e);
     if (code == 0) code = models_add(m, NULL, e);
     if (code == 0) code = models_add_folder(m, folder, e);
     if (code == 0) code = models_add_adapters(m, adapters, e);
@@ -477,7 +504,7 @@ static int end(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_crowd), cmocka_unit_test(a_crowd_in_little_room), cmocka_unit_test(broken_files), cmocka_unit_test(files_that_change), cmocka_unit_test(others_go_on),
+        cmocka_unit_test(a_crowd), cmocka_unit_test(a_crowd_in_little_room), cmocka_unit_test(the_cache_is_divided), cmocka_unit_test(broken_files), cmocka_unit_test(files_that_change), cmocka_unit_test(others_go_on),
         cmocka_unit_test(adapters_in_a_crowd), cmocka_unit_test(adapters_come_and_go), cmocka_unit_test(out_of_memory),
     };
     return cmocka_run_group_tests(tests, begin, end);
