@@ -22,6 +22,9 @@ struct os_map {
 int os_map_open(struct os_map *m, const char *path, struct err *e); /* ERR_IO: missing, unreadable, not a regular file; ERR_FORMAT: empty */
 void os_map_close(struct os_map *m);
 
+/* Brings bytes of a mapped file into memory, from disk if need be, and returns when they are there, or cannot be had: then whoever reads them finds out. */
+void os_map_warm(const void *data, size_t n);
+
 enum { OS_LARGE_PAGE = 2 << 20 };                                   /* their size where processors have them, as a rule */
 void os_large_pages(void *p, size_t n);                             /* asks for memory at p, not written yet, to be in large pages */
 

@@ -112,6 +112,16 @@ void os_map_close(struct os_map *m) {
     *m = (struct os_map){.slot = -1};
 }
 
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22 /* Linux 5.14 */
+#endif
+
+void os_map_warm(const void *data, size_t n) {
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)data / page * page, to = (uintptr_t)data + n;
+    void *start = (uint8_t *)(uintptr_t)data - ((uintptr_t)data - from);
+    if (n && madvise(start, to - from, MADV_POPULATE_READ) != 0) (void)madvise(start, to - from, MADV_WILLNEED);
+}
+
 bool os_is_folder(const char *path) {
     struct stat st;
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);

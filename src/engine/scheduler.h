@@ -10,7 +10,7 @@
  * Events of a job are handed to its own function on the scheduler's thread, in order, JOB_ENDED last; they must not block. After JOB_ENDED the
  * scheduler does not know the job any more, and it is the submitter's to free. Until then jobs may be cancelled from any thread.
  *
- * Engines belong to the scheduler's thread: whoever makes, frees or touches one does so in a function that scheduler_call runs there. An engine
+ * Engines belong to the scheduler's thread: whoever frees or touches one does so in a function that scheduler_call runs there. A new one that has had no job is its maker's still. An engine
  * must have no jobs when it is freed.
  */
 #ifndef HEARTH_SCHEDULER_H

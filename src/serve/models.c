@@ -356,6 +356,13 @@ static void *keep(void *ctx) {
 
 /* ---- life ---- */
 
+void models_hurry(struct models *m) {
+    if (!m) return;
+    (void)pthread_mutex_lock(&m->lock);
+    m->hurry = true;
+    (void)pthread_mutex_unlock(&m->lock);
+}
+
 static void free_folders(struct folder *f) {
     for (struct folder *next; f; f = next) {
         next = f->next;

@@ -71,6 +71,7 @@ struct models_options {
 };
 
 int models_new(struct models **m, const struct models_options *o, struct err *e);
+void models_hurry(struct models *m); /* the server ends: whoever opens something is done with it soon. NULL is fine */
 void models_free(struct models *m); /* nobody uses any; the scheduler still runs. NULL is fine */
 
 /* ---- what there is ---- */

@@ -29,6 +29,7 @@ struct models {
     pthread_cond_t wake;    /* for the keeper: there may be something to close */
     pthread_t keeper;
     bool keeping, stopping;
+    bool hurry;             /* the server ends: nothing is to take long any more */
     bool uneven;            /* the cache is to be divided anew */
     struct served *first, **last;
     struct known *adapters;

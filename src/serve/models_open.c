@@ -144,6 +144,21 @@ static int open_rest(struct models *m, struct served *s, struct err *e) {
     return code;
 }
 
+/* Reads the weights, so that the first step does not: all that is generated would wait for it. Without the lock. */
+static void warm(struct models *m, const struct served *s) {
+    enum { PIECE = 32 << 20 };
+    for (size_t i = 0; s->path && i < gguf_tensor_count(s->model->file); i++) {
+        const struct tensor *t = gguf_tensor_at(s->model->file, i);
+        for (size_t at = 0; at < t->size; at += PIECE) {
+            (void)pthread_mutex_lock(&m->lock);
+            const bool stop = m->hurry;
+            (void)pthread_mutex_unlock(&m->lock);
+            if (stop) return;
+            os_map_warm((const uint8_t *)t->data + at, t->size - at < PIECE ? t->size - at : PIECE);
+        }
+    }
+}
+
 int served_open(struct models *m, struct served *s, struct err *e) {
     const double begin = os_now();
     s->stamp = stamp_of_model(s->path);
@@ -157,6 +172,9 @@ int served_open(struct models *m, struct served *s, struct err *e) {
     if (code == 0) code = open_rest(m, s, e);
     (void)pthread_mutex_lock(&m->lock);
     if (code == 0) code = take(m, &s->buffers, engine_memory(s->engine).buffers, weights, s->name, e);
+    (void)pthread_mutex_unlock(&m->lock);
+    if (code == 0) warm(m, s);
+    (void)pthread_mutex_lock(&m->lock);
     if (code == 0) {
         log_info("opened %s in %.2f s", s->name, os_now() - begin);
         return 0;

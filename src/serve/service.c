@@ -259,6 +259,7 @@ void service_free(struct service *s) {
     s->stopping = true;
     (void)pthread_cond_broadcast(&s->work);
     (void)pthread_mutex_unlock(&s->lock);
+    models_hurry(s->models);
     for (int i = 0; i < s->n_fronts; i++) (void)pthread_join(s->front[i], NULL);
     if (s->scheduler) scheduler_drain(s->scheduler);
     models_free(s->models);
