@@ -519,6 +519,56 @@ static int remove_folder(void **state) {
     return rmdir(folder);
 }
 
+static void which_file_it_is(void **state) {
+    (void)state;
+    struct os_file first, second;
+    struct err e = {0};
+    char *real, *folder_real, long_way[120];
+    (void)unlink(path), (void)unlink(other); /* of tests before */
+    assert_false(os_file(path, &first));
+    assert_int_equal(os_real_path(path, &real, &e), ERR_IO);
+    assert_null(real);
+    write_text(path, "one");
+    assert_true(os_file(path, &first) && first.size == 3 && first.changed_s > 1000000000);
+    assert_true(os_file(path, &second) && memcmp(&first, &second, sizeof first) == 0);
+    write_text(path, "two"); /* another file of that name */
+    assert_true(os_file(path, &second) && second.inode != first.inode);
+    assert_int_equal(symlink(path, other), 0);
+    assert_true(os_file(other, &first) && first.inode == second.inode && first.device == second.device);
+    ok(os_real_path(folder, &folder_real, &e), &e);
+    ok(os_real_path(other, &real, &e), &e);
+    assert_true(strncmp(real, folder_real, strlen(folder_real)) == 0 && strcmp(real + strlen(folder_real), strrchr(path, '/')) == 0);
+    mem_free(real);
+    (void)snprintf(long_way, sizeof long_way, "%s/../%s/./.", folder, strrchr(folder, '/') + 1);
+    ok(os_real_path(long_way, &real, &e), &e);
+    assert_string_equal(real, folder_real);
+    mem_free(real);
+    mem_fail_after(1);
+    assert_int_equal(os_real_path(folder, &real, &e), ERR_MEMORY);
+    mem_fail_after(0);
+    mem_free(folder_real);
+    (void)unlink(path), (void)unlink(other);
+}
+
+static void warms(void **state) {
+    (void)state;
+    struct err e = {0};
+    struct os_map m;
+    char text[9000];
+    memset(text, 'x', sizeof text - 1);
+    text[sizeof text - 1] = 0;
+    write_text(path, text);
+    ok(os_map_open(&m, path, &e), &e);
+    os_map_warm(m.data, m.size);
+    os_map_warm(m.data + 4095, 2);
+    os_map_warm(m.data + 1, 0);
+    assert_int_equal(truncate(path, 10), 0);
+    os_map_warm(m.data, m.size); /* nobody dies of it */
+    assert_int_equal(m.data[0], 'x');
+    os_map_close(&m);
+    (void)unlink(path);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(maps),
@@ -540,6 +590,8 @@ int main(void) {
         cmocka_unit_test(affinity_counts),
         cmocka_unit_test(terminals),
         cmocka_unit_test(folders),
+        cmocka_unit_test(which_file_it_is),
+        cmocka_unit_test(warms),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

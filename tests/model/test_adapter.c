@@ -284,6 +284,52 @@ static void quantised(void **state) {
     free(want_b);
 }
 
+/* What is known without a model. */
+static void descriptions(void **state) {
+    (void)state;
+    static const struct {
+        enum kind kind;
+        const char *config, *base;
+        bool activated;
+    } cases[] = {
+        {PEFT, "{\"peft_type\": \"LORA\", \"r\": 3, \"lora_alpha\": 6, \"base_model_name_or_path\": \"some/Base-1B\", \"alora_invocation_tokens\": [1]}", "some/Base-1B", true},
+        {PEFT, "{\"peft_type\": \"LORA\", \"r\": 3, \"lora_alpha\": 6, \"base_model_name_or_path\": null}", "", false},
+        {MLX, "{\"lora_parameters\": {\"rank\": 3, \"scale\": 20}, \"model\": \"other/base\"}", "other/base", false},
+        {GGUF, "", "", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct err e = {0};
+        struct adapter_about about;
+        write_all(cases[i].kind, DT_F16, cases[i].config);
+        const char *path = cases[i].kind == GGUF ? in_folder("adapter.gguf") : folder;
+        OK(adapter_describe(&about, path, &e));
+        assert_string_equal(about.base, cases[i].base);
+        assert_string_equal(about.arch, cases[i].kind == GGUF ? "llama" : "");
+        assert_int_equal(about.activated, cases[i].activated);
+        uint64_t numbers = 0;
+        for (int part = 0; part < PARTS; part++) {
+            char name[100];
+            (void)snprintf(name, sizeof name, "blk.1.%s.weight", parts[part].tensor);
+            const struct tensor *m = gguf_tensor(model->file, name);
+            numbers += RANK * (uint64_t)(m->ne[0] + m->ne[1]);
+        }
+        assert_int_equal(about.bytes, 2 * numbers);
+        for (int64_t n = 1;; n++) {
+            mem_fail_after(n);
+            const int code = adapter_describe(&about, path, &e);
+            const bool failed = mem_has_failed();
+            mem_fail_after(0);
+            assert_int_equal(code, failed ? ERR_MEMORY : 0);
+            if (!failed) break;
+        }
+    }
+    struct err e = {0};
+    struct adapter_about about;
+    write_text(in_folder("adapter_config.json"), "{}");
+    assert_int_equal(adapter_describe(&about, folder, &e), ERR_FORMAT);
+    assert_true(!*about.base && !about.bytes);
+}
+
 static void names(void **state) {
     (void)state;
     static const struct {
@@ -537,7 +583,7 @@ static int end(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(all_kinds_of_files), cmocka_unit_test(strengths), cmocka_unit_test(quantised),     cmocka_unit_test(names),         cmocka_unit_test(bad_configurations),
+        cmocka_unit_test(all_kinds_of_files), cmocka_unit_test(strengths), cmocka_unit_test(quantised),     cmocka_unit_test(names),         cmocka_unit_test(descriptions),  cmocka_unit_test(bad_configurations),
         cmocka_unit_test(bad_tensors),        cmocka_unit_test(bad_gguf),  cmocka_unit_test(out_of_memory), cmocka_unit_test(real_adapters),
     };
     return cmocka_run_group_tests(tests, begin, end);
