@@ -67,7 +67,7 @@ struct scan {
 static int add_from_folder(void *ctx, const char *name, struct err *e) {
     const struct scan *scan = ctx;
     struct buf path = {0};
-    if (!is_model_file(name)) return 0;
+    if (!is_model_file(scan->folder, name)) return 0;
     int code = buf_printf(&path, "%s/%s", scan->folder, name) ? 0 : err_nomem(e, "a model's path", strlen(name));
     if (code == 0 && add(scan->m, path.data, true, e) == ERR_MEMORY) code = ERR_MEMORY; /* a name that was given before stays whose it was */
     buf_free(&path);

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/os.h"
 #include "serve/models_internal.h"
 
@@ -37,12 +38,26 @@ struct slice model_name_of(struct slice path) {
     return part && is_first(part) ? (struct slice){path.p, (size_t)(part - 1 - path.p)} : path;
 }
 
-bool is_model_file(const char *name) {
+static bool is_folder(const char *folder, const char *name) {
+    char path[PATH_BYTES];
+    return snprintf(path, sizeof path, "%s/%s", folder, name) >= PATH_BYTES || os_is_folder(path);
+}
+
+/* Names go into replies and logs. */
+static bool is_fine(const char *folder, const char *name) {
+    char shown[1024];
+    const size_t n = strlen(name);
+    if (strcmp(err_quote(shown, sizeof shown, name, n), name) == 0) return true;
+    log_warn("%s: the name \"%s\" cannot be used", folder, shown);
+    return false;
+}
+
+bool is_model_file(const char *folder, const char *name) {
     struct slice s = slice_of(name);
-    if (*name == '.' || !ends_in(s, GGUF_END)) return false;
+    if (*name == '.' || !ends_in(s, GGUF_END) || is_folder(folder, name)) return false;
     s.n -= sizeof GGUF_END - 1;
     const char *part = part_of(s);
-    return !part || is_first(part);
+    return (!part || is_first(part)) && is_fine(folder, name);
 }
 
 /* ---- changes ---- */
@@ -99,10 +114,10 @@ bool adapter_name_of(const char *folder, const char *name, char out[256]) {
     char path[PATH_BYTES];
     struct slice s = slice_of(name);
     if (*name == '.' || s.n >= 256) return false;
-    if (ends_in(s, GGUF_END)) {
+    if (ends_in(s, GGUF_END) && !is_folder(folder, name)) {
         (void)snprintf(out, 256, "%.*s", (int)(s.n - (sizeof GGUF_END - 1)), name);
-        return true;
+        return is_fine(folder, name);
     }
     (void)snprintf(out, 256, "%s", name);
-    return snprintf(path, sizeof path, "%s/%s", folder, name) < PATH_BYTES && os_is_folder(path) && stamp_of_adapter(path);
+    return snprintf(path, sizeof path, "%s/%s", folder, name) < PATH_BYTES && os_is_folder(path) && stamp_of_adapter(path) && is_fine(folder, name);
 }

@@ -56,8 +56,9 @@ void fitted_free(struct fitted *f);
 uint64_t stamp_of_model(const char *path);   /* changes when a file (or a part of it) becomes another; 0: it is not there; path NULL: the embedded model, always the same */
 uint64_t stamp_of_adapter(const char *path);
 struct slice model_name_of(struct slice path); /* without its folders and ".gguf", and without the number of a first part */
-bool is_model_file(const char *name);        /* in a folder; of a split one the first part */
-bool adapter_name_of(const char *folder, const char *name, char out[256]); /* of an entry of a folder; false: it is no adapter */
+/* Of entries of a folder; names that are not UTF-8, or have control characters, are passed over with a warning. */
+bool is_model_file(const char *folder, const char *name); /* of a split one the first part */
+bool adapter_name_of(const char *folder, const char *name, char out[256]); /* false: it is no adapter */
 
 /* ---- models.c ---- */
 
