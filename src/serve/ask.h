@@ -21,6 +21,8 @@ enum { ASK_CHOICES = 16, ASK_STOPS = 16, ASK_TOOLS = 512, ASK_MESSAGES = 8192 };
 
 struct ask {
     struct slice model;              /* empty: the default one */
+    bool lora_said;                  /* lora says which adapter acts, whatever the model's name says: */
+    int lora;                        /* its number (struct adapter_view), or -1: none */
     struct value *messages;          /* a list, in the form that chat templates read; NULL: `prompt` is to be continued as it is */
     struct slice prompt;
     struct value *tools;             /* a list, as OpenAI's API has it; NULL: none */

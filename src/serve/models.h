@@ -109,6 +109,9 @@ void models_done(struct served *s);
 int models_use_fitted(struct models *m, struct slice name, struct served **s, struct fitted **f, struct err *e);
 void fitted_done(struct fitted *f); /* NULL is fine */
 
+/* The adapter of a number (struct adapter_view) on a model that the caller uses. ERR_NOT_FOUND; errors of opening it. */
+int models_adapt(struct models *m, struct served *s, int id, struct fitted **f, struct err *e);
+
 /* Whether all that the name stands for is open, so that using it will not take long. */
 bool models_ready(struct models *m, struct slice name);
 
@@ -124,6 +127,7 @@ double models_expiry(const struct life *l); /* os_now when it will be closed; IN
 /* The same for adapters: each once, or once for each model that it is open on. */
 struct adapter_view {
     const char *name, *path;
+    int id;                     /* its number as long as it is known; no other gets it */
     const struct served *model; /* that it is on, or would be; NULL: it would have to be said */
     const struct fitted *open;  /* NULL: it is not */
 };

@@ -53,6 +53,7 @@ static void put_in(struct models *m, struct known *k) {
     struct known **at = &m->adapters;
     while (*at) at = &(*at)->next;
     *at = k;
+    k->id = m->next_id++;
 }
 
 /* Locked. */
@@ -239,6 +240,19 @@ int known_use(struct models *m, struct served *s, struct slice name, struct fitt
     return 0;
 }
 
+int models_adapt(struct models *m, struct served *s, int id, struct fitted **f, struct err *e) {
+    struct err why;
+    *f = NULL;
+    (void)pthread_mutex_lock(&m->lock);
+    const struct known *k = m->adapters;
+    while (k && k->id != id) k = k->next;
+    char *name = k ? mem_strndup(k->name, strlen(k->name)) : NULL; /* it may go meanwhile */
+    int code = name ? known_use(m, s, slice_of(name), f, &why) : k ? err_nomem(&why, "an adapter's name", 1) : err_set(&why, ERR_NOT_FOUND, "there is no adapter number %d; GET /lora-adapters lists them", id);
+    (void)pthread_mutex_unlock(&m->lock);
+    mem_free(name);
+    return code ? err_set(e, code, "%s", why.msg) : 0;
+}
+
 void models_each_adapter(struct models *m, void (*fn)(void *ctx, const struct adapter_view *a), void *ctx) {
     struct err ignored;
     (void)pthread_mutex_lock(&m->lock);
@@ -249,11 +263,11 @@ void models_each_adapter(struct models *m, void (*fn)(void *ctx, const struct ad
             const struct fitted *f = s->life.retired ? NULL : fitted_find(s, slice_of(k->name));
             if (!f || f->life.state != SERVED_OPEN) continue;
             open = true;
-            fn(ctx, &(struct adapter_view){k->name, k->path, s, f});
+            fn(ctx, &(struct adapter_view){k->name, k->path, k->id, s, f});
         }
         if (open) continue;
         (void)known_model(m, k, &base, &ignored);
-        fn(ctx, &(struct adapter_view){k->name, k->path, base, NULL});
+        fn(ctx, &(struct adapter_view){k->name, k->path, k->id, base, NULL});
     }
     (void)pthread_mutex_unlock(&m->lock);
 }

@@ -14,6 +14,7 @@ struct known {
     char *name, *path, *base; /* base: the name of its model, where somebody said it; or NULL */
     struct adapter_about about;
     uint64_t stamp;
+    int id;
     bool from_folder;         /* found, not loaded */
 };
 
@@ -33,6 +34,7 @@ struct models {
     bool uneven;            /* the cache is to be divided anew */
     struct served *first, **last;
     struct known *adapters;
+    int next_id;            /* of the next one */
     struct folder *folders, *adapter_folders;
 };
 

@@ -57,6 +57,7 @@ int openai_sampling(struct answer *a, const struct body_at *at, struct err *e) {
     int64_t n = 1, seed = 0, top_k = s->top_k, tokens = -1;
     const json_t *given = json_object_get(at->object, "seed");
     int code = body_text(at, "model", &ask->model, e);
+    if (code == 0) code = openai_lora(a, at, e);
     if (code == 0) code = body_float(at, "temperature", 0, 2, &s->temperature, e);
     if (code == 0) code = body_float(at, "top_p", 0, 1, &s->top_p, e);
     if (code == 0) code = body_float(at, "min_p", 0, 1, &s->min_p, e);

@@ -8,6 +8,7 @@ extern const struct http_dialect openai_dialect;
 
 /* Members of a body that several endpoints have. Errors name the field. */
 int openai_sampling(struct answer *a, const struct body_at *at, struct err *e); /* temperature, top_p, ..., seed, stop, logit_bias, stream, n, max_tokens */
+int openai_lora(struct answer *a, const struct body_at *at, struct err *e);     /* lora, as llama.cpp has it; openai_models.c. openai_sampling reads it too */
 int openai_messages(struct answer *a, const struct body_at *at, struct err *e); /* messages */
 int openai_tools(struct answer *a, const struct body_at *at, struct err *e);    /* tools, tool_choice, parallel_tool_calls */
 /* The form that an answer must have: the member `key`, of the type "text", "json_object" or "json_schema". What belongs to a schema stands in a member of its
@@ -40,6 +41,7 @@ void openai_logprobs(struct jw *j, const struct choice *c, size_t from); /* the 
 /* Errands of front threads: the list of models and adapters, one of them, and making adapters known (openai_models.c). */
 void openai_list_models(struct service *s, struct http_request *r);
 void openai_show_model(struct service *s, struct http_request *r);
+void openai_list_adapters(struct service *s, struct http_request *r);
 void openai_load_adapter(struct service *s, struct http_request *r);
 void openai_unload_adapter(struct service *s, struct http_request *r);
 

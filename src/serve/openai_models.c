@@ -1,4 +1,4 @@
-/* openai_models.c: GET /v1/models, and POST /v1/load_lora_adapter and /v1/unload_lora_adapter as vLLM has them.
+/* openai_models.c: GET /v1/models, GET /lora-adapters and a request's "lora" as llama.cpp has them, and POST /v1/load_lora_adapter and /v1/unload_lora_adapter as vLLM has them.
  *
  * A model's object is OpenAI's, and beside it what other servers' clients look for: vLLM's root, parent and max_model_len, llama.cpp's status and meta, LM Studio's
  * state. */
@@ -98,6 +98,50 @@ void openai_show_model(struct service *s, struct http_request *r) {
 }
 
 /* ---- adapters ---- */
+
+static void number_adapter(void *ctx, const struct adapter_view *a) {
+    struct listing *l = ctx;
+    const char *slash = strrchr(a->path, '/');
+    if (l->last == a->name) return;
+    l->last = a->name;
+    jw_open(&l->j, NULL, '{');
+    jw_integer(&l->j, "id", a->id);
+    jw_str(&l->j, "name", a->name);
+    jw_str(&l->j, "path", slash ? slash + 1 : a->path);
+    jw_integer(&l->j, "scale", 0); /* for who does not say otherwise */
+    jw_close(&l->j, '}');
+}
+
+void openai_list_adapters(struct service *s, struct http_request *r) {
+    struct listing l = {.j = {.b = {.limit = 64 << 20}}};
+    jw_open(&l.j, NULL, '[');
+    models_each_adapter(service_models(s), number_adapter, &l);
+    jw_close(&l.j, ']');
+    answer_json(r, &l.j);
+}
+
+/* A sequence has one adapter, which acts as it was trained. */
+int openai_lora(struct answer *a, const struct body_at *at, struct err *e) {
+    const json_t *list = NULL;
+    int code = body_array(at, "lora", &list, e);
+    if (code || !list) return code;
+    a->ask.lora_said = true;
+    a->ask.lora = -1;
+    for (size_t i = 0; code == 0 && i < json_array_size(list); i++) {
+        struct body_at one;
+        int64_t id = -1;
+        float scale = 0;
+        code = body_into(&one, at, "lora", (int)i, json_array_get(list, i), e);
+        if (code == 0) code = body_int(&one, "id", 0, INT32_MAX, &id, e);
+        if (code == 0 && id < 0) code = body_error(&one, "id", e, "missing");
+        if (code == 0) code = body_float(&one, "scale", -1e6, 1e6, &scale, e);
+        const bool none = !(scale < 0 || scale > 0), whole = !(scale < 1 || scale > 1);
+        if (code == 0 && !none && !whole) code = body_error(&one, "scale", e, "an adapter acts as it was trained (1) or not at all (0) here");
+        if (code == 0 && whole && a->ask.lora >= 0) code = body_error(&one, "scale", e, "a request can have one adapter, and number %d is one", a->ask.lora);
+        if (code == 0 && whole) a->ask.lora = (int)id;
+    }
+    return code;
+}
 
 static void reply(struct http_request *r, struct slice name, const char *done, int code, const struct err *e) {
     char text[256], shown[160];

@@ -141,6 +141,7 @@ static void on_chat(void *ctx, struct http_request *r) { answer_begin(ctx, r, &o
 static void on_completions(void *ctx, struct http_request *r) { answer_begin(ctx, r, &openai_completions); }
 static void on_models(void *ctx, struct http_request *r) { answer_aside(ctx, r, openai_list_models); }
 static void on_model(void *ctx, struct http_request *r) { answer_aside(ctx, r, openai_show_model); }
+static void on_adapters(void *ctx, struct http_request *r) { answer_aside(ctx, r, openai_list_adapters); }
 static void on_load(void *ctx, struct http_request *r) { answer_aside(ctx, r, openai_load_adapter); }
 static void on_unload(void *ctx, struct http_request *r) { answer_aside(ctx, r, openai_unload_adapter); }
 static void on_health(void *ctx, struct http_request *r) {
@@ -151,7 +152,7 @@ static void on_health(void *ctx, struct http_request *r) {
 static const struct http_route routes[] = {
     {"POST", "/v1/completions", on_completions, 0}, {"POST", "/completions", on_completions, 0},
     {"POST", "/v1/chat/completions", on_chat, 0}, {"POST", "/chat/completions", on_chat, 0}, {"GET", "/v1/models", on_models, 0}, {"GET", "/models", on_models, 0},
-    {"GET", "/v1/models/{id...}", on_model, 0},   {"POST", "/v1/load_lora_adapter", on_load, 0}, {"POST", "/v1/unload_lora_adapter", on_unload, 0}, {"GET", "/health", on_health, HTTP_OPEN | HTTP_QUIET},
+    {"GET", "/v1/models/{id...}", on_model, 0},   {"GET", "/lora-adapters", on_adapters, 0}, {"POST", "/v1/load_lora_adapter", on_load, 0}, {"POST", "/v1/unload_lora_adapter", on_unload, 0}, {"GET", "/health", on_health, HTTP_OPEN | HTTP_QUIET},
 };
 
 const struct http_dialect openai_dialect = {.name = "openai", .routes = routes, .n_routes = sizeof routes / sizeof *routes, .error = openai_error};

@@ -83,12 +83,23 @@ static int submit(struct answer *a, const struct tokens *ids, struct err *e) {
     return n;
 }
 
+/* The adapter that the request gives the number of, in place of one by name. */
+static int use_numbered(struct answer *a, struct err *e) {
+    fitted_done(a->fitted), a->fitted = NULL;
+    if (a->ask.lora < 0) return 0;
+    service_step_aside(a->service);
+    const int code = models_adapt(a->service->models, a->model, a->ask.lora, &a->fitted, e);
+    service_step_back(a->service);
+    return code == ERR_NOT_FOUND ? err_set(e, ERR_USAGE, "lora: there is no adapter number %d; GET /lora-adapters lists them", a->ask.lora) : code;
+}
+
 static int prepare(struct answer *a, struct tokens *ids, struct err *e) {
     const struct endpoint *p = a->endpoint;
     a->ask = (struct ask){.sampling = sampler_defaults(), .max_tokens = -1, .n = 1, .logprobs = -1, .parallel = true, .budget = -1};
     int code = body_parse(&a->body, http_body(a->http), e);
     if (code == 0) code = p->read(a, a->body, e);
     if (code == 0) code = service_use(a->service, a->ask.model, &a->model, &a->fitted, e);
+    if (code == 0 && a->ask.lora_said) code = use_numbered(a, e);
     if (code == 0) code = prompt_tokens(&a->ask, a->model, &a->arena, ids, &a->parsing.opened_reasoning, e);
     a->prompt_tokens = (int)ids->n;
     if (code == 0 && !a->ask.count) code = hold_answer(&a->ask, a->model, &a->arena, a->parsing.opened_reasoning, &a->guide, e);

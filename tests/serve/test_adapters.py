@@ -128,6 +128,22 @@ def activated(s):
     check(cached(first) == 0 and cached(again) > 64 and said(first) == said(again), "an ordinary one does not, but finds its own", (cached(first), cached(again)))
 
 
+def numbered(s):
+    """As llama.cpp has it: the list of adapters, and which of them a request wants."""
+    status, _, adapters = s.get("/lora-adapters")
+    ids = {a["name"]: a["id"] for a in adapters}
+    check(status == 200 and len(ids) == MANY + 2 and len(set(ids.values())) == len(ids) and all(a["scale"] == 0 and "/" not in a["path"] for a in adapters), "the list", adapters)
+    one = said(complete(s, "a1"))
+    reply = complete(s, "ember", lora=[{"id": ids["a0"], "scale": 0}, {"id": ids["a1"], "scale": 1.0}])
+    check(said(reply) == one and reply[2]["model"] == "a1", "by its number", reply)
+    check(said(complete(s, "a0", lora=[{"id": ids["a1"], "scale": 1}])) == one, "which says more than a name")
+    check(said(complete(s, "a0", lora=[])) == said(complete(s, "ember")), "none")
+    for lora, field in ((5, "lora"), ([5], "lora[0]"), ([{}], "lora[0].id"), ([{"id": -1}], "lora[0].id"), ([{"id": 99, "scale": 1}], "lora"), ([{"id": 0, "scale": 0.5}], "lora[0].scale"),
+                        ([{"id": 0, "scale": 1}, {"id": 1, "scale": 1}], "lora[1].scale"), ([{"id": 0, "scale": "x"}], "lora[0].scale")):
+        reply = complete(s, "ember", lora=lora)
+        check(reply[0] == 400 and reply[2]["error"]["param"] == field, f"lora {lora} is refused", reply)
+
+
 def loading(s):
     write_gguf(os.path.join(FOLDER, "late.gguf"), 50)
     check(complete(s, "late")[0] == 404, "a new file is not known by itself")
@@ -203,6 +219,7 @@ def main():
         by_name(s)
         mixed(s)
         activated(s)
+        numbered(s)
         loading(s)
         refused(s)
         mixed_again = said(complete(s, "a3"))
