@@ -108,7 +108,7 @@ static const char *loose_schema(struct maker *m, struct slice schema) {
     return kept;
 }
 
-static uint32_t arguments_rule(struct maker *m, const struct tool_spec *tool) {
+static uint32_t arguments_rule(struct maker *m, const struct tool_spec *tool, int *loosely) {
     struct schema_tags tags;
     const bool tagged = tags_of(m, &tags);
     const struct gram_mark before = gram_mark_here(&m->b);
@@ -116,6 +116,7 @@ static uint32_t arguments_rule(struct maker *m, const struct tool_spec *tool) {
     uint32_t rule = 0;
     if (m->b.rc || schema_rule(&m->b, schema, tagged ? &tags : NULL, true, &rule, m->e) == 0 || tool->strict || m->b.rc == ERR_MEMORY) return rule;
     gram_back(&m->b, before);
+    if (*loosely < 0) *loosely = (int)m->tool;
     const char *loose = loose_schema(m, schema);
     if (loose && schema_rule(&m->b, tagged ? slice_of(loose) : SLICE("{\"type\":\"object\"}"), tagged ? &tags : NULL, true, &rule, m->e) && m->b.rc != ERR_MEMORY) {
         gram_back(&m->b, before); /* a name that no tag can have */
@@ -137,11 +138,11 @@ static void make_arguments(struct maker *m, int *bad) {
     m->schemas = tool_schemas_new(f->tools, f->n_tools);
     if (!m->args || !m->schemas) out_of_memory(m);
     for (m->tool = 0; m->tool < f->n_tools && !m->b.rc; m->tool++) {
-        if (can_be_named(f->tools[m->tool].name)) m->args[m->tool] = arguments_rule(m, &f->tools[m->tool]);
+        if (can_be_named(f->tools[m->tool].name)) m->args[m->tool] = arguments_rule(m, &f->tools[m->tool], bad);
         any |= m->args[m->tool] != 0;
         if (m->b.rc) *bad = (int)m->tool;
     }
-    if (!m->b.rc && !any) (void)gram_fail(&m->b, ERR_UNSUPPORTED, "none of the tools can be called in the syntax \"%s\": their names cannot be written in it", f->syntax->name);
+    if (!m->b.rc && !any) (void)gram_fail(&m->b, ERR_UNSUPPORTED, "none of the tools can be called in the syntax \"%s\": their names, or their schemas, cannot be written in it", f->syntax->name);
 }
 
 /* ---- calls ---- */

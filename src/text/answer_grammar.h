@@ -25,7 +25,8 @@ struct answer_form {
 };
 
 /* Arguments of strict tools are what their schema accepts; of the others too where it can be enforced, else any object. What comes in tags has no properties
- * but those that the schema names. A tool whose name cannot stand in a call is never called. *bad: the tool whose schema it was, or -1. Errors: those
+ * but those that the schema names. A tool whose name cannot stand in a call is never called. *bad: the tool whose schema it was, or, without an error, the first
+ * that is held to an object only, with e saying why; -1: none. Errors: those
  * of grammar_parse_schema and _gbnf; ERR_UNSUPPORTED: this syntax cannot be held to a grammar; ERR_FORMAT: no text can satisfy it. */
 int grammar_of_answer(struct grammar **g, const struct answer_form *f, const struct grammar_vocab *v, int *bad, struct err *e);
 

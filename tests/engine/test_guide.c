@@ -279,6 +279,22 @@ static void budgets(void **state) {
     form_done(form);
 }
 
+/* Marks of a syntax that has messages: what stands between reasoning and answer is said too. */
+static void a_budget_between_messages(void **state) {
+    (void)state;
+    struct heard h = {0};
+    struct job_spec s = spec_of(NULL, 5);
+    s.guide.frame = (struct tool_frame){"<|channel|>analysis<|message|>", "<|end|>", "<|start|>assistant", "", ""};
+    s.guide.opened = s.ignore_eog = true;
+    s.guide.budget = 3;
+    s.max_tokens = 60;
+    submit(&h, &s);
+    wait_for(&h);
+    assert_non_null(strstr(h.text.data, "<|end|><|start|>assistant"));
+    assert_int_equal(count_before(&h, "<|end|>") <= 20, 1); /* the embedded vocabulary has letters only for this mark */
+    drop(&h);
+}
+
 /* Reasoning that the model opens itself: here it must, by the form's own text. */
 static void reasoning_is_found_by_its_marks(void **state) {
     (void)state;
@@ -389,7 +405,7 @@ static void failing_allocations(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(answers_are_of_the_form), cmocka_unit_test(guesses_and_company_change_nothing), cmocka_unit_test(a_form_that_is_over_ends_the_job), cmocka_unit_test(budgets),
+        cmocka_unit_test(answers_are_of_the_form), cmocka_unit_test(guesses_and_company_change_nothing), cmocka_unit_test(a_form_that_is_over_ends_the_job), cmocka_unit_test(budgets), cmocka_unit_test(a_budget_between_messages),
         cmocka_unit_test(reasoning_is_found_by_its_marks), cmocka_unit_test(who_leaves), cmocka_unit_test(compiled_once), cmocka_unit_test(failing_allocations),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
