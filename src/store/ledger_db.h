@@ -1,13 +1,12 @@
-/* ledger_db.h: the ledger's file: opening it for what it is, one transaction after another, errors in words. Inside the room only. One thread at a
+/* ledger_db.h: the ledger's file (db_file.h): its table, and one transaction after another. Inside the room only. One thread at a
  * time for each. */
 #ifndef HEARTH_LEDGER_DB_H
 #define HEARTH_LEDGER_DB_H
 
-#include <sqlite3.h>
-
+#include "store/db_file.h"
 #include "store/ledger.h"
 
-enum { LEDGER_APPLICATION = 0x48724c67 /* "HrLg": says in the file's header whose it is */, LEDGER_VERSION = 1, LEDGER_CHECKPOINT = 1000 /* pages of 4 KiB */ };
+enum { LEDGER_APPLICATION = 0x48724c67 /* "HrLg": says in the file's header whose it is */, LEDGER_VERSION = 1 };
 
 /* A column of the table, and where its value lies in a row: the statement of both. */
 struct ledger_column {
@@ -18,15 +17,12 @@ struct ledger_column {
 extern const struct ledger_column ledger_columns[]; /* ended by one without a name */
 
 struct ledger_db {
-    sqlite3 *db;
-    sqlite3_stmt *insert; /* of a writer */
-    char *path;           /* as SQLite takes it, for nothing else than a file */
-    int log_pages;        /* of the write-ahead log */
+    struct db_file file;
+    sqlite3_stmt *insert;
 };
 
-/* On error *d is closed. A writer's *d stays where it is. A reader gets *empty: there is no table yet. */
+/* On error *d is closed. *d stays where it is. */
 int ledger_db_open(struct ledger_db *d, const char *path, struct err *e);
-int ledger_db_open_reader(struct ledger_db *d, const char *path, bool *empty, struct err *e);
 void ledger_db_close(struct ledger_db *d); /* any number of times */
 
 /* begin, insert each row, commit; after an error of any of them ledger_db_rollback. begin opens the file at path anew if it has gone from there. */
@@ -40,8 +36,5 @@ void ledger_db_idle(struct ledger_db *d);
 
 /* ERR_INTERNAL: a number that no request has, named. */
 int ledger_row_check(const struct ledger_row *row, struct err *e);
-
-/* SQLite's error as one of ours; doing: "written", "read". */
-int ledger_db_error(struct ledger_db *d, int rc, const char *doing, struct err *e);
 
 #endif
