@@ -14,11 +14,12 @@
 #include "serve/config.h"
 #include "serve/openai.h"
 #include "serve/systemd.h"
+#include "store/place.h"
 
 enum { MODELS_MAX = 64 };
 
 struct options {
-    const char *config, *port, *host, *key_file, *ctx, *parallel, *threads, *models_dir, *keep_alive, *memory, *kv_type, *cache_ram;
+    const char *config, *port, *host, *key_file, *ctx, *parallel, *threads, *models_dir, *keep_alive, *memory, *kv_type, *cache_ram, *responses;
     struct string_list key, origin, adapters_dir;
     bool verbose;
 };
@@ -40,6 +41,7 @@ static const struct flag flags[] = {
     TEXT("--memory", memory, "BYTES", "what open models may take, such as 16G (default: the memory of the machine); those unused for longest give way"),
     TEXT("--kv-type", kv_type, "TYPE", "how keys and values are kept: f32, f16, bf16 or q8_0 (default f16)"),
     TEXT("--cache-ram", cache_ram, "BYTES", "memory for prompts that may come again, such as 4G (default 2G)"),
+    TEXT("--responses", responses, "FILE", "what /v1/responses keeps for 30 days, so that it can be continued; none: only until the end of the server (default: among the user's own files)"),
     {"--verbose", "-v", FLAG_BOOL, offsetof(struct options, verbose), NULL, "a line for each request on standard error", 0, 0},
     {0},
 };
@@ -47,7 +49,7 @@ static const struct flag *const tables[] = {flags, NULL};
 
 static int configure(const struct options *o, struct serve_config *c, struct err *e) {
     const struct { const char *name, *value; } set[] = {{"port", o->port}, {"host", o->host}, {"api-key-file", o->key_file}, {"ctx", o->ctx}, {"parallel", o->parallel}, {"threads", o->threads},
-                                                        {"models-dir", o->models_dir}, {"keep-alive", o->keep_alive}, {"memory", o->memory}, {"kv-type", o->kv_type}, {"cache-ram", o->cache_ram}};
+                                                        {"models-dir", o->models_dir}, {"keep-alive", o->keep_alive}, {"memory", o->memory}, {"kv-type", o->kv_type}, {"cache-ram", o->cache_ram}, {"responses", o->responses}};
     int code = o->config ? config_read_file(c, o->config, e) : 0;
     for (size_t i = 0; code == 0 && i < sizeof set / sizeof *set; i++)
         if (set[i].value) code = config_flag(c, set[i].name, set[i].value, e);
@@ -67,9 +69,19 @@ static int read_keys(const struct serve_config *c, struct http_server *server, s
     return code;
 }
 
+/* Where responses are kept: NULL: in memory. Where no place can be told, a warning says so. */
+static const char *place_of_responses(const struct serve_config *c, struct buf *own) {
+    struct err e;
+    if (c->responses) return strcmp(c->responses, "none") == 0 ? NULL : c->responses;
+    if (place_state(own, "responses.db", &e) == 0) return own->data;
+    log_warn("responses are kept in memory only: %s", e.msg);
+    return NULL;
+}
+
 static int make_service(struct service **service, const struct serve_config *c, const char *const *models, int n, struct err *e) {
     struct model_options m = {.kv_type = c->kv_type};
     struct service_options o = {.models = models, .n_models = n, .models_dir = c->models_dir, .adapters_dirs = c->adapters_dir.at, .n_adapters_dirs = c->adapters_dir.n, .threads = c->threads, .parallel = c->parallel};
+    struct buf own = {0};
     int code = kv_type_of(&m, "f16", &o.engine.kv_type, e);
     o.memory = c->model_memory ? c->model_memory : os_memory_total();
     o.keep_s = c->keep_alive;
@@ -77,7 +89,10 @@ static int make_service(struct service **service, const struct serve_config *c, 
     o.engine.n_ctx = c->ctx;
     o.engine.cache_bytes = c->cache_ram;
     o.engine.max_logits = 64;
-    return code ? code : service_new(service, &o, e);
+    o.responses = place_of_responses(c, &own);
+    if (code == 0) code = service_new(service, &o, e);
+    buf_free(&own);
+    return code;
 }
 
 static int listen_all(struct http_server *server, const struct serve_config *c, struct err *e) {

@@ -55,6 +55,10 @@ static void release(void *ctx) {
 /* gone: since nobody wants the answer any more. */
 static void cancel_all(struct answer *a, bool gone) {
     (void)pthread_mutex_lock(&a->lock);
+    if (gone && a->detached) {
+        (void)pthread_mutex_unlock(&a->lock);
+        return;
+    }
     a->gone |= gone;
     for (int i = 0; a->choices && i < a->ask.n; i++)
         if (a->choices[i].job && !a->choices[i].over) job_cancel(a->choices[i].job);
@@ -66,6 +70,28 @@ static bool is_gone(struct answer *a) {
     const bool gone = a->gone;
     (void)pthread_mutex_unlock(&a->lock);
     return gone;
+}
+
+void answer_cancel(struct answer *a) {
+    (void)pthread_mutex_lock(&a->lock);
+    a->cancelled = true;
+    (void)pthread_mutex_unlock(&a->lock);
+    cancel_all(a, false);
+}
+
+bool answer_was_cancelled(struct answer *a) {
+    (void)pthread_mutex_lock(&a->lock);
+    const bool cancelled = a->cancelled;
+    (void)pthread_mutex_unlock(&a->lock);
+    return cancelled;
+}
+
+int answer_detach(struct answer *a, struct err *e) {
+    (void)pthread_mutex_lock(&a->lock);
+    a->detached = !a->gone;
+    const bool done = a->detached;
+    (void)pthread_mutex_unlock(&a->lock);
+    return done ? 0 : err_set(e, ERR_CANCELLED, "the client has left");
 }
 
 static void client_left(void *ctx) { cancel_all(ctx, true); }
@@ -91,7 +117,7 @@ static void keep(struct answer *a, bool there) {
 }
 
 #define WRITE(c, name, ...) \
-    if ((c)->answer->ask.stream && (c)->answer->begun && (c)->answer->endpoint->name) keep((c)->answer, (c)->answer->endpoint->name(__VA_ARGS__))
+    if (((c)->answer->begun || (c)->answer->endpoint->hears) && (c)->answer->endpoint->name) keep((c)->answer, (c)->answer->endpoint->name(__VA_ARGS__))
 
 static void begin_stream(struct answer *a) {
     if (!a->ask.stream || a->begun) return;
@@ -124,11 +150,12 @@ void answer_count(struct answer *a) {
     http_unref(a->http);
 }
 
-/* All choices are over: the reply's end, and the answer's. */
-static void finish(struct answer *a) {
+void answer_conclude(struct answer *a) {
     const struct endpoint *p = a->endpoint;
     const int status = a->error.code ? status_of(a->error.code) : 200;
-    if (is_gone(a)) {
+    if (a->detached) {
+        /* the client has its reply */
+    } else if (is_gone(a)) {
         http_stream_cut(a->http);
     } else if (a->begun) {
         if (a->error.code && p->failed) (void)p->failed(a, status, a->error.msg);
@@ -140,6 +167,11 @@ static void finish(struct answer *a) {
         reply_whole(a);
     }
     http_unref(a->http); /* the answer may be gone from here on */
+}
+
+/* All choices are over: the reply's end, and the answer's. */
+static void finish(struct answer *a) {
+    if (is_gone(a) || !a->endpoint->over || !a->endpoint->over(a)) answer_conclude(a);
 }
 
 /* ---- what the model says ---- */

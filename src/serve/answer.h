@@ -17,6 +17,7 @@
 #include "serve/ask.h"
 #include "serve/body.h"
 #include "serve/http.h"
+#include "serve/kept.h"
 #include "serve/models.h"
 
 struct service;
@@ -57,6 +58,10 @@ struct choice {
 struct endpoint {
     /* Reads the body. Errors name the field. */
     int (*read)(struct answer *a, const json_t *body, struct err *e);
+    /* When the model is open and the prompt known, before anything is computed; NULL: nothing is to be done. */
+    int (*ready)(struct answer *a, struct err *e);
+    /* When all choices are over: true: the rest waits for answer_conclude, from any thread; NULL: it does not. Not called when the client is gone. */
+    bool (*over)(struct answer *a);
     /* Writing a stream; each may be NULL. false: the client is gone. */
     bool (*begin)(struct answer *a);
     bool (*text)(struct choice *c, struct slice piece);
@@ -70,6 +75,7 @@ struct endpoint {
     /* Writing it whole: the body. */
     void (*whole)(struct answer *a, struct jw *j);
     const char *type, *ping;                   /* of a stream: NULL: server-sent events, HTTP_PING */
+    bool hears;                                /* the functions from text to choice_end are called without a stream too */
 };
 
 struct answer {
@@ -90,6 +96,8 @@ struct answer {
     struct choice *choices;       /* [ask.n] */
     atomic_int left;              /* choices that are not over */
     bool gone;                    /* under the lock: the client has left */
+    bool detached;                /* likewise: it has its reply already, the answer goes on without it */
+    bool cancelled;               /* likewise: by answer_cancel */
     bool begun;                   /* the stream is */
     struct err error;             /* of the first choice that failed; written under the lock */
     void *dialect;                /* the dialect's own, in the arena */
@@ -104,6 +112,7 @@ struct service_options {
     int threads;                  /* of the workers; 0: as many as physical cores */
     struct engine_options engine;
     int parallel;                 /* requests that are computed at once */
+    const char *responses;        /* the file of responses that are kept; NULL: in memory */
     uint64_t memory, kv_bytes;    /* bytes that open models, and keys and values of all requests under way, may take; 0: no limit */
     double keep_s;                /* models of models_dir are closed when unused for so long; INFINITY: never */
 };
@@ -112,6 +121,7 @@ int service_new(struct service **s, const struct service_options *o, struct err 
 /* After the HTTP loop has ended: cancels what is under way. The requests' references are given back. */
 void service_free(struct service *s);
 struct models *service_models(struct service *s);
+struct kept *service_kept(struct service *s);
 
 /* On the loop: takes a reference to the request and answers it from elsewhere. */
 void answer_begin(struct service *s, struct http_request *r, const struct endpoint *endpoint);
@@ -130,6 +140,13 @@ void service_step_back(struct service *s);
 
 /* Replies with what was written, and frees it. */
 void answer_json(struct http_request *r, struct jw *j);
+
+/* For an endpoint's `ready`: from now on the client's leaving does not end the answer; the endpoint replies at once, and nothing is said when it is over. ERR_CANCELLED: the
+ * client has left already. */
+int answer_detach(struct answer *a, struct err *e);
+void answer_conclude(struct answer *a); /* after an `over` that said true, once; the answer may be gone afterwards */
+void answer_cancel(struct answer *a);   /* its jobs end soon; any thread, while the answer is sure to exist */
+bool answer_was_cancelled(struct answer *a);
 
 /* The status of HTTP that an error code means. */
 int status_of(int code);

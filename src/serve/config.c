@@ -33,6 +33,7 @@ static const struct row {
     {"kv-type", TEXT, offsetof(struct serve_config, kv_type), 0, 0},
     {"cache-ram", BYTES, offsetof(struct serve_config, cache_ram), 0, 0},
     {"origin", LIST, offsetof(struct serve_config, origin), 0, 0},
+    {"responses", TEXT, offsetof(struct serve_config, responses), 0, 0},
 };
 _Static_assert(sizeof rows / sizeof *rows == CONFIG_ROWS, "a place in struct serve_config for each row");
 

@@ -27,7 +27,7 @@ struct config_list {
 };
 
 enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_FLAG };
-enum { CONFIG_ROWS = 14 };
+enum { CONFIG_ROWS = 15 };
 
 struct serve_config {
     int port;
@@ -44,6 +44,7 @@ struct serve_config {
     const char *kv_type;
     uint64_t cache_ram;                   /* bytes; 0: none */
     struct config_list origin;
+    const char *responses;                /* a file, or "none"; NULL: one among the user's own */
     /* private */
     struct arena memory;
     struct {

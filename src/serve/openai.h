@@ -37,6 +37,8 @@ bool openai_end(struct answer *a, void (*head)(struct jw *j, const struct answer
 bool openai_failed(struct answer *a, int status, const char *message);
 
 void openai_logprobs(struct jw *j, const struct choice *c, size_t from); /* the member "logprobs" of chat; null when none are wanted */
+/* An array of the tokens [from, to) with their logprobs; empty when none are wanted. */
+void openai_token_logprobs(struct jw *j, const char *key, const struct choice *c, size_t from, size_t to);
 
 /* Errands of front threads: the list of models and adapters, one of them, and making adapters known (openai_models.c). */
 void openai_list_models(struct service *s, struct http_request *r);
@@ -45,6 +47,6 @@ void openai_list_adapters(struct service *s, struct http_request *r);
 void openai_load_adapter(struct service *s, struct http_request *r);
 void openai_unload_adapter(struct service *s, struct http_request *r);
 
-extern const struct endpoint openai_chat, openai_completions;
+extern const struct endpoint openai_chat, openai_completions, openai_responses, openai_response_tokens;
 
 #endif

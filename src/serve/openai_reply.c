@@ -1,7 +1,7 @@
 /* openai_reply.c: the OpenAI dialect's routes and errors, and what its replies share. */
 #include <string.h>
 
-#include "serve/openai.h"
+#include "serve/openai_responses.h"
 
 /* ---- parts of replies ---- */
 
@@ -55,10 +55,9 @@ static void token_logprob(struct jw *j, const struct answer *a, int32_t id, floa
     jw_close(j, ']');
 }
 
-void openai_logprobs(struct jw *j, const struct choice *c, size_t from) {
-    jw_open(j, "logprobs", '{');
-    jw_open(j, "content", '[');
-    for (size_t i = from; i < c->n_tokens; i++) {
+void openai_token_logprobs(struct jw *j, const char *key, const struct choice *c, size_t from, size_t to) {
+    jw_open(j, key, '[');
+    for (size_t i = from; i < to && i < c->n_tokens; i++) {
         const struct answer_token *t = &c->tokens[i];
         jw_open(j, NULL, '{');
         token_logprob(j, c->answer, t->id, t->logprob);
@@ -72,6 +71,11 @@ void openai_logprobs(struct jw *j, const struct choice *c, size_t from) {
         jw_close(j, '}');
     }
     jw_close(j, ']');
+}
+
+void openai_logprobs(struct jw *j, const struct choice *c, size_t from) {
+    jw_open(j, "logprobs", '{');
+    openai_token_logprobs(j, "content", c, from, c->n_tokens);
     jw_close(j, '}');
 }
 
@@ -139,6 +143,11 @@ bool openai_failed(struct answer *a, int status, const char *message) {
 
 static void on_chat(void *ctx, struct http_request *r) { answer_begin(ctx, r, &openai_chat); }
 static void on_completions(void *ctx, struct http_request *r) { answer_begin(ctx, r, &openai_completions); }
+static void on_responses(void *ctx, struct http_request *r) { answer_begin(ctx, r, &openai_responses); }
+static void on_response_tokens(void *ctx, struct http_request *r) { answer_begin(ctx, r, &openai_response_tokens); }
+static void on_response_get(void *ctx, struct http_request *r) { answer_aside(ctx, r, turn_get); }
+static void on_response_delete(void *ctx, struct http_request *r) { answer_aside(ctx, r, turn_delete); }
+static void on_response_post(void *ctx, struct http_request *r) { answer_aside(ctx, r, turn_post); }
 static void on_models(void *ctx, struct http_request *r) { answer_aside(ctx, r, openai_list_models); }
 static void on_model(void *ctx, struct http_request *r) { answer_aside(ctx, r, openai_show_model); }
 static void on_adapters(void *ctx, struct http_request *r) { answer_aside(ctx, r, openai_list_adapters); }
@@ -152,7 +161,17 @@ static void on_health(void *ctx, struct http_request *r) {
 static const struct http_route routes[] = {
     {"POST", "/v1/completions", on_completions, 0}, {"POST", "/completions", on_completions, 0},
     {"POST", "/v1/chat/completions", on_chat, 0}, {"POST", "/chat/completions", on_chat, 0}, {"GET", "/v1/models", on_models, 0}, {"GET", "/models", on_models, 0},
-    {"GET", "/v1/models/{id...}", on_model, 0},   {"GET", "/lora-adapters", on_adapters, 0}, {"POST", "/v1/load_lora_adapter", on_load, 0}, {"POST", "/v1/unload_lora_adapter", on_unload, 0}, {"GET", "/health", on_health, HTTP_OPEN | HTTP_QUIET},
+    {"GET", "/v1/models/{id...}", on_model, 0},
+    {"GET", "/lora-adapters", on_adapters, 0},
+    {"POST", "/v1/load_lora_adapter", on_load, 0},
+    {"POST", "/v1/unload_lora_adapter", on_unload, 0},
+    {"GET", "/health", on_health, HTTP_OPEN | HTTP_QUIET},
+    {"POST", "/v1/responses", on_responses, 0},
+    {"POST", "/responses", on_responses, 0},
+    {"POST", "/v1/responses/input_tokens", on_response_tokens, 0},
+    {"GET", "/v1/responses/{id...}", on_response_get, 0},
+    {"DELETE", "/v1/responses/{id...}", on_response_delete, 0},
+    {"POST", "/v1/responses/{id...}", on_response_post, 0},
 };
 
 const struct http_dialect openai_dialect = {.name = "openai", .routes = routes, .n_routes = sizeof routes / sizeof *routes, .error = openai_error};

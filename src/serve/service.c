@@ -23,6 +23,7 @@ struct service {
     struct pool *pool;
     struct scheduler *scheduler;
     struct models *models;
+    struct kept *kept;
     pthread_t front[FRONTS_MAX];
     int n_fronts, idle, aside, returning; /* of them: wait for an errand, or have ended; wait for a model; do so no more */
     pthread_mutex_t lock;
@@ -32,6 +33,7 @@ struct service {
 };
 
 struct models *service_models(struct service *s) { return s->models; }
+struct kept *service_kept(struct service *s) { return s->kept; }
 
 /* ---- one request ---- */
 
@@ -74,8 +76,9 @@ static int submit(struct answer *a, const struct tokens *ids, struct err *e) {
     }
     if (!ask->seeded) s.sampling.seed = os_random();
     (void)pthread_mutex_lock(&a->lock); /* so that the client's leaving finds all jobs */
-    if (a->gone) (void)err_set(e, ERR_CANCELLED, "the client has left");
-    for (; !a->gone && n < ask->n; n++, s.sampling.seed++) {
+    const bool unwanted = a->gone || a->cancelled;
+    if (unwanted) (void)err_set(e, ERR_CANCELLED, a->gone ? "the client has left" : "it was cancelled");
+    for (; !unwanted && n < ask->n; n++, s.sampling.seed++) {
         s.ctx = &a->choices[n];
         if (job_submit(&a->choices[n].job, a->service->scheduler, &s, e)) break;
     }
@@ -106,7 +109,8 @@ static int prepare(struct answer *a, struct tokens *ids, struct err *e) {
     if (code == 0 && !(a->parsing.tools = hold_callable(&a->ask, &a->arena, &a->parsing.n_tools))) code = err_nomem(e, "tools", 1);
     a->parsing.parallel = a->ask.parallel;
     a->parsing.reasoning = a->model ? a->model->reasoning : NULL;
-    return code ? code : make_choices(a, e);
+    if (code == 0) code = make_choices(a, e);
+    return code || !p->ready ? code : p->ready(a, e);
 }
 
 static void answer_request(struct answer *a) {
@@ -256,6 +260,7 @@ int service_new(struct service **out, const struct service_options *o, struct er
     int code = pool_new(&s->pool, o->threads ? o->threads : os_cpu_count(), e);
     if (code == 0) code = scheduler_new(&s->scheduler, (struct scheduler_options){.max_live = o->parallel, .kv_bytes = o->kv_bytes}, e);
     if (code == 0) code = models_new(&s->models, &(struct models_options){s->scheduler, s->pool, o->engine, o->memory, o->keep_s}, e);
+    if (code == 0) code = kept_new(&s->kept, o->responses, e);
     if (code == 0) code = add_models(s, o, e);
     if (code == 0) code = start_fronts(s, e);
     if (code == 0) return 0;
@@ -273,6 +278,7 @@ void service_free(struct service *s) {
     models_hurry(s->models);
     for (int i = 0; i < s->n_fronts; i++) (void)pthread_join(s->front[i], NULL);
     if (s->scheduler) scheduler_drain(s->scheduler);
+    kept_free(s->kept); /* ends the answers that wait for it */
     models_free(s->models);
     scheduler_free(s->scheduler);
     pool_free(s->pool);

@@ -12,6 +12,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "app"))
@@ -19,11 +20,17 @@ from hearth import PROGRAM  # noqa: E402
 
 
 class Server:
-    def __init__(self, *args, models=()):
+    """home: where its own files are, its ledger among them; a new folder unless one is given."""
+    def __init__(self, *args, models=(), home=None):
         self.args = [PROGRAM, "serve", *map(str, models), "--port", "0", *map(str, args)]
+        self.kept = None if home else tempfile.TemporaryDirectory()
+        self.home = home or self.kept.name
+
+    def environment(self):
+        return dict(os.environ, XDG_STATE_HOME=os.path.join(self.home, "state"), XDG_CONFIG_HOME=os.path.join(self.home, "config"), TZ="UTC")
 
     def __enter__(self):
-        self.p = subprocess.Popen(self.args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        self.p = subprocess.Popen(self.args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self.environment(),
                                   preexec_fn=lambda: [signal.signal(s, signal.SIG_DFL) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)])
         line = self.p.stderr.readline().decode("utf-8", "backslashreplace")
         found = re.search(r"http://([^:/]+):(\d+)", line)

@@ -1,0 +1,244 @@
+/* openai_responses.c: POST /v1/responses and /v1/responses/input_tokens: what a client asks for; see openai_responses.h. */
+#include "serve/openai_responses.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void turn_id(char *id, const struct answer *a) { (void)snprintf(id, TURN_ID, "resp_%s", a->id); }
+
+/* ---- settings ---- */
+
+/* What belongs to machines of the provider's, or changes the answer in a way that is not known here. */
+static int refuse(const struct body_at *at, struct err *e) {
+    static const char *const unknown[] = {"conversation", "prompt", "context_management", "moderation", NULL};
+    const json_t *v;
+    for (const char *const *key = unknown; *key; key++)
+        if ((v = json_object_get(at->object, *key)) && !json_is_null(v)) return body_error(at, *key, e, "this is not to be had here%s", key == unknown ? "; previous_response_id continues a conversation" : "");
+    return 0;
+}
+
+static int read_include(struct turn *t, const struct body_at *at, struct err *e) {
+    static const char *const known[] = {"reasoning.encrypted_content", "message.output_text.logprobs", "file_search_call.results", "web_search_call.results",
+                                        "web_search_call.action.sources", "message.input_image.image_url", "computer_call_output.output.image_url", "code_interpreter_call.outputs"};
+    const json_t *list = NULL;
+    int code = body_array(at, "include", &list, e);
+    for (size_t i = 0; code == 0 && i < json_array_size(list); i++) {
+        const json_t *v = json_array_get(list, i);
+        size_t k = 0;
+        while (k < sizeof known / sizeof *known && !(json_is_string(v) && strcmp(json_string_value(v), known[k]) == 0)) k++;
+        if (k == sizeof known / sizeof *known) code = body_error(at, "include", e, "item %zu is none of the names that are known", i);
+        t->carried |= k == 0;
+        t->logprobs |= k == 1;
+    }
+    return code;
+}
+
+static int read_text(struct answer *a, const struct body_at *at, struct err *e) {
+    static const char *const verbosities[] = {"low", "medium", "high", NULL};
+    const json_t *text = NULL;
+    struct body_at inside;
+    int verbosity = 0, code = body_object(at, "text", &text, e);
+    if (code || !text) return code;
+    code = body_into(&inside, at, "text", -1, text, e);
+    if (code == 0) code = openai_format(a, &inside, "format", e);
+    return code ? code : body_choice(&inside, "verbosity", verbosities, &verbosity, e);
+}
+
+static int read_reasoning(struct answer *a, const struct body_at *at, struct err *e) {
+    static const char *const efforts[] = {"none", "minimal", "low", "medium", "high", "xhigh", "max", NULL}, *const summaries[] = {"auto", "concise", "detailed", NULL};
+    const json_t *reasoning = NULL;
+    struct body_at inside;
+    int effort = -1, summary = -1, code = body_object(at, "reasoning", &reasoning, e);
+    if (code || !reasoning) return code;
+    code = body_into(&inside, at, "reasoning", -1, reasoning, e);
+    if (code == 0) code = body_choice(&inside, "effort", efforts, &effort, e);
+    if (code == 0) code = body_choice(&inside, "generate_summary", summaries, &summary, e); /* the older name */
+    if (code == 0) code = body_choice(&inside, "summary", summaries, &summary, e);
+    turn_of(a)->summary = summary >= 0;
+    if (effort == 0) a->ask.thinking = THINKING_OFF;
+    if (effort > 0) a->ask.effort = slice_of(efforts[effort]);
+    return code;
+}
+
+static int read_metadata(const struct body_at *at, struct err *e) {
+    const json_t *map = NULL;
+    const char *key;
+    json_t *v;
+    int code = body_object(at, "metadata", &map, e);
+    if (code || !map) return code;
+    if (json_object_size(map) > 16) return body_error(at, "metadata", e, "%zu pairs; there may be 16", json_object_size(map));
+    json_object_foreach((json_t *)(uintptr_t)map, key, v) {
+        if (strlen(key) > 64) return body_error(at, "metadata", e, "a key of more than 64 bytes");
+        if (!json_is_string(v) || json_string_length(v) > 2048) return body_error(at, "metadata", e, "the value of \"%.40s\" is not a string of at most 512 characters", key);
+    }
+    return 0;
+}
+
+/* Names that are only kept and told again. */
+static int read_labels(const struct body_at *at, struct err *e) {
+    static const char *const labels[] = {"user", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "service_tier", NULL};
+    struct slice ignored = {0};
+    int64_t calls = 0;
+    int code = body_int(at, "max_tool_calls", 0, INT32_MAX, &calls, e);
+    for (const char *const *key = labels; code == 0 && *key; key++) code = body_text(at, *key, &ignored, e);
+    return code;
+}
+
+static int read_settings(struct answer *a, const struct body_at *at, bool counting, struct err *e) {
+    static const char *const truncations[] = {"disabled", "auto", NULL};
+    struct turn *t = turn_of(a);
+    int64_t top = 0;
+    int truncation = 0, code = refuse(at, e);
+    if (code == 0) code = openai_sampling(a, at, e);
+    if (code == 0 && a->ask.n != 1) code = body_error(at, "n", e, "a response is one answer");
+    if (code == 0) code = body_int(at, "max_output_tokens", 1, INT32_MAX, &a->ask.max_tokens, e);
+    if (code == 0) code = body_int(at, "top_logprobs", 0, JOB_LOGPROBS_MAX, &top, e);
+    if (code == 0) code = read_include(t, at, e);
+    if (code == 0) code = read_text(a, at, e);
+    if (code == 0) code = read_reasoning(a, at, e);
+    if (code == 0) code = body_choice(at, "truncation", truncations, &truncation, e); /* what does not fit is refused in any case: nothing is cut unseen */
+    if (code == 0) code = body_object(at, "chat_template_kwargs", &a->ask.kwargs, e);
+    if (code == 0) code = read_metadata(at, e);
+    if (code == 0) code = read_labels(at, e);
+    if (code == 0) code = body_bool(at, "store", &t->store, e);
+    if (code == 0) code = body_bool(at, "background", &t->background, e);
+    if (code == 0) code = body_text(at, "previous_response_id", &t->previous, e);
+    if (code == 0 && t->background && !t->store) code = body_error(at, "background", e, "a response that is not stored cannot be waited for: store must be true with it");
+    if (code == 0 && t->background && a->ask.stream) code = body_error(at, "background", e, "such a response cannot be streamed; ask for it by its id");
+    a->ask.count = counting;
+    if (counting) a->ask.stream = t->background = t->store = false;
+    t->logprobs |= top > 0;
+    a->ask.logprobs = t->logprobs ? (int)top : -1;
+    return code;
+}
+
+/* ---- tools ---- */
+
+static int custom_tool(struct answer *a, const struct body_at *at, size_t most, struct slice name, struct slice description, struct err *e) {
+    static const char *const formats[] = {"text", "grammar", NULL};
+    const json_t *format = NULL;
+    struct body_at inside;
+    int which = 0, code = body_object(at, "format", &format, e);
+    if (code == 0 && format) code = body_into(&inside, at, "format", -1, format, e);
+    if (code == 0 && format) code = body_choice(&inside, "type", formats, &which, e);
+    if (code == 0 && which) code = body_error(&inside, "type", e, "a grammar for the input of a tool cannot be kept to");
+    if (code) return code;
+    json_t *schema = json_pack("{s:s, s:{s:{s:s}}, s:[s], s:b}", "type", "object", "properties", "input", "type", "string", "required", "input", "additionalProperties", 0);
+    code = schema ? ask_add_tool(&a->ask, &a->arena, most, name, description, schema, e) : err_nomem(e, "a tool", name.n);
+    json_decref(schema);
+    return code;
+}
+
+/* Whether a tool may be used, by the tool_choice "allowed_tools". NULL: all may. */
+static bool is_allowed(const json_t *allowed, struct slice name) {
+    for (size_t i = 0; i < json_array_size(allowed); i++)
+        if (json_string_length(json_object_get(json_array_get(allowed, i), "name")) == name.n && slice_is(name, json_string_value(json_object_get(json_array_get(allowed, i), "name")))) return true;
+    return !allowed;
+}
+
+static int tool_of(struct answer *a, const struct body_at *at, size_t most, const json_t *allowed, struct err *e) {
+    struct slice type = {0}, name = {0}, description = {0};
+    const json_t *parameters = NULL;
+    char shown[48];
+    int code = body_text(at, "type", &type, e);
+    const bool custom = slice_is(type, "custom");
+    if (code == 0 && !type.n) code = body_error(at, "type", e, "missing");
+    if (code == 0 && !custom && !slice_is(type, "function"))
+        code = body_error(at, "type", e, "tools of the type \"%s\" run on a provider's machines; here only \"function\" and \"custom\" are known", err_quote(shown, sizeof shown, type.p, type.n));
+    if (code == 0) code = body_text(at, "name", &name, e);
+    if (code == 0 && (!name.n || name.n > 128)) code = body_error(at, "name", e, "a name of 1 to 128 bytes is wanted");
+    if (code == 0) code = body_text(at, "description", &description, e);
+    if (code == 0 && !custom) code = body_object(at, "parameters", &parameters, e);
+    if (code || !is_allowed(allowed, name)) return code;
+    turn_of(a)->custom[a->ask.n_tools] = custom;
+    return custom ? custom_tool(a, at, most, name, description, e) : ask_add_tool(&a->ask, &a->arena, most, name, description, parameters, e);
+}
+
+enum { CHOICE_FUNCTION, CHOICE_CUSTOM, CHOICE_ALLOWED };
+
+static int choice_of_tools(struct ask *ask, const struct body_at *at, const json_t **allowed, struct err *e) {
+    static const char *const names[] = {"auto", "none", "required", NULL}, *const types[] = {"function", "custom", "allowed_tools", NULL}, *const modes[] = {"auto", "required", NULL};
+    const json_t *v = json_object_get(at->object, "tool_choice");
+    struct body_at choice;
+    int which = TOOLS_AUTO, type = -1, mode = 0, code;
+    if (!v || json_is_null(v) || json_is_string(v)) {
+        code = body_choice(at, "tool_choice", names, &which, e);
+        ask->tool_choice = (enum tool_choice)which;
+        return code;
+    }
+    code = body_into(&choice, at, "tool_choice", -1, v, e);
+    if (code == 0) code = body_choice(&choice, "type", types, &type, e);
+    if (code == 0 && type < 0) code = body_error(&choice, "type", e, "missing");
+    if (code == 0 && type == CHOICE_ALLOWED) {
+        code = body_choice(&choice, "mode", modes, &mode, e);
+        if (code == 0) code = body_array(&choice, "tools", allowed, e);
+        if (code == 0 && !*allowed) code = body_error(&choice, "tools", e, "missing");
+        ask->tool_choice = mode ? TOOLS_REQUIRED : TOOLS_AUTO;
+    } else if (code == 0) {
+        code = body_text(&choice, "name", &ask->named, e);
+        ask->tool_choice = TOOLS_NAMED;
+    }
+    return code;
+}
+
+/* The names that tool_choice speaks of must be those of tools. */
+static int check_choice(const struct ask *ask, const struct body_at *at, const json_t *allowed, struct err *e) {
+    struct body_at choice = *at, tool;
+    int code = 0;
+    if (ask->tool_choice != TOOLS_NAMED && !allowed) return 0;
+    code = body_into(&choice, at, "tool_choice", -1, json_object_get(at->object, "tool_choice"), e);
+    if (code == 0 && ask->tool_choice == TOOLS_NAMED && !ask_has_tool(ask, ask->named)) code = body_error(&choice, "name", e, "no tool has this name");
+    for (size_t i = 0; code == 0 && i < json_array_size(allowed); i++) {
+        struct slice name = {0};
+        code = body_into(&tool, &choice, "tools", (int)i, json_array_get(allowed, i), e);
+        if (code == 0) code = body_text(&tool, "name", &name, e);
+        if (code == 0 && !ask_has_tool(ask, name)) code = body_error(&tool, "name", e, "no tool has this name");
+    }
+    return code;
+}
+
+static int read_tools(struct answer *a, const struct body_at *at, struct err *e) {
+    const json_t *list = NULL, *allowed = NULL;
+    struct turn *t = turn_of(a);
+    int code = body_array(at, "tools", &list, e);
+    const size_t n = json_array_size(list);
+    if (code == 0 && n > ASK_TOOLS) code = body_error(at, "tools", e, "%zu tools; there may be %d", n, ASK_TOOLS);
+    if (code == 0) code = choice_of_tools(&a->ask, at, &allowed, e);
+    if (code == 0 && json_array_size(allowed) > n) code = body_error(at, "tool_choice", e, "more tools are allowed than there are");
+    if (code == 0 && !(t->custom = arena_array(&a->arena, n + 1, sizeof *t->custom))) code = err_nomem(e, "tools", n);
+    for (size_t i = 0; code == 0 && i < n; i++) {
+        struct body_at tool;
+        code = body_into(&tool, at, "tools", (int)i, json_array_get(list, i), e);
+        if (code == 0) code = tool_of(a, &tool, n, allowed, e);
+    }
+    if (code == 0) code = check_choice(&a->ask, at, allowed, e);
+    if (code == 0 && a->ask.n_tools && (a->ask.tool_choice == TOOLS_REQUIRED || a->ask.tool_choice == TOOLS_NAMED)) code = body_error(at, "tool_choice", e, "a call cannot be forced yet");
+    return code ? code : body_bool(at, "parallel_tool_calls", &a->ask.parallel, e);
+}
+
+/* ---- the endpoints ---- */
+
+static int read_all(struct answer *a, const json_t *body, bool counting, struct err *e) {
+    const struct body_at at = body_top(body);
+    struct turn *t = a->dialect = arena_alloc(&a->arena, sizeof *t);
+    if (!t) return err_nomem(e, "a response", sizeof *t);
+    *t = (struct turn){.body = body, .store = true};
+    int code = read_settings(a, &at, counting, e);
+    if (code == 0) code = read_tools(a, &at, e);
+    return code ? code : turn_messages(a, &at, e);
+}
+
+static int read_response(struct answer *a, const json_t *body, struct err *e) { return read_all(a, body, false, e); }
+static int read_count(struct answer *a, const json_t *body, struct err *e) { return read_all(a, body, true, e); }
+
+static void whole_count(struct answer *a, struct jw *j) {
+    jw_open(j, NULL, '{');
+    jw_str(j, "object", "response.input_tokens");
+    jw_integer(j, "input_tokens", a->prompt_tokens);
+    jw_close(j, '}');
+}
+
+const struct endpoint openai_responses = {.read = read_response, .ready = turn_ready, .over = turn_over, .begin = turn_begin, .text = turn_text, .reasoning = turn_reasoning,
+                                          .call_begin = turn_call_begin, .call_arguments = turn_call_arguments, .call_end = turn_call_end, .choice_end = turn_choice_end,
+                                          .end = turn_end, .failed = turn_failed, .whole = turn_whole, .hears = true};
+const struct endpoint openai_response_tokens = {.read = read_count, .whole = whole_count};
