@@ -176,7 +176,7 @@ static bool hear(struct choice *c, enum turn_kind kind, size_t end, struct slice
     }
     item->end = end;
     item->token_end = c->n_tokens;
-    there = tell_delta(c, t->n_items - 1, piece, token);
+    there = !piece.n || tell_delta(c, t->n_items - 1, piece, token);
     c->told_tokens = c->n_tokens;
     return there;
 }

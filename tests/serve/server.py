@@ -32,10 +32,13 @@ class Server:
     def __enter__(self):
         self.p = subprocess.Popen(self.args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self.environment(),
                                   preexec_fn=lambda: [signal.signal(s, signal.SIG_DFL) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)])
-        line = self.p.stderr.readline().decode("utf-8", "backslashreplace")
-        found = re.search(r"http://([^:/]+):(\d+)", line)
-        if not found:
-            raise RuntimeError(f"the server does not start: {line}{self.p.stderr.read()!r}")
+        self.said, found = "", None
+        while not found:  # warnings may come before
+            line = self.p.stderr.readline().decode("utf-8", "backslashreplace")
+            self.said += line
+            found = re.search(r"http://([^:/]+):(\d+)", line)
+            if not line:
+                raise RuntimeError(f"the server does not start: {self.said}")
         self.host, self.port = found[1], int(found[2])
         self.base = f"http://{self.host}:{self.port}"
         return self
