@@ -231,8 +231,8 @@ static int allowed_tools(struct answer *a, const struct body_at *choice, struct 
     return code;
 }
 
-static int choice_of_tools(struct answer *a, const struct body_at *at, struct err *e) {
-    static const char *const names[] = {"auto", "none", "required", NULL}, *const types[] = {"function", "allowed_tools", NULL};
+int openai_tool_choice(struct answer *a, const struct body_at *at, struct err *e) {
+    static const char *const names[] = {"auto", "none", "required", NULL}, *const types[] = {"function", "allowed_tools", "custom", NULL};
     struct ask *ask = &a->ask;
     const json_t *v = json_object_get(at->object, "tool_choice");
     struct body_at choice;
@@ -263,5 +263,5 @@ int openai_tools(struct answer *a, const struct body_at *at, struct err *e) {
     }
     if (code == 0) code = body_bool(at, "parallel_tool_calls", &a->ask.parallel, e);
     a->ask.schema_member = "function.parameters";
-    return code ? code : choice_of_tools(a, at, e);
+    return code ? code : openai_tool_choice(a, at, e);
 }

@@ -11,6 +11,7 @@ int openai_sampling(struct answer *a, const struct body_at *at, struct err *e); 
 int openai_lora(struct answer *a, const struct body_at *at, struct err *e);     /* lora, as llama.cpp has it; openai_models.c. openai_sampling reads it too */
 int openai_messages(struct answer *a, const struct body_at *at, struct err *e); /* messages */
 int openai_tools(struct answer *a, const struct body_at *at, struct err *e);    /* tools, tool_choice, parallel_tool_calls */
+int openai_tool_choice(struct answer *a, const struct body_at *at, struct err *e); /* tool_choice alone, in the form of chat or of responses; the tools are known */
 /* The form that an answer must have: the member `key`, of the type "text", "json_object" or "json_schema". What belongs to a schema stands in a member of its
  * own, as in the response_format of chat, or beside the type, as in the text.format of responses. */
 int openai_format(struct answer *a, const struct body_at *at, const char *key, struct err *e);

@@ -107,7 +107,8 @@ static bool openai_error(int status, const char *message, struct buf *body) {
     jw_str(&j, "type", type_of(status));
     if (field.n) jw_text(&j, "param", field);
     else jw_null(&j, "param");
-    if (status == 404) jw_str(&j, "code", "model_not_found");
+    if (status == 404 && strstr(message, "model")) jw_str(&j, "code", "model_not_found");
+    else if (slice_is(field, "previous_response_id")) jw_str(&j, "code", "previous_response_not_found");
     else if (status == 401) jw_str(&j, "code", "invalid_api_key");
     else if (status == 429) jw_str(&j, "code", "rate_limit_exceeded");
     else jw_null(&j, "code");

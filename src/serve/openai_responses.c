@@ -56,7 +56,7 @@ static int read_reasoning(struct answer *a, const struct body_at *at, struct err
     if (code == 0) code = body_choice(&inside, "summary", summaries, &summary, e);
     turn_of(a)->summary = summary >= 0;
     if (effort == 0) a->ask.thinking = THINKING_OFF;
-    if (effort > 0) a->ask.effort = slice_of(efforts[effort]);
+    a->ask.effort = effort > 0 ? slice_of(efforts[effort]) : (struct slice){0};
     return code;
 }
 
@@ -95,6 +95,8 @@ static int read_settings(struct answer *a, const struct body_at *at, bool counti
     if (code == 0) code = body_int(at, "top_logprobs", 0, JOB_LOGPROBS_MAX, &top, e);
     if (code == 0) code = read_include(t, at, e);
     if (code == 0) code = read_text(a, at, e);
+    if (code == 0) code = openai_guided(a, at, e);
+    if (code == 0) code = openai_budget(a, at, e);
     if (code == 0) code = read_reasoning(a, at, e);
     if (code == 0) code = body_choice(at, "truncation", truncations, &truncation, e); /* what does not fit is refused in any case: nothing is cut unseen */
     if (code == 0) code = body_object(at, "chat_template_kwargs", &a->ask.kwargs, e);
@@ -129,17 +131,11 @@ static int custom_tool(struct answer *a, const struct body_at *at, size_t most, 
     return code;
 }
 
-/* Whether a tool may be used, by the tool_choice "allowed_tools". NULL: all may. */
-static bool is_allowed(const json_t *allowed, struct slice name) {
-    for (size_t i = 0; i < json_array_size(allowed); i++)
-        if (json_string_length(json_object_get(json_array_get(allowed, i), "name")) == name.n && slice_is(name, json_string_value(json_object_get(json_array_get(allowed, i), "name")))) return true;
-    return !allowed;
-}
-
-static int tool_of(struct answer *a, const struct body_at *at, size_t most, const json_t *allowed, struct err *e) {
+static int tool_of(struct answer *a, const struct body_at *at, size_t most, struct err *e) {
     struct slice type = {0}, name = {0}, description = {0};
     const json_t *parameters = NULL;
     char shown[48];
+    bool strict = false;
     int code = body_text(at, "type", &type, e);
     const bool custom = slice_is(type, "custom");
     if (code == 0 && !type.n) code = body_error(at, "type", e, "missing");
@@ -149,71 +145,28 @@ static int tool_of(struct answer *a, const struct body_at *at, size_t most, cons
     if (code == 0 && (!name.n || name.n > 128)) code = body_error(at, "name", e, "a name of 1 to 128 bytes is wanted");
     if (code == 0) code = body_text(at, "description", &description, e);
     if (code == 0 && !custom) code = body_object(at, "parameters", &parameters, e);
-    if (code || !is_allowed(allowed, name)) return code;
+    if (code == 0) code = body_bool(at, "strict", &strict, e);
+    if (code) return code;
     turn_of(a)->custom[a->ask.n_tools] = custom;
-    return custom ? custom_tool(a, at, most, name, description, e) : ask_add_tool(&a->ask, &a->arena, most, name, description, parameters, e);
-}
-
-enum { CHOICE_FUNCTION, CHOICE_CUSTOM, CHOICE_ALLOWED };
-
-static int choice_of_tools(struct ask *ask, const struct body_at *at, const json_t **allowed, struct err *e) {
-    static const char *const names[] = {"auto", "none", "required", NULL}, *const types[] = {"function", "custom", "allowed_tools", NULL}, *const modes[] = {"auto", "required", NULL};
-    const json_t *v = json_object_get(at->object, "tool_choice");
-    struct body_at choice;
-    int which = TOOLS_AUTO, type = -1, mode = 0, code;
-    if (!v || json_is_null(v) || json_is_string(v)) {
-        code = body_choice(at, "tool_choice", names, &which, e);
-        ask->tool_choice = (enum tool_choice)which;
-        return code;
-    }
-    code = body_into(&choice, at, "tool_choice", -1, v, e);
-    if (code == 0) code = body_choice(&choice, "type", types, &type, e);
-    if (code == 0 && type < 0) code = body_error(&choice, "type", e, "missing");
-    if (code == 0 && type == CHOICE_ALLOWED) {
-        code = body_choice(&choice, "mode", modes, &mode, e);
-        if (code == 0) code = body_array(&choice, "tools", allowed, e);
-        if (code == 0 && !*allowed) code = body_error(&choice, "tools", e, "missing");
-        ask->tool_choice = mode ? TOOLS_REQUIRED : TOOLS_AUTO;
-    } else if (code == 0) {
-        code = body_text(&choice, "name", &ask->named, e);
-        ask->tool_choice = TOOLS_NAMED;
-    }
-    return code;
-}
-
-/* The names that tool_choice speaks of must be those of tools. */
-static int check_choice(const struct ask *ask, const struct body_at *at, const json_t *allowed, struct err *e) {
-    struct body_at choice = *at, tool;
-    int code = 0;
-    if (ask->tool_choice != TOOLS_NAMED && !allowed) return 0;
-    code = body_into(&choice, at, "tool_choice", -1, json_object_get(at->object, "tool_choice"), e);
-    if (code == 0 && ask->tool_choice == TOOLS_NAMED && !ask_has_tool(ask, ask->named)) code = body_error(&choice, "name", e, "no tool has this name");
-    for (size_t i = 0; code == 0 && i < json_array_size(allowed); i++) {
-        struct slice name = {0};
-        code = body_into(&tool, &choice, "tools", (int)i, json_array_get(allowed, i), e);
-        if (code == 0) code = body_text(&tool, "name", &name, e);
-        if (code == 0 && !ask_has_tool(ask, name)) code = body_error(&tool, "name", e, "no tool has this name");
-    }
+    code = custom ? custom_tool(a, at, most, name, description, e) : ask_add_tool(&a->ask, &a->arena, most, name, description, parameters, e);
+    if (code == 0) a->ask.tool[a->ask.n_tools - 1].strict = strict || custom; /* there must be an input */
     return code;
 }
 
 static int read_tools(struct answer *a, const struct body_at *at, struct err *e) {
-    const json_t *list = NULL, *allowed = NULL;
+    const json_t *list = NULL;
     struct turn *t = turn_of(a);
     int code = body_array(at, "tools", &list, e);
     const size_t n = json_array_size(list);
     if (code == 0 && n > ASK_TOOLS) code = body_error(at, "tools", e, "%zu tools; there may be %d", n, ASK_TOOLS);
-    if (code == 0) code = choice_of_tools(&a->ask, at, &allowed, e);
-    if (code == 0 && json_array_size(allowed) > n) code = body_error(at, "tool_choice", e, "more tools are allowed than there are");
     if (code == 0 && !(t->custom = arena_array(&a->arena, n + 1, sizeof *t->custom))) code = err_nomem(e, "tools", n);
     for (size_t i = 0; code == 0 && i < n; i++) {
         struct body_at tool;
         code = body_into(&tool, at, "tools", (int)i, json_array_get(list, i), e);
-        if (code == 0) code = tool_of(a, &tool, n, allowed, e);
+        if (code == 0) code = tool_of(a, &tool, n, e);
     }
-    if (code == 0) code = check_choice(&a->ask, at, allowed, e);
-    if (code == 0 && a->ask.n_tools && (a->ask.tool_choice == TOOLS_REQUIRED || a->ask.tool_choice == TOOLS_NAMED)) code = body_error(at, "tool_choice", e, "a call cannot be forced yet");
-    return code ? code : body_bool(at, "parallel_tool_calls", &a->ask.parallel, e);
+    if (code == 0) code = body_bool(at, "parallel_tool_calls", &a->ask.parallel, e);
+    return code ? code : openai_tool_choice(a, at, e);
 }
 
 /* ---- the endpoints ---- */

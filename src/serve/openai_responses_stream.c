@@ -205,10 +205,26 @@ bool turn_call_arguments(struct choice *c, size_t call, struct slice piece) {
     return t->items[t->n_items - 1].kind == TURN_CUSTOM || tell_delta(c, t->n_items - 1, piece, 0);
 }
 
+/* Arguments of a call that broke off within its text, perhaps within an escape: as if the text ended there. NULL: they are none. */
+static json_t *mended(const struct buf *arguments) {
+    enum { ESCAPE = 12 /* bytes of the longest, \uD83D\uDE00 */ };
+    struct buf text = {.limit = 64 << 20};
+    json_t *v = NULL;
+    for (size_t cut = 0; !v && cut < ESCAPE && cut < arguments->len; cut++) {
+        text.len = 0;
+        if (!buf_add(&text, arguments->data, arguments->len - cut) || !buf_str(&text, "\"}")) break;
+        v = json_loadb(text.data, text.len, JSON_ALLOW_NUL, NULL);
+    }
+    buf_free(&text);
+    return v;
+}
+
 /* The text that stands in the arguments of a custom tool's call; arguments that hold none are shown as they are. In the arena; false: out of memory. */
 static bool read_input(struct choice *c, struct turn_item *item) {
-    const struct buf *b = &c->calls[item->call].arguments;
+    const struct answer_call *call = &c->calls[item->call];
+    const struct buf *b = &call->arguments;
     json_t *arguments = json_loadb(b->data ? b->data : "", b->len, JSON_ALLOW_NUL, NULL);
+    if (!arguments && !call->complete) arguments = mended(b);
     const json_t *input = json_object_get(arguments, "input");
     const struct slice text = json_is_string(input) ? (struct slice){json_string_value(input), json_string_length(input)} : (struct slice){b->data ? b->data : "", b->len};
     const char *kept = arena_strndup(&c->answer->arena, text.p, text.n);

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import sys
 import tempfile
+from typing import Literal
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from server import Server, wait_until  # noqa: E402
@@ -167,8 +168,28 @@ def prompts(s):
     for other in others:
         check(tokens_of(s, input=[items[0], other, *items[2:]], tools=[WEATHER]) == want, "reasoning in all its forms", other)
     check(tokens_of(s, input=[items[0], dict(items[1], content=[], encrypted_content="gAAAA"), *items[2:]], tools=[WEATHER]) < want, "what another provider has encrypted is passed over")
-    allowed = {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "get_weather"}]}
-    check(tokens_of(s, tools=[WEATHER, dict(WEATHER, name="other")], tool_choice=allowed) == tokens_of(s, tools=[WEATHER]), "tools that are not allowed are not shown")
+
+
+def forced(s):
+    """Forms of the answer, calls that must come, tools that may not be called."""
+    other = dict(WEATHER, name="other")
+    for choice, names in (("required", {"get_weather", "other"}), ({"type": "function", "name": "other"}, {"other"}), ("none", set()),
+                          ({"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "other"}]}, {"other"})):
+        r = made(s, input="Call get_weather for Berlin.", tools=[WEATHER, other], tool_choice=choice, reasoning={"effort": "none"})
+        called = {i["name"] for i in r["output"] if i["type"] == "function_call"}
+        check(called <= names and bool(called) == bool(names) and r["tool_choice"] == choice, "tool_choice", (choice, r["output"]))
+    r = made(s, tools=[WEATHER, CUSTOM | {"name": "run"}], tool_choice={"type": "custom", "name": "run"}, reasoning={"effort": "none"}, max_output_tokens=200)
+    check(r["output"][-1]["type"] == "custom_tool_call" and r["output"][-1]["name"] == "run" and not r["output"][-1]["input"].startswith("{"), "a custom tool is called with a text", r["output"])
+    schema = {"type": "object", "properties": {"city": {"type": "string", "maxLength": 12}, "n": {"type": "integer", "minimum": 0, "maximum": 9}}, "required": ["city", "n"], "additionalProperties": False}
+    form = {"type": "json_schema", "name": "place", "strict": True, "schema": schema}
+    r = streamed(s, "a form", text={"format": form}, reasoning={"effort": "none"}, max_output_tokens=200)
+    v = json.loads(text_of(r))
+    check(set(v) == {"city", "n"} and len(v["city"]) <= 12 and 0 <= v["n"] <= 9 and r["text"]["format"] == form, "an answer of a given form", r)
+    r = made(s, text={"format": {"type": "json_object"}}, reasoning={"effort": "none"}, max_output_tokens=60)
+    check(text_of(r).startswith("{") and (r["status"] == "incomplete" or isinstance(json.loads(text_of(r)), dict)), "any JSON object", r["output"])
+    bad = dict(WEATHER, strict=True, parameters={"type": "object", "properties": {"x": {"$ref": "#/nowhere"}}})
+    status, _, r = s.post(URL, ask(tools=[bad]))
+    check(status == 400 and r["error"]["param"] == "tools[0].parameters", "a schema that cannot be held to", r)
 
 
 def round_trips(s):
@@ -177,7 +198,8 @@ def round_trips(s):
         question = {"role": "user", "content": "What is the weather in Paris? Use the tool get_weather."}
         first = made(s, input=[question], tools=[tool], include=["reasoning.encrypted_content"])
         call = first["output"][-1]
-        check(call["type"] == kind and call["name"] == "get_weather" and "Paris" in (call.get("arguments") or call.get("input")), "a call", first["output"])
+        check(call["type"] == kind and call["name"] == "get_weather" and call.get("arguments", '{"city": "Paris"}') == '{"city": "Paris"}', "a call", first["output"])
+        check(not call.get("input", "").startswith("{"), "its input is a text, also when it was cut", call)
         result = {"type": kind + "_output", "call_id": call["call_id"], "output": "It rains in Paris."}
         second = made(s, input=[result], tools=[tool], previous_response_id=first["id"])
         by_hand = made(s, input=[question, *first["output"], result], tools=[tool], store=False)
@@ -243,13 +265,13 @@ def kept(home):
     with Server(home=home) as s:
         for path in (f"{URL}/resp_0000000000000000", f"{URL}/nothing", f"{URL}/nothing/input_items", f"{URL}/a/b/c"):
             status, _, r = s.get(path)
-            check(status == 404 and r["error"]["type"], "what is not there", (path, r))
+            check(status == 404 and r["error"]["type"] and r["error"]["code"] is None, "what is not there", (path, r))
         for method, path in (("DELETE", f"{URL}/resp_1"), ("POST", f"{URL}/resp_1/cancel"), ("POST", f"{URL}/resp_1/other"), ("DELETE", f"{URL}/resp_1/cancel")):
             check(s.request(method, path, b"{}")[1].status == 404, "what is not there", (method, path))
         secret = made(s, input="A secret called xyzzy.", store=False)
         check(secret["store"] is False and s.get(f"{URL}/{secret['id']}")[0] == 404, "not stored")
         status, _, r = s.post(URL, ask(previous_response_id=secret["id"]))
-        check(status == 400 and r["error"]["param"] == "previous_response_id", "and not to be continued", r)
+        check(status == 400 and r["error"]["param"] == "previous_response_id" and r["error"]["code"] == "previous_response_not_found", "and not to be continued", r)
         shown = made(s, input="A word called plugh.")
         with contextless(s, "DELETE", f"{URL}/{shown['id']}") as r:
             check(r == {"id": shown["id"], "object": "response", "deleted": True}, "deleted", r)
@@ -369,7 +391,7 @@ REFUSED = [  # more of a request, the field that is named
     ({"tools": [{"type": "web_search"}]}, "tools[0].type"), ({"tools": [{"type": "mcp", "server_label": "x"}]}, "tools[0].type"), ({"tools": [WEATHER, {"name": "x"}]}, "tools[1].type"),
     ({"tools": [{"type": "function"}]}, "tools[0].name"), ({"tools": [dict(WEATHER, parameters=5)]}, "tools[0].parameters"),
     ({"tools": [dict(CUSTOM, format={"type": "grammar", "syntax": "lark", "definition": "start: A"})]}, "tools[0].format.type"), ({"tool_choice": "maybe"}, "tool_choice"),
-    ({"tool_choice": {"type": "file_search"}}, "tool_choice.type"), ({"tool_choice": {"type": "function", "name": "x"}}, "tool_choice.name"), ({"tool_choice": {"name": "x"}}, "tool_choice.type"),
+    ({"tool_choice": {"type": "file_search"}}, "tool_choice.type"), ({"tool_choice": {"type": "function", "name": "x"}}, "tool_choice.name"), ({"tool_choice": {"name": "x"}}, "tool_choice.name"), ({"tool_choice": "required"}, "tool_choice"),
     ({"tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"name": "x"}]}, "tools": [WEATHER]}, "tool_choice.tools[0].name"), ({"parallel_tool_calls": 1}, "parallel_tool_calls"),
     ({"max_output_tokens": 0}, "max_output_tokens"), ({"temperature": 3}, "temperature"), ({"top_p": "x"}, "top_p"), ({"truncation": "x"}, "truncation"), ({"include": ["x"]}, "include"),
     ({"include": 5}, "include"), ({"metadata": {"a": 1}}, "metadata"), ({"metadata": {str(i): "" for i in range(17)}}, "metadata"), ({"metadata": {"k" * 65: ""}}, "metadata"),
@@ -388,7 +410,8 @@ def refusals(s):
             status, _, r = s.post(path, ask(**more))
             error = r.get("error", {}) if isinstance(r, dict) else {}
             check(status == 400 and error.get("param") == field and error.get("message") and error.get("type") == "invalid_request_error", f"refused, naming {field}", (json.dumps(more)[:200], status, r))
-    check(s.post(URL, ask(model="gpt-9"))[0] == 404, "no such model")
+    status, _, r = s.post(URL, ask(model="gpt-9"))
+    check(status == 404 and r["error"]["code"] == "model_not_found", "no such model", r)
     for body in (b"", b"{", b"[]", b"\xff", b'{"input": "x", "input": "y"}', b"[" * 10000):
         check(s.post(URL, body)[0] == 400, "no request", body[:40])
     status, _, r = s.post(URL, ask(input="long " * 40000))
@@ -420,7 +443,7 @@ def sdk(s):
     try:
         import openai
         from openai.types import responses as types
-        from pydantic import TypeAdapter
+        from pydantic import BaseModel, TypeAdapter
     except ImportError:
         print("SKIPPED: the official SDK: pip install openai")
         return
@@ -455,6 +478,11 @@ def sdk(s):
     mixed = client.responses.create(input=[{"role": "user", "content": "What is the weather in Paris? Use the tool get_weather."}, *first.output, result], tools=[WEATHER], **more)
     types.ResponseItemList.model_validate(s.get(f"{URL}/{mixed.id}/input_items")[2])
     check(len(list(client.responses.input_items.list(mixed.id, limit=1))) == len(first.output) + 2, "SDK: pages of it")
+    class Answer(BaseModel):
+        city: Literal["Paris", "Rome"]
+        sure: bool
+    parsed = client.responses.parse(input=FRANCE, text_format=Answer, **more).output_parsed
+    check(isinstance(parsed, Answer), "SDK: an answer of a given form", parsed)
     waiting = client.responses.create(input=FRANCE, background=True, **more)
     check(wait_until(lambda: client.responses.retrieve(waiting.id).status == "completed", 60), "SDK: in the background")
     waiting = client.responses.create(input=FRANCE, background=True, model="ember", max_output_tokens=20000, extra_body={"ignore_eos": True})
@@ -471,7 +499,7 @@ def sdk(s):
 
 
 with Server() as server:
-    for part in (fields, streams, prompts, round_trips, references, refusals, sdk):
+    for part in (fields, streams, prompts, forced, round_trips, references, refusals, sdk):
         part(server)
     code, said = server.stop()
     check(code == 0 and "ERROR" not in said, "it ends in order", (code, said))
