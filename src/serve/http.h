@@ -60,7 +60,8 @@ struct http_limits {
     size_t head_bytes;    /* 32 KiB: request line and headers; 431, or 414 when the line alone has more than half of it */
     size_t body_bytes;    /* 64 MiB: 413 */
     size_t bodies_bytes;  /* 1 GiB: bodies of all requests together; 503 */
-    size_t backlog_bytes; /* 1 MiB: written to a stream and not taken by its reader: more and it is cut. As much again may be on its way */
+    size_t backlog_bytes; /* 16 MiB: written to a stream and not taken by its reader: more and it is cut. As much again may be on its way. Some dialects end a stream with
+                           * all that was said, several times over */
     int connections;      /* 1024: idle ones give way to new ones; when none is idle, new ones wait */
     double head_s;        /* 30: from a request's first byte (or from connecting) to the end of its head; 408 */
     double body_s;        /* 120: from there to the end of its body; 408 */

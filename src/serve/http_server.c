@@ -17,7 +17,7 @@ static void set_defaults(struct http_limits *l) {
     if (!l->head_bytes) l->head_bytes = 32 << 10;
     if (!l->body_bytes) l->body_bytes = 64 << 20;
     if (!l->bodies_bytes) l->bodies_bytes = 1 << 30;
-    if (!l->backlog_bytes) l->backlog_bytes = 1 << 20;
+    if (!l->backlog_bytes) l->backlog_bytes = 16 << 20;
     if (!l->connections) l->connections = 1024;
     if (!(l->head_s > 0)) l->head_s = 30;
     if (!(l->body_s > 0)) l->body_s = 120;

@@ -113,6 +113,7 @@ int responses_open(struct responses **out, const char *path, struct responses_li
     r->last = &r->first;
     int code = path && !(r->path = mem_strndup(path, strlen(path))) ? err_nomem(e, "a path", strlen(path) + 1) : 0;
     if (code == 0) code = responses_db_open(&r->db, path, limits, e);
+    if (code == 0) code = write_batch(r, NULL, e); /* what has grown old meanwhile goes, and it is known that something can be written */
     if (code == 0) code = start(r, e);
     if (code == 0) return 0;
     discard(r);

@@ -130,11 +130,16 @@ static int drop_oldest(struct responses_db *d, bool *any, struct err *e) {
 }
 
 int responses_db_tidy(struct responses_db *d, int64_t now_s, struct err *e) {
+    const uint64_t enough = d->limits.bytes - d->limits.bytes / 8; /* so that not every answer from then on makes room for itself */
     bool any = true;
-    int code = expire(d, now_s - d->limits.age_s, e);
+    int code = 0;
+    if (now_s - d->tidied_s >= d->limits.age_s / 720) { /* an hour of a month: it looks at all there is */
+        code = expire(d, now_s - d->limits.age_s, e);
+        d->tidied_s = now_s;
+    }
+    if (code == 0 && d->bytes > d->limits.bytes) code = count_bytes(d, e);
     if (code || d->bytes <= d->limits.bytes) return code;
-    code = count_bytes(d, e);
-    while (code == 0 && any && d->bytes > d->limits.bytes) {
+    while (code == 0 && any && d->bytes > enough) {
         code = drop_oldest(d, &any, e);
         if (code == 0) code = count_bytes(d, e);
     }

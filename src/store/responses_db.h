@@ -13,6 +13,7 @@ struct responses_db {
     sqlite3_stmt *statement[RESPONSES_STATEMENTS];
     struct responses_limits limits;
     uint64_t bytes;    /* of all texts, as far as this process knows */
+    int64_t tidied_s;  /* when what is too old went last */
 };
 
 /* On error *d is closed. *d stays where it is. path NULL: in memory. */

@@ -117,6 +117,13 @@ def streams(s):
     check("".join(t["token"] for t in tokens).strip() == text_of(final) and tokens[0]["top_logprobs"] == [], "logprobs behind reasoning", tokens)
 
 
+def large(s):
+    """Events that are large, one right after the other."""
+    tools = [dict(WEATHER, name=f"tool{i}", description="x" * 40000) for i in range(20)]
+    final = streamed(s, "large events", tools=tools, tool_choice="none")
+    check(final["tools"] == tools and text_of(final), "large tools are told again", final["status"])
+
+
 def fields(s):
     r = made(s, metadata={"a": "b"}, user="me", instructions="Be short.", reasoning={"effort": "none"}, prompt_cache_key="k", truncation="auto", tools=[WEATHER], tool_choice="auto",
              parallel_tool_calls=False, top_p=0.9, text={"format": {"type": "text"}, "verbosity": "low"}, service_tier="auto", max_tool_calls=3, safety_identifier="x")
@@ -499,7 +506,7 @@ def sdk(s):
 
 
 with Server() as server:
-    for part in (fields, streams, prompts, forced, round_trips, references, refusals, sdk):
+    for part in (fields, streams, large, prompts, forced, round_trips, references, refusals, sdk):
         part(server)
     code, said = server.stop()
     check(code == 0 and "ERROR" not in said, "it ends in order", (code, said))
