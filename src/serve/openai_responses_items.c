@@ -366,6 +366,7 @@ int turn_messages(struct answer *a, const struct body_at *at, struct err *e) {
     if (code == 0) code = take_previous(&t, at, e);
     if (code == 0) code = take_input(&t, at, kept, e);
     if (code == 0) code = settle(&t, e);
+    if (code == 0 && !value_count(a->ask.messages)) code = body_error(at, "input", e, "it says nothing");
     if (code == 0 && keeps) code = keep_input(a, kept, e);
     json_decref(kept);
     buf_free(&t.system);

@@ -16,8 +16,8 @@ static const struct db_kind kind = {.noun = "store of responses", .application =
 
 enum { PUT, FIND, LINK, REMOVE, EXPIRE, OLDEST, DROP, SUM };
 static const char *const statements[] = {
-    [PUT] = "INSERT OR REPLACE INTO response (id, client, conversation, previous, created_s, bytes, object, input) VALUES (?1, ?2, "
-            "coalesce((SELECT conversation FROM response WHERE client = ?2 AND id = ?3), ?1), ?3, ?4, ?5, ?6, ?7)",
+    [PUT] = ("INSERT OR REPLACE INTO response (id, client, conversation, previous, created_s, bytes, object, input) VALUES (?1, ?2, "
+            "coalesce((SELECT conversation FROM response WHERE client = ?2 AND id = ?3), ?1), ?3, ?4, ?5, ?6, ?7)"),
     [FIND] = "SELECT previous, created_s, object, input FROM response WHERE client = ?1 AND id = ?2",
     [LINK] = "SELECT previous, bytes FROM response WHERE client = ?1 AND id = ?2",
     [REMOVE] = "DELETE FROM response WHERE client = ?1 AND id = ?2 RETURNING bytes",

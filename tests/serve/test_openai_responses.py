@@ -387,7 +387,7 @@ def message(**more):
 
 
 REFUSED = [  # more of a request, the field that is named
-    ({"input": None}, "input"), ({"input": []}, "input"), ({"input": 5}, "input"), ({"input": [5]}, "input[0]"), ({"input": [{}]}, "input[0].role"),
+    ({"input": None}, "input"), ({"input": []}, "input"), ({"input": 5}, "input"), ({"input": [5]}, "input[0]"), ({"input": [{}]}, "input[0].role"), ({"input": [{"role": "system", "content": ""}]}, "input"),
     ({"input": [{"role": "wizard", "content": "x"}]}, "input[0].role"), ({"input": [{"role": "user"}]}, "input[0].content"), ({"input": [{"role": "user", "content": 5}]}, "input[0].content"),
     ({"input": message(type="input_image")}, "input[0].content[0].type"), ({"input": message(type="input_file")}, "input[0].content[0].type"),
     ({"input": message(type="input_audio")}, "input[0].content[0].type"), ({"input": message(text=5)}, "input[0].content[0].text"), ({"input": message(text=None)}, "input[0].content[0].text"),
