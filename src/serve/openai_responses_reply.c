@@ -177,7 +177,7 @@ void turn_object(struct jw *j, const char *key, struct answer *a, const char *st
     else jw_null(j, "error");
     if (strcmp(status, "incomplete") == 0) jw_raw(j, "incomplete_details", SLICE("{\"reason\": \"max_output_tokens\"}"));
     else jw_null(j, "incomplete_details");
-    jw_str(j, "model", a->model->name);
+    jw_str(j, "model", answer_name(a));
     jw_open(j, "output", '[');
     for (size_t i = 0; over && i < t->n_items; i++) turn_item(j, NULL, &a->choices[0], i);
     jw_close(j, ']');

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """test_openai_responses.py: /v1/responses of `hearth serve` on the embedded model: the order of a stream's events, items and the prompts they make, tools, reasoning, conversations
 that are continued, also after the end of the server and after kill -9, what is kept and what is not, refusals; and, where Python has it, the official SDK."""
+import http.client
 import json
 import os
 import signal
@@ -380,6 +381,22 @@ def background(home):
         check(code == 0 and "ERROR" not in said, "one that runs does not hold the end up", (code, said))
 
 
+def leaving(s):
+    """Clients that leave in the middle free their places; what is computed in the background goes on."""
+    ids = []
+    for i in range(24):
+        c = http.client.HTTPConnection(s.host, s.port, timeout=60)
+        more = {"background": True} if i % 4 == 3 else {"stream": i % 4 > 0, "ignore_eos": True, "max_output_tokens": 20000}
+        c.request("POST", URL, json.dumps(ask(**more)), {"Content-Type": "application/json"})
+        if i % 4 == 2:
+            c.getresponse().read(300)
+        elif i % 4 == 3:
+            ids.append(json.loads(c.getresponse().read())["id"])
+        c.close()
+    check(made(s)["status"] == "completed", "who stays is answered")
+    check(wait_until(lambda: all(s.get(f"{URL}/{i}")[2]["status"] == "completed" for i in ids), 60), "who has left for a while finds it", ids)
+
+
 # ---- refusals
 
 def message(**more):
@@ -506,7 +523,7 @@ def sdk(s):
 
 
 with Server() as server:
-    for part in (fields, streams, large, prompts, forced, round_trips, references, refusals, sdk):
+    for part in (fields, streams, large, prompts, forced, round_trips, references, refusals, leaving, sdk):
         part(server)
     code, said = server.stop()
     check(code == 0 and "ERROR" not in said, "it ends in order", (code, said))
