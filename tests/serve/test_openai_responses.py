@@ -120,7 +120,7 @@ def streams(s):
 
 def large(s):
     """Events that are large, one right after the other."""
-    tools = [dict(WEATHER, name=f"tool{i}", description="x" * 40000) for i in range(20)]
+    tools = [dict(WEATHER, name=f"tool{i}", description="x" * 40000) for i in range(40)]
     final = streamed(s, "large events", tools=tools, tool_choice="none")
     check(final["tools"] == tools and text_of(final), "large tools are told again", final["status"])
 
