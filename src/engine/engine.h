@@ -72,6 +72,20 @@ int seq_feed(struct seq *s, const int32_t *ids, int n, enum want want, struct er
 int seq_reuse(struct seq *s, const int32_t *ids, int n);
 int seq_reused(const struct seq *s);                         /* tokens taken over, in all */
 
+/* Of a prompt of n tokens, those that the engine will know once they are computed: what seq_reuse gives for the same prompt then, unless memory was short. */
+int seq_storable(const struct seq *s, int n);
+
+/* Where ids [n] departs from the text that the engine knows and that is nearest to it, for somebody who wonders why so little will be reused. For a sequence that holds
+ * nothing yet and has its adapter. False: it does not; what is
+ * known is a beginning of ids, or ids of it, in whole pages. Looks at everything that is known. */
+struct seq_departure {
+    int position;           /* of the first token that differs */
+    int32_t expected, found; /* there: in what is known, in ids */
+    const int32_t *before;  /* [n_before] the tokens of ids before it */
+    int n_before;
+};
+bool seq_departs(const struct seq *s, const int32_t *ids, int n, struct seq_departure *d);
+
 /* What is pending is a prompt: it is computed in the way of long spans however it comes to be cut into steps, so that its bits do not depend on that, nor on how
  * much of it was taken over; and what another sequence computes of it meanwhile is taken over too, so that of prompts that begin alike the beginning is
  * computed once. Steps take short prompts before long ones, and now and then the oldest. Otherwise pieces of at most VERIFY_ROWS are computed in the way of generation. */

@@ -112,6 +112,8 @@ int job_start(struct job *j, struct err *e) {
     int code = sampler_new(&j->sampler, (int)tokenizer_count(s->tokenizer), so, e);
     if (code == 0) code = seq_new(&j->seq, s->engine, e);
     if (code == 0 && s->adapted) code = seq_set_adapter(j->seq, s->adapter, s->adapter_from, e);
+    struct seq_departure departure;
+    const bool departs = code == 0 && s->departure && !s->prompt_logprobs && seq_departs(j->seq, s->prompt, s->n_prompt, &departure);
     if (code == 0 && !s->prompt_logprobs) j->cached = seq_reuse(j->seq, s->prompt, s->n_prompt);
     if (code == 0) code = seq_feed(j->seq, s->prompt + j->cached, s->n_prompt - j->cached, s->prompt_logprobs ? WANT_ALL : WANT_LAST, e);
     if (code == 0) seq_prompt(j->seq);
@@ -123,7 +125,9 @@ int job_start(struct job *j, struct err *e) {
     for (int i = 0; i < s->n_prompt; i++) sampler_accept(j->sampler, s->prompt[i]);
     decoder_init(&j->decoder, s->tokenizer, s->prompt[s->n_prompt - 1]);
     j->decoder.control = s->control;
-    const struct job_event ev = event_of(j, JOB_STARTED);
+    struct job_event ev = event_of(j, JOB_STARTED);
+    ev.storable_tokens = seq_storable(j->seq, s->n_prompt);
+    ev.departure = departs ? &departure : NULL;
     s->event(s->ctx, &ev);
     return 0;
 }

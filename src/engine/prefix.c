@@ -51,6 +51,19 @@ struct prefix_node *prefix_find(const struct prefix_tree *t, const struct prefix
     return find(t, hash_of(t, parent, token), parent, token);
 }
 
+const struct prefix_node *prefix_nearest(const struct prefix_tree *t, const struct prefix_node *parent, const int32_t *token, int n, int *common) {
+    const struct prefix_node *best = NULL;
+    *common = -1;
+    for (const struct prefix_node *m = t->newest; m; m = m->older) {
+        int same = 0;
+        if (m->parent != parent || m->pages == 0) continue;
+        while (same < n && m->token[same] == token[same]) same++;
+        if (same == n) return NULL; /* it goes on as something does that is known */
+        if (same > *common) *common = same, best = m;
+    }
+    return best;
+}
+
 /* ---- by last use ---- */
 
 static void take_out(struct prefix_tree *t, struct prefix_node *n) {

@@ -46,7 +46,11 @@ void prefix_drop_root(struct prefix_tree *t, struct prefix_node *root); /* NULL 
 /* The page of `token` [KV_PAGE] behind parent (NULL: at the beginning), or NULL. */
 struct prefix_node *prefix_find(const struct prefix_tree *t, const struct prefix_node *parent, const int32_t *token);
 
-/* The same, made when it is not there, with references of its own to page[group]; pages that a node misses are added. Counts as a use. NULL: there is no memory,
+/* Of the pages behind parent (NULL: those at beginnings) the one that has most of `token` [n] in common, n of 1 to KV_PAGE, and has another token behind that; *common:
+ * how many. The one used last of several; NULL: none. Looks at every node. */
+const struct prefix_node *prefix_nearest(const struct prefix_tree *t, const struct prefix_node *parent, const int32_t *token, int n, int *common);
+
+/* The same as prefix_find, made when it is not there, with references of its own to page[group]; pages that a node misses are added. Counts as a use. NULL: there is no memory,
  * and nothing has changed. */
 struct prefix_node *prefix_add(struct prefix_tree *t, struct prefix_node *parent, const int32_t *token, uint8_t *const *page);
 

@@ -48,6 +48,8 @@ struct job_event {
     enum job_end end;
     int stop;                    /* JOB_STOP: which of the stop texts */
     const struct err *error;     /* JOB_FAILED: why */
+    int storable_tokens;         /* JOB_STARTED: of the prompt, what a next one with the same beginning will find in the cache; those it took from there too */
+    const struct seq_departure *departure; /* JOB_STARTED, where it was asked for: where the prompt departs from what is known; NULL: it does not */
     double queued_s, prompt_s, generate_s; /* JOB_ENDED: waiting for a place, for the first token from then on, and from then to the end */
 };
 
@@ -68,6 +70,7 @@ struct job_spec {
     bool control;                          /* control tokens' spellings are part of the text */
     struct guide_options guide;            /* what the text is held to; {.budget = -1}: nothing */
     int guess;                             /* most tokens guessed at once from the text itself (speculate.h); changes speed only */
+    bool departure;                        /* JOB_STARTED tells where the prompt departs from what is known; it takes a look at all that is */
     bool background;
     bool adapted;                          /* the adapter of that number acts from position adapter_from on (seq_set_adapter), in front of which all is the model's own */
     int adapter, adapter_from;
