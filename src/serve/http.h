@@ -53,6 +53,10 @@ struct http_dialect {
     const char *claim_prefix; /* what its paths begin with ("/api/"), or NULL */
     /* Appends the body of an error (application/json). message: one line of UTF-8. false: out of memory. Any thread. */
     bool (*error)(int status, const char *message, struct buf *body);
+    /* In its place, for a dialect whose errors name the request. */
+    bool (*error_with_id)(int status, const char *message, const char *request, struct buf *body);
+    const char *id_header; /* in which replies name the request ("request-id"); NULL: in none */
+    int overloaded;        /* its status in place of 503; 0: none */
 };
 
 /* 0: the default that stands beside it. */
@@ -119,6 +123,8 @@ struct slice http_body(const struct http_request *r);
 const char *http_client(const struct http_request *r);  /* the name of its key; "" without keys */
 const char *http_address(const struct http_request *r); /* "127.0.0.1", "::1", "unix" */
 uint64_t http_id(const struct http_request *r);         /* drawn at random, for logs and request ids */
+enum { HTTP_ID_BYTES = 24 };
+const char *http_id_text(const struct http_request *r, char out[HTTP_ID_BYTES]); /* the same as clients see it: "req_" and 16 digits; returns out */
 double http_arrival(const struct http_request *r);      /* os_now when its first byte was read */
 
 /* Gives the body's memory back early, when it has been read: slices into it are void from then on, and nobody else may read it meanwhile. */

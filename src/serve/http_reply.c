@@ -75,6 +75,8 @@ static bool add_head(const struct http_request *r, const struct parts *p, struct
     if (p->has_length) ok = ok && buf_printf(b, "Content-Length: %zu\r\n", p->length);
     if (p->closes) ok = ok && buf_str(b, "Connection: close\r\n");
     else if (r->head.minor == 0) ok = ok && buf_str(b, "Connection: keep-alive\r\n");
+    char id[HTTP_ID_BYTES];
+    if (r->dialect->id_header) ok = ok && buf_printf(b, "%s: %s\r\n", r->dialect->id_header, http_id_text(r, id));
     ok = ok && buf_str(b, p->page ? page_fields : p->type ? "Cache-Control: no-store\r\n" : "") && add_cors(r, b);
     for (int i = 0; ok && i < p->n_fields; i++) ok = buf_printf(b, "%s: %s\r\n", p->fields[i].name, p->fields[i].value);
     return ok && buf_str(b, "\r\n");
@@ -156,7 +158,9 @@ bool http_error(struct http_request *r, int status, int retry_after_s, const cha
     (void)snprintf(seconds, sizeof seconds, "%d", retry_after_s);
     if (retry_after_s > 0) fields[n++] = (struct http_field){"Retry-After", seconds};
     if (status == 401) fields[n++] = (struct http_field){"WWW-Authenticate", "Bearer"};
-    bool ok = r->dialect->error(status, message, &body);
+    if (status == 503 && r->dialect->overloaded) status = r->dialect->overloaded;
+    char id[HTTP_ID_BYTES];
+    bool ok = r->dialect->error_with_id ? r->dialect->error_with_id(status, message, http_id_text(r, id), &body) : r->dialect->error(status, message, &body);
     if (status == 405) {
         ok = ok && route_methods(r, &methods);
         fields[n++] = (struct http_field){"Allow", ok ? methods.data : ""};

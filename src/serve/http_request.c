@@ -84,6 +84,12 @@ struct slice http_body(const struct http_request *r) { return (struct slice){r->
 const char *http_client(const struct http_request *r) { return r->client; }
 const char *http_address(const struct http_request *r) { return r->address; }
 uint64_t http_id(const struct http_request *r) { return r->id; }
+
+const char *http_id_text(const struct http_request *r, char out[HTTP_ID_BYTES]) {
+    (void)snprintf(out, HTTP_ID_BYTES, "req_%016llx", (unsigned long long)r->id);
+    return out;
+}
+
 double http_arrival(const struct http_request *r) { return r->arrival; }
 
 bool http_query(const struct http_request *r, const char *name, struct slice *value) {

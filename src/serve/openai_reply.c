@@ -175,4 +175,4 @@ static const struct http_route routes[] = {
     {"POST", "/v1/responses/{id...}", on_response_post, 0},
 };
 
-const struct http_dialect openai_dialect = {.name = "openai", .routes = routes, .n_routes = sizeof routes / sizeof *routes, .error = openai_error};
+const struct http_dialect openai_dialect = {.name = "openai", .routes = routes, .n_routes = sizeof routes / sizeof *routes, .error = openai_error, .id_header = "x-request-id"};
