@@ -10,6 +10,7 @@
 #include "app/common.h"
 #include "base/log.h"
 #include "base/os.h"
+#include "serve/alias.h"
 #include "serve/anthropic.h"
 #include "serve/config.h"
 #include "serve/openai.h"
@@ -19,8 +20,8 @@
 enum { MODELS_MAX = 64 };
 
 struct options {
-    const char *config, *port, *host, *key_file, *ctx, *parallel, *threads, *models_dir, *keep_alive, *memory, *kv_type, *cache_ram, *responses;
-    struct string_list key, origin, adapters_dir;
+    const char *config, *port, *host, *key_file, *ctx, *parallel, *threads, *models_dir, *keep_alive, *memory, *kv_type, *cache_ram, *responses, *normalise;
+    struct string_list key, origin, adapters_dir, alias;
     bool verbose;
 };
 
@@ -42,20 +43,24 @@ static const struct flag flags[] = {
     TEXT("--kv-type", kv_type, "TYPE", "how keys and values are kept: f32, f16, bf16 or q8_0 (default f16)"),
     TEXT("--cache-ram", cache_ram, "BYTES", "memory for prompts that may come again, such as 4G (default 2G)"),
     TEXT("--responses", responses, "FILE", "what /v1/responses keeps for 30 days, so that it can be continued; none: only until the end of the server (default: among the user's own files)"),
-    {"--verbose", "-v", FLAG_BOOL, offsetof(struct options, verbose), NULL, "a line for each request on standard error", 0, 0},
+    {"--alias", NULL, FLAG_LIST, offsetof(struct options, alias), "PATTERN=MODEL", "the model that answers to a name, which may end with *; may be repeated (claude-* is the default model)", 0, 0},
+    TEXT("--normalise", normalise, "yes|no", "leave out of prompts what clients make new with every request, such as billing marks (default yes)"),
+    {"--verbose", "-v", FLAG_BOOL, offsetof(struct options, verbose), NULL, "on standard error, a line for each request, and where its prompt departs from those that are known, with a few words of it", 0, 0},
     {0},
 };
 static const struct flag *const tables[] = {flags, NULL};
 
+/* Flags that are settings too have the same name there. */
 static int configure(const struct options *o, struct serve_config *c, struct err *e) {
-    const struct { const char *name, *value; } set[] = {{"port", o->port}, {"host", o->host}, {"api-key-file", o->key_file}, {"ctx", o->ctx}, {"parallel", o->parallel}, {"threads", o->threads},
-                                                        {"models-dir", o->models_dir}, {"keep-alive", o->keep_alive}, {"memory", o->memory}, {"kv-type", o->kv_type}, {"cache-ram", o->cache_ram}, {"responses", o->responses}};
     int code = o->config ? config_read_file(c, o->config, e) : 0;
-    for (size_t i = 0; code == 0 && i < sizeof set / sizeof *set; i++)
-        if (set[i].value) code = config_flag(c, set[i].name, set[i].value, e);
-    for (int i = 0; code == 0 && i < o->key.n; i++) code = config_flag(c, "api-key", o->key.at[i], e);
-    for (int i = 0; code == 0 && i < o->adapters_dir.n; i++) code = config_flag(c, "adapters-dir", o->adapters_dir.at[i], e);
-    for (int i = 0; code == 0 && i < o->origin.n; i++) code = config_flag(c, "origin", o->origin.at[i], e);
+    for (const struct flag *f = flags; code == 0 && f->name; f++) {
+        const void *field = (const char *)o + f->offset;
+        const char *const *text = field;
+        const struct string_list *list = field;
+        if (!config_has(f->name + 2)) continue;
+        if (f->kind == FLAG_STRING && *text) code = config_flag(c, f->name + 2, *text, e);
+        for (int i = 0; code == 0 && f->kind == FLAG_LIST && i < list->n; i++) code = config_flag(c, f->name + 2, list->at[i], e);
+    }
     return code;
 }
 
@@ -78,9 +83,10 @@ static const char *place_of_responses(const struct serve_config *c, struct buf *
     return NULL;
 }
 
-static int make_service(struct service **service, const struct serve_config *c, const char *const *models, int n, struct err *e) {
+static int make_service(struct service **service, const struct serve_config *c, const char *const *models, int n, bool verbose, struct err *e) {
     struct model_options m = {.kv_type = c->kv_type};
-    struct service_options o = {.models = models, .n_models = n, .models_dir = c->models_dir, .adapters_dirs = c->adapters_dir.at, .n_adapters_dirs = c->adapters_dir.n, .threads = c->threads, .parallel = c->parallel};
+    struct service_options o = {.models = models, .n_models = n, .models_dir = c->models_dir, .adapters_dirs = c->adapters_dir.at, .n_adapters_dirs = c->adapters_dir.n, .threads = c->threads, .parallel = c->parallel,
+                                .normalise = c->normalise, .departures = verbose, .aliases = &c->alias};
     struct buf own = {0};
     int code = kv_type_of(&m, "f16", &o.engine.kv_type, e);
     o.memory = c->model_memory ? c->model_memory : os_memory_total();
@@ -144,7 +150,7 @@ static int serve(struct http_server *server, struct service *service, const stru
     return code;
 }
 
-static int run_server(const struct serve_config *c, const char *const *models, int n_models, struct err *e) {
+static int run_server(const struct serve_config *c, const char *const *models, int n_models, bool verbose, struct err *e) {
     static const struct http_dialect *const dialects[] = {&openai_dialect, &anthropic_dialect};
     struct http_server *server = NULL;
     struct service *service = NULL;
@@ -152,7 +158,7 @@ static int run_server(const struct serve_config *c, const char *const *models, i
     (void)sigemptyset(&set);
     (void)sigaddset(&set, SIGINT), (void)sigaddset(&set, SIGTERM), (void)sigaddset(&set, SIGHUP), (void)sigaddset(&set, SIGUSR1);
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL); /* before there are other threads, which inherit it */
-    int code = make_service(&service, c, models, n_models, e);
+    int code = make_service(&service, c, models, n_models, verbose, e);
     if (code == 0) code = models_open_added(service_models(service), e); /* so that a wrong file is told now, and the first request need not wait */
     const struct http_options o = {.dialects = dialects, .n_dialects = sizeof dialects / sizeof *dialects, .ctx = service, .origins = c->origin.at, .n_origins = c->origin.n};
     if (code == 0) code = http_server_new(&server, &o, e);
@@ -175,7 +181,7 @@ static int run(int argc, char **argv, struct err *e) {
     if (o.verbose) log_set_level(LOG_INFO);
     config_init(&c);
     code = configure(&o, &c, e);
-    if (code == 0) code = run_server(&c, models, n, e);
+    if (code == 0) code = run_server(&c, models, n, o.verbose, e);
     config_free(&c);
     return code;
 }

@@ -5,7 +5,10 @@
 #include "base/log.h"
 #include "base/os.h"
 #include "serve/answer_internal.h"
+#include "serve/departure.h"
 #include "serve/prompt.h"
+
+enum { LONG_PROMPT = 2048 /* tokens to compute, from which on a stream begins before them */ };
 
 int status_of(int code) {
     switch (code) {
@@ -264,6 +267,7 @@ static void hear_end(struct choice *c, const struct job_event *ev) {
     struct tool_events events;
     if (code == 0 && c->parser && (code = tool_parser_finish(c->parser, &events, &e)) == 0) code = hear_events(c, &events, &e);
     c->finish = code ? FINISH_FAILED : finish_of(c, ev);
+    c->context_full = ev->end == JOB_CONTEXT;
     c->stop = ev->stop;
     c->generated = ev->generated;
     log_debug("answer %s.%d: %d tokens in (%d known), %d out, %.3f + %.3f + %.3f s", a->id, c->index, a->prompt_tokens, c->cached, c->generated, ev->queued_s, ev->prompt_s, ev->generate_s);
@@ -292,6 +296,10 @@ void answer_hear(void *ctx, const struct job_event *ev) {
     c->cached = ev->cached_tokens;
     switch (ev->kind) {
     case JOB_STARTED:
+        c->storable = ev->storable_tokens;
+        if (ev->departure && c->index == 0) departure_log(c->answer, ev);
+        if (ev->prompt_tokens - ev->cached_tokens > LONG_PROMPT) begin_stream(c->answer); /* no client waits for headers for ever; pings follow */
+        break;
     case JOB_PROMPT: break;
     case JOB_TOKEN:
         begin_stream(c->answer);

@@ -20,6 +20,7 @@
 #include "serve/kept.h"
 #include "serve/models.h"
 
+struct config_list;
 struct service;
 struct answer;
 
@@ -51,7 +52,9 @@ struct choice {
     struct answer_token *tokens;  /* of the content and all else, when logprobs are wanted */
     size_t n_tokens, told_tokens; /* told: written to the stream already */
     int generated, reasoned, cached; /* tokens; reasoned: those before the reasoning ended */
+    int storable;                 /* tokens of the prompt that a next one finds in the cache, those in `cached` too */
     enum finish finish;
+    bool context_full;            /* FINISH_LENGTH: since the context is, not since max_tokens are there */
     int stop;                     /* FINISH_STOP: which */
 };
 
@@ -113,6 +116,9 @@ struct service_options {
     struct engine_options engine;
     int parallel;                 /* requests that are computed at once */
     const char *responses;        /* the file of responses that are kept; NULL: in memory */
+    bool normalise;               /* what clients make new with every request is left out of prompts (nonce.h) */
+    bool departures;              /* say in the log where a prompt departs from those that are known */
+    const struct config_list *aliases; /* alias.h; borrowed; NULL: none */
     uint64_t memory, kv_bytes;    /* bytes that open models, and keys and values of all requests under way, may take; 0: no limit */
     double keep_s;                /* models of models_dir are closed when unused for so long; INFINITY: never */
 };

@@ -12,10 +12,13 @@ int ask_add_call(struct ask *ask, struct arena *a, struct value *calls, struct s
     struct err ignored;
     if (!arguments.n) arguments = SLICE("{}");
     const char *kept = arena_strndup(a, arguments.p, arguments.n);
-    struct slice *texts = arena_array(a, ask->n_calls + 1, sizeof *texts);
+    struct slice *texts = ask->call_text;
+    if ((ask->n_calls & (ask->n_calls - 1)) == 0) { /* room for twice as many */
+        texts = arena_array(a, ask->n_calls ? ask->n_calls * 2 : 1, sizeof *texts);
+        if (texts && ask->n_calls) memcpy(texts, ask->call_text, ask->n_calls * sizeof *texts);
+    }
     if (!texts || !kept) return err_nomem(e, "tool calls", arguments.n);
     if (value_from_json(a, arguments.p, arguments.n, &parsed, &ignored)) parsed = text(a, arguments);
-    if (ask->n_calls) memcpy(texts, ask->call_text, ask->n_calls * sizeof *texts);
     texts[ask->n_calls++] = (struct slice){kept, arguments.n};
     ask->call_text = texts;
     const bool ok = value_set(a, inner, "name", text(a, name)) && value_set(a, inner, "arguments", parsed) && value_set(a, call, "id", text(a, id)) &&

@@ -24,6 +24,8 @@ struct ask {
     bool lora_said;                  /* lora says which adapter acts, whatever the model's name says: */
     int lora;                        /* its number (struct adapter_view), or -1: none */
     struct value *messages;          /* a list, in the form that chat templates read; NULL: `prompt` is to be continued as it is */
+    bool continued;                  /* the last message, an assistant's, is the beginning of the answer */
+    bool normalise;                  /* what clients make new with every request is left out (nonce.h) */
     struct slice prompt;
     struct value *tools;             /* a list, as OpenAI's API has it; NULL: none */
     struct tool_spec *tool;          /* [n_tools] the same, for the parser */

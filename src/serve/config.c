@@ -11,7 +11,7 @@
 
 enum { FILE_BYTES = 1 << 20, VALUE_BYTES = 4096 };
 
-enum kind { INT, TEXT, BYTES, SECONDS, LIST };
+enum kind { INT, TEXT, BYTES, SECONDS, LIST, BOOL };
 
 static const struct row {
     const char *name;
@@ -34,13 +34,15 @@ static const struct row {
     {"cache-ram", BYTES, offsetof(struct serve_config, cache_ram), 0, 0},
     {"origin", LIST, offsetof(struct serve_config, origin), 0, 0},
     {"responses", TEXT, offsetof(struct serve_config, responses), 0, 0},
+    {"alias", LIST, offsetof(struct serve_config, alias), 0, 0},
+    {"normalise", BOOL, offsetof(struct serve_config, normalise), 0, 0},
 };
 _Static_assert(sizeof rows / sizeof *rows == CONFIG_ROWS, "a place in struct serve_config for each row");
 
 const char *config_name(int i) { return i >= 0 && i < CONFIG_ROWS ? rows[i].name : NULL; }
 
 void config_init(struct serve_config *c) {
-    *c = (struct serve_config){.port = 11435, .host = "127.0.0.1", .kv_type = "f16", .cache_ram = (uint64_t)2 << 30, .keep_alive = 300};
+    *c = (struct serve_config){.port = 11435, .host = "127.0.0.1", .kv_type = "f16", .cache_ram = (uint64_t)2 << 30, .keep_alive = 300, .normalise = true};
 }
 
 void config_free(struct serve_config *c) { arena_free(&c->memory); }
@@ -50,6 +52,8 @@ static int find(struct slice name) {
     while (i < CONFIG_ROWS && !slice_is(name, rows[i].name)) i++;
     return i < CONFIG_ROWS ? i : -1;
 }
+
+bool config_has(const char *name) { return find(slice_of(name)) >= 0; }
 
 static int set_int(const struct row *row, int *field, const char *text, struct err *e) {
     char *end = NULL, quoted[80];
@@ -77,6 +81,10 @@ static int set_value(struct serve_config *c, const struct row *row, const char *
         if (!units_seconds(text, &v)) return err_set(e, ERR_USAGE, "%s: \"%s\" is no duration; give one like 300, 5m, 1h30m or never", row->name, err_quote(quoted, sizeof quoted, text, strlen(text)));
         *(double *)field = v;
         return 0;
+    }
+    if (row->kind == BOOL) {
+        *(bool *)field = strcmp(text, "yes") == 0;
+        return *(bool *)field || strcmp(text, "no") == 0 ? 0 : err_set(e, ERR_USAGE, "%s: \"%s\" is neither yes nor no", row->name, err_quote(quoted, sizeof quoted, text, strlen(text)));
     }
     if (!*text) return err_set(e, ERR_USAGE, "%s: the value is empty", row->name);
     const char *kept = arena_strndup(&c->memory, text, strlen(text));

@@ -7,7 +7,7 @@
  *     cache-ram = 2G
  *
  * A value may stand in double quotes, which are then not part of it.
- * What a flag says wins over the file, whichever is read first; of the file, api-key, adapters-dir and origin may be given several times, all others once. One
+ * What a flag says wins over the file, whichever is read first; of the file, api-key, adapters-dir, origin and alias may be given several times, all others once. One
  * thread. Texts belong to the config.
  */
 #ifndef HEARTH_CONFIG_H
@@ -27,7 +27,7 @@ struct config_list {
 };
 
 enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_FLAG };
-enum { CONFIG_ROWS = 15 };
+enum { CONFIG_ROWS = 17 };
 
 struct serve_config {
     int port;
@@ -45,6 +45,8 @@ struct serve_config {
     uint64_t cache_ram;                   /* bytes; 0: none */
     struct config_list origin;
     const char *responses;                /* a file, or "none"; NULL: one among the user's own */
+    struct config_list alias;             /* PATTERN=MODEL, see alias.h */
+    bool normalise;                       /* what clients make new with every request is left out of prompts (nonce.h) */
     /* private */
     struct arena memory;
     struct {
@@ -64,5 +66,6 @@ int config_read_file(struct serve_config *c, const char *path, struct err *e);
 
 /* The names, for --help and completion; NULL at the end. */
 const char *config_name(int i);
+bool config_has(const char *name); /* whether there is a setting of that name */
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/os.h"
+#include "serve/alias.h"
 #include "serve/models_internal.h"
 
 static const char EMBEDDED[] = "ember";
@@ -143,7 +144,7 @@ static bool leads_elsewhere(struct slice name) {
     return name.n && name.p[0] == '/';
 }
 
-static int resolve(struct models *m, struct slice name, struct target *t, struct err *e) {
+static int resolve_name(struct models *m, struct slice name, struct target *t, struct err *e) {
     char shown[80];
     const struct known *k = NULL;
     *t = (struct target){.model = name.n ? models_find(m, name) : first_model(m)};
@@ -163,6 +164,15 @@ static int resolve(struct models *m, struct slice name, struct target *t, struct
     if (t->model) return 0;
     return name.n ? err_set(e, ERR_NOT_FOUND, "there is no model named \"%s\"; GET /v1/models lists those that there are", err_quote(shown, sizeof shown, name.p, name.n))
                   : err_set(e, ERR_NOT_FOUND, "there is no model; put one into the folder for models");
+}
+
+bool models_alias(const struct models *m, struct slice name, struct slice *model) { return alias_find(m->o.aliases, name, model); }
+
+/* Names that there are go before aliases. */
+static int resolve(struct models *m, struct slice name, struct target *t, struct err *e) {
+    struct slice model;
+    const int code = resolve_name(m, name, t, e);
+    return code == ERR_NOT_FOUND && alias_find(m->o.aliases, name, &model) && model.p ? resolve_name(m, model, t, e) : code;
 }
 
 /* Locked. What stands for s by now. The file is looked at without the lock: some lie on other machines. */

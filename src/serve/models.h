@@ -68,6 +68,7 @@ struct models_options {
     struct engine_options engine; /* of each model; cache_bytes: of all together, each has a like part of it */
     uint64_t memory;              /* bytes that open models and adapters may take; 0: no limit */
     double keep_s;                /* what was found in a folder is closed when unused for so long; INFINITY: never */
+    const struct config_list *aliases; /* alias.h; borrowed; NULL: none are given */
 };
 
 int models_new(struct models **m, const struct models_options *o, struct err *e);
@@ -100,12 +101,15 @@ int models_unload(struct models *m, struct slice name, struct err *e);
 
 /* ---- using ---- */
 
-/* The model of that name (empty: the default one; a publisher before a slash and a ".gguf" behind do not matter), opened if need be, which may take long. ERR_NOT_FOUND: there is none of
+/* The model of that name (empty: the default one; a publisher before a slash and a ".gguf" behind do not matter; or an alias), opened if need be, which may take long. ERR_NOT_FOUND: there is none of
  * that name; ERR_UNSUPPORTED: it is an adapter's; ERR_MEMORY, before anything of the weights is read; errors of opening it. models_done gives it back. */
 int models_use(struct models *m, struct slice name, struct served **s, struct err *e);
 void models_done(struct served *s);
 
-/* The same for names of adapters too, "adapter" or "model:adapter": *f is then the adapter on the model *s, else NULL. fitted_done gives it back, before the model. */
+/* As alias_find, with the aliases that there are. models_use knows them. */
+bool models_alias(const struct models *m, struct slice name, struct slice *model);
+
+/* The same as models_use for names of adapters too, "adapter" or "model:adapter": *f is then the adapter on the model *s, else NULL. fitted_done gives it back, before the model. */
 int models_use_fitted(struct models *m, struct slice name, struct served **s, struct fitted **f, struct err *e);
 void fitted_done(struct fitted *f); /* NULL is fine */
 

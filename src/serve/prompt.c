@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "serve/body.h"
+#include "serve/talk.h"
 
 /* ---- tools for templates that know of none ---- */
 
@@ -39,17 +40,17 @@ static const struct value *plain_message(const struct ask *ask, const struct ser
     return out;
 }
 
-static struct value *plain_messages(const struct ask *ask, const struct served *s, struct arena *a, struct err *e) {
+static struct value *plain_messages(const struct ask *ask, const struct value *messages, const struct served *s, struct arena *a, struct err *e) {
     struct buf system = {.limit = 64 << 20};
     struct value *out = value_list(a);
-    const struct value *first = value_at(ask->messages, 0);
+    const struct value *first = value_at(messages, 0);
     size_t call = 0;
     const bool has_system = slice_is(text_of(first, "role"), "system");
     int code = has_system && !(buf_add(&system, text_of(first, "content").p, text_of(first, "content").n) && buf_str(&system, "\n\n")) ? err_nomem(e, "the system message", system.len) : 0;
     if (code == 0) code = tool_prompt(s->syntax, ask->tool_text, ask->n_tools, &system, e);
     if (code == 0 && !value_append(a, out, text_message(a, "system", (struct slice){system.data ? system.data : "", system.len}))) code = err_nomem(e, "messages", system.len);
-    for (size_t i = has_system; code == 0 && i < value_count(ask->messages); i++) {
-        const struct value *m = plain_message(ask, s, a, value_at(ask->messages, i), &call, e);
+    for (size_t i = has_system; code == 0 && i < value_count(messages); i++) {
+        const struct value *m = plain_message(ask, s, a, value_at(messages, i), &call, e);
         if (!m) code = e->code;
         else if (!value_append(a, out, m)) code = err_nomem(e, "messages", system.len);
     }
@@ -78,14 +79,25 @@ static bool set_kwargs(const json_t *kwargs, struct arena *a, struct value *cont
     return true;
 }
 
-static int render(const struct ask *ask, const struct served *s, struct arena *a, struct rendering *r, struct err *e) {
+static int render_messages(const struct ask *ask, const struct value *messages, const struct served *s, struct arena *a, struct rendering *r, struct err *e) {
     const bool tools = ask->n_tools && ask->tool_choice != TOOLS_NONE, shown = tools && tool_template_lists_tools(s->template);
-    struct value *messages = tools && !shown ? plain_messages(ask, s, a, e) : ask->messages, *context = value_dict(a);
-    if (!messages) return e->code;
+    struct value *context = value_dict(a);
+    if (tools && !shown && !(messages = plain_messages(ask, messages, s, a, e))) return e->code;
     bool ok = value_set(a, context, "messages", messages) && value_set(a, context, "add_generation_prompt", value_bool(a, true));
     if (ok && shown) ok = value_set(a, context, "tools", ask->tools);
     ok = ok && set_thinking(ask, a, context) && set_kwargs(ask->kwargs, a, context);
-    return ok ? chat_render(s->chat, a, context, r, e) : err_nomem(e, "the template's variables", a->used);
+    if (!ok) return err_nomem(e, "the template's variables", a->used);
+    return ask->continued ? talk_render_continued(s, messages, context, a, r, e) : chat_render(s->chat, a, context, r, e);
+}
+
+/* Once more where the template refuses system messages in the middle, or leaves them out. */
+static int render(const struct ask *ask, const struct served *s, struct arena *a, struct rendering *r, struct err *e) {
+    const struct value *messages = ask->normalise ? talk_normalised(ask->messages, a, e) : ask->messages;
+    if (!messages) return e->code;
+    int code = render_messages(ask, messages, s, a, r, e);
+    if (!talk_has_late_system(messages) || (code && code != ERR_TEMPLATE) || (code == 0 && talk_shows_late_system(messages, r))) return code;
+    rendering_free(r);
+    return (messages = talk_folded(messages, a, e)) ? render_messages(ask, messages, s, a, r, e) : e->code;
 }
 
 int prompt_tokens(const struct ask *ask, const struct served *s, struct arena *a, struct tokens *ids, bool *opened, struct err *e) {

@@ -29,7 +29,7 @@ struct service {
     pthread_mutex_t lock;
     pthread_cond_t work, room;  /* an errand; a place among those at work */
     struct errand *first, **last;
-    bool stopping;
+    bool stopping, normalise, departures;
 };
 
 struct models *service_models(struct service *s) { return s->models; }
@@ -66,7 +66,7 @@ static int submit(struct answer *a, const struct tokens *ids, struct err *e) {
     const int reusable[] = {(int)ids->n};
     struct job_spec s = {.engine = a->model->engine, .tokenizer = a->model->tokenizer, .prompt = ids->id, .n_prompt = (int)ids->n, .reusable = reusable, .n_reusable = 1,
                          .max_tokens = ask->max_tokens < 0 || ask->max_tokens > INT32_MAX ? -1 : (int)ask->max_tokens, .sampling = ask->sampling, .stop = ask->stop, .n_stop = ask->n_stop,
-                         .logprobs = ask->logprobs, .ignore_eog = ask->ignore_eog, .guide = a->guide, .control = ask->messages != NULL, .guess = GUESS_MAX,
+                         .logprobs = ask->logprobs, .ignore_eog = ask->ignore_eog, .guide = a->guide, .control = ask->messages != NULL, .guess = GUESS_MAX, .departure = a->service->departures,
                          .client = client_of(a->http), .event = answer_hear};
     int n = 0;
     if (a->fitted) {
@@ -98,7 +98,7 @@ static int use_numbered(struct answer *a, struct err *e) {
 
 static int prepare(struct answer *a, struct tokens *ids, struct err *e) {
     const struct endpoint *p = a->endpoint;
-    a->ask = (struct ask){.sampling = sampler_defaults(), .max_tokens = -1, .n = 1, .logprobs = -1, .parallel = true, .budget = -1};
+    a->ask = (struct ask){.sampling = sampler_defaults(), .max_tokens = -1, .n = 1, .logprobs = -1, .parallel = true, .budget = -1, .normalise = a->service->normalise};
     int code = body_parse(&a->body, http_body(a->http), e);
     if (code == 0) code = p->read(a, a->body, e);
     if (code == 0) code = service_use(a->service, a->ask.model, &a->model, &a->fitted, e);
@@ -254,12 +254,14 @@ int service_new(struct service **out, const struct service_options *o, struct er
     struct service *s = *out = mem_calloc(1, sizeof *s);
     if (!s) return err_nomem(e, "the service", sizeof *s);
     s->last = &s->first;
+    s->normalise = o->normalise;
+    s->departures = o->departures;
     (void)pthread_mutex_init(&s->lock, NULL);
     (void)pthread_cond_init(&s->work, NULL);
     (void)pthread_cond_init(&s->room, NULL);
     int code = pool_new(&s->pool, o->threads ? o->threads : os_cpu_count(), e);
     if (code == 0) code = scheduler_new(&s->scheduler, (struct scheduler_options){.max_live = o->parallel, .kv_bytes = o->kv_bytes}, e);
-    if (code == 0) code = models_new(&s->models, &(struct models_options){s->scheduler, s->pool, o->engine, o->memory, o->keep_s}, e);
+    if (code == 0) code = models_new(&s->models, &(struct models_options){s->scheduler, s->pool, o->engine, o->memory, o->keep_s, o->aliases}, e);
     if (code == 0) code = kept_new(&s->kept, o->responses, e);
     if (code == 0) code = add_models(s, o, e);
     if (code == 0) code = start_fronts(s, e);

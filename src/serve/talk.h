@@ -1,0 +1,27 @@
+/* talk.h: what is done to a conversation before the model's template renders it, and with what it rendered: per-request nonces are left out, system messages in
+ * the middle are told another way where the template does not take them, and a last message of the assistant's is continued. Whatever dialect it came in. */
+#ifndef HEARTH_TALK_H
+#define HEARTH_TALK_H
+
+#include "engine/chat.h"
+#include "serve/ask.h"
+#include "serve/models.h"
+
+/* The messages without what nonce.h knows, in their system messages; the same list where there is nothing of it. NULL: ERR_MEMORY. */
+const struct value *talk_normalised(const struct value *messages, struct arena *a, struct err *e);
+
+/* The same with every system message but the first told as a user's, between <system> and </system>, and joined with that of a user's next to it, since many
+ * templates want roles to take turns. NULL: ERR_MEMORY. */
+const struct value *talk_folded(const struct value *messages, struct arena *a, struct err *e);
+
+/* Whether a system message stands behind the first message. */
+bool talk_has_late_system(const struct value *messages);
+
+/* Whether the rendering has the texts of all system messages behind the first message, in order: some templates leave them out without a word. */
+bool talk_shows_late_system(const struct value *messages, const struct rendering *r);
+
+/* Renders with ask->continued: the last message is the beginning of the answer, and the prompt ends with its text, as data. context has all variables but "messages"
+ * and "add_generation_prompt". A reasoning block that the template opens is closed before. Errors as chat_render's. */
+int talk_render_continued(const struct served *s, const struct value *messages, struct value *context, struct arena *a, struct rendering *r, struct err *e);
+
+#endif
