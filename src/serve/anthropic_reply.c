@@ -1,19 +1,16 @@
 /* anthropic_reply.c: the Anthropic dialect's replies, whole and as the documented events in their order, and its errors and routes. */
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
-#include "serve/anthropic.h"
+#include "serve/anthropic_internal.h"
 
-/* A stream's block under way. */
-enum block { BLOCK_NONE, BLOCK_TEXT, BLOCK_THINKING, BLOCK_TOOL };
-struct writing {
-    enum block open;
-    int index; /* of the open block, or of the next */
-};
+enum { SIGNATURE_BYTES = 32 };
 
 static const char *stop_reason(const struct choice *c) {
     switch (c->finish) {
     case FINISH_CALLS: return "tool_use";
-    case FINISH_LENGTH: return "max_tokens";
+    case FINISH_LENGTH: return c->context_full ? "model_context_window_exceeded" : "max_tokens";
     case FINISH_STOP: return "stop_sequence";
     default: return "end_turn";
     }
@@ -25,14 +22,38 @@ static void stop_members(struct jw *j, const struct choice *c) {
     else jw_null(j, "stop_sequence");
 }
 
-/* What was taken from the cache is no input; it has a member of its own. */
-static void usage(struct jw *j, const struct choice *c, int output) {
-    jw_open(j, "usage", '{');
-    jw_integer(j, "input_tokens", c->answer->prompt_tokens - c->cached);
-    jw_integer(j, "cache_creation_input_tokens", 0);
+/* What was taken from the cache is no input, nor is what goes into it; they have members of their own. */
+static void usage_members(struct jw *j, const struct choice *c, int output) {
+    const int stored = c->storable > c->cached ? c->storable - c->cached : 0;
+    jw_integer(j, "input_tokens", c->answer->prompt_tokens - c->cached - stored);
+    jw_integer(j, "cache_creation_input_tokens", stored);
     jw_integer(j, "cache_read_input_tokens", c->cached);
     jw_integer(j, "output_tokens", output);
+    jw_open(j, "output_tokens_details", '{');
+    jw_integer(j, "thinking_tokens", c->reasoned);
     jw_close(j, '}');
+    jw_null(j, "server_tool_use");
+}
+
+static void usage(struct jw *j, const struct choice *c, int output) {
+    const struct writing *w = c->answer->dialect;
+    const int stored = c->storable > c->cached ? c->storable - c->cached : 0;
+    jw_open(j, "usage", '{');
+    usage_members(j, c, output);
+    jw_open(j, "cache_creation", '{');
+    jw_integer(j, "ephemeral_5m_input_tokens", w->hour ? 0 : stored);
+    jw_integer(j, "ephemeral_1h_input_tokens", w->hour ? stored : 0);
+    jw_close(j, '}');
+    jw_str(j, "service_tier", "standard");
+    jw_close(j, '}');
+}
+
+/* Clients send thinking back only with a signature, and some take an empty one for none. It is a mark, not a proof: nothing is done with what comes back. FNV-1a. */
+static struct slice signature_of(const struct choice *c, char out[SIGNATURE_BYTES]) {
+    uint64_t h = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < c->reasoning.len; i++) h = (h ^ (uint8_t)c->reasoning.data[i]) * 0x100000001b3u;
+    (void)snprintf(out, SIGNATURE_BYTES, "hearth.%016" PRIx64, h);
+    return slice_of(out);
 }
 
 static void head(struct jw *j, const struct answer *a) {
@@ -57,14 +78,16 @@ static struct slice bytes(const struct buf *b) { return (struct slice){b->data ?
 
 static void message_whole(struct answer *a, struct jw *j) {
     const struct choice *c = &a->choices[0];
+    const struct writing *w = a->dialect;
+    char signature[SIGNATURE_BYTES];
     jw_open(j, NULL, '{');
     head(j, a);
     jw_open(j, "content", '[');
     if (c->reasoning.len) {
         jw_open(j, NULL, '{');
         jw_str(j, "type", "thinking");
-        jw_text(j, "thinking", bytes(&c->reasoning));
-        jw_str(j, "signature", "");
+        jw_text(j, "thinking", w->hides_thinking ? SLICE("") : bytes(&c->reasoning));
+        jw_text(j, "signature", signature_of(c, signature));
         jw_close(j, '}');
     }
     if (c->content.len || !c->n_calls) text_block(j, bytes(&c->content));
@@ -107,9 +130,23 @@ static struct jw event(const char *type) {
     return j;
 }
 
+static bool delta(struct answer *a, const char *type, const char *key, struct slice piece) {
+    const struct writing *w = a->dialect;
+    struct jw j = event("content_block_delta");
+    jw_integer(&j, "index", w->index);
+    jw_open(&j, "delta", '{');
+    jw_str(&j, "type", type);
+    jw_text(&j, key, piece);
+    jw_close(&j, '}');
+    jw_close(&j, '}');
+    return send(a, "content_block_delta", &j);
+}
+
 static bool close_block(struct answer *a) {
     struct writing *w = a->dialect;
+    char signature[SIGNATURE_BYTES];
     if (w->open == BLOCK_NONE) return true;
+    if (w->open == BLOCK_THINKING && !delta(a, "signature_delta", "signature", signature_of(&a->choices[0], signature))) return false;
     struct jw j = event("content_block_stop");
     jw_integer(&j, "index", w->index++);
     jw_close(&j, '}');
@@ -118,9 +155,9 @@ static bool close_block(struct answer *a) {
 }
 
 /* call: of a tool's block. */
-static bool open_block(struct answer *a, enum block kind, const struct answer_call *call) {
+static bool open_block(struct answer *a, int kind, const struct answer_call *call) {
     struct writing *w = a->dialect;
-    if (w->open == kind && kind != BLOCK_TOOL) return true;
+    if ((int)w->open == kind && kind != BLOCK_TOOL) return true;
     if (!close_block(a)) return false;
     struct jw j = event("content_block_start");
     jw_integer(&j, "index", w->index);
@@ -140,18 +177,6 @@ static bool open_block(struct answer *a, enum block kind, const struct answer_ca
     return send(a, "content_block_start", &j);
 }
 
-static bool delta(struct answer *a, const char *type, const char *key, struct slice piece) {
-    const struct writing *w = a->dialect;
-    struct jw j = event("content_block_delta");
-    jw_integer(&j, "index", w->index);
-    jw_open(&j, "delta", '{');
-    jw_str(&j, "type", type);
-    jw_text(&j, key, piece);
-    jw_close(&j, '}');
-    jw_close(&j, '}');
-    return send(a, "content_block_delta", &j);
-}
-
 static bool message_begin(struct answer *a) {
     const struct choice *c = &a->choices[0];
     struct jw j = event("message_start");
@@ -168,7 +193,10 @@ static bool message_begin(struct answer *a) {
 }
 
 static bool message_text(struct choice *c, struct slice piece) { return open_block(c->answer, BLOCK_TEXT, NULL) && delta(c->answer, "text_delta", "text", piece); }
-static bool message_thinking(struct choice *c, struct slice piece) { return open_block(c->answer, BLOCK_THINKING, NULL) && delta(c->answer, "thinking_delta", "thinking", piece); }
+static bool message_thinking(struct choice *c, struct slice piece) {
+    const struct writing *w = c->answer->dialect;
+    return open_block(c->answer, BLOCK_THINKING, NULL) && (w->hides_thinking || delta(c->answer, "thinking_delta", "thinking", piece));
+}
 static bool message_call(struct choice *c, size_t call) { return open_block(c->answer, BLOCK_TOOL, &c->calls[call]); }
 static bool message_arguments(struct choice *c, size_t call, struct slice piece) {
     (void)call;
@@ -188,7 +216,9 @@ static bool message_end(struct answer *a) {
     jw_open(&j, "delta", '{');
     stop_members(&j, c);
     jw_close(&j, '}');
-    usage(&j, c, c->generated);
+    jw_open(&j, "usage", '{');
+    usage_members(&j, c, c->generated);
+    jw_close(&j, '}');
     jw_close(&j, '}');
     return send(a, "message_delta", &j) && http_stream_event(a->http, "message_stop", SLICE("{\"type\": \"message_stop\"}"));
 }
@@ -198,16 +228,19 @@ static bool message_end(struct answer *a) {
 static const char *type_of(int status) {
     switch (status) {
     case 401: return "authentication_error";
+    case 402: return "billing_error";
     case 403: return "permission_error";
     case 404: return "not_found_error";
     case 413: return "request_too_large";
     case 429: return "rate_limit_error";
-    case 503: return "overloaded_error";
+    case 503:
+    case 529: return "overloaded_error";
+    case 504: return "timeout_error";
     default: return status < 500 ? "invalid_request_error" : "api_error";
     }
 }
 
-static bool anthropic_error(int status, const char *message, struct buf *body) {
+static bool anthropic_error(int status, const char *message, const char *request, struct buf *body) {
     struct jw j = {.b = {.limit = 1 << 16}};
     jw_open(&j, NULL, '{');
     jw_str(&j, "type", "error");
@@ -215,6 +248,7 @@ static bool anthropic_error(int status, const char *message, struct buf *body) {
     jw_str(&j, "type", type_of(status));
     jw_str(&j, "message", message);
     jw_close(&j, '}');
+    jw_str(&j, "request_id", request);
     jw_close(&j, '}');
     const bool ok = !j.failed && buf_add(body, j.b.data, j.b.len);
     buf_free(&j.b);
@@ -223,27 +257,41 @@ static bool anthropic_error(int status, const char *message, struct buf *body) {
 
 static bool message_failed(struct answer *a, int status, const char *text) {
     struct buf body = {.limit = 1 << 16};
-    const bool there = anthropic_error(status, text, &body) && http_stream_event(a->http, "error", bytes(&body));
+    char id[HTTP_ID_BYTES];
+    const bool there = anthropic_error(status, text, http_id_text(a->http, id), &body) && http_stream_event(a->http, "error", bytes(&body));
     buf_free(&body);
     return there;
 }
 
 /* ---- routes ---- */
 
-/* The body, and the place for what a stream is writing. */
-static int read_message(struct answer *a, const json_t *body, struct err *e) {
-    a->dialect = arena_alloc(&a->arena, sizeof(struct writing));
-    return a->dialect ? anthropic_read(a, body, e) : err_nomem(e, "a message", sizeof(struct writing));
-}
-
-static const struct endpoint messages = {.read = read_message, .begin = message_begin, .text = message_text, .reasoning = message_thinking, .call_begin = message_call,
+static const struct endpoint messages = {.read = anthropic_read, .begin = message_begin, .text = message_text, .reasoning = message_thinking, .call_begin = message_call,
                                          .call_arguments = message_arguments, .call_end = message_call_end, .end = message_end, .failed = message_failed, .whole = message_whole,
                                          .ping = "event: ping\ndata: {\"type\": \"ping\"}\n\n"};
 static const struct endpoint counting = {.read = anthropic_read_count, .whole = count_whole};
 
 static void on_messages(void *ctx, struct http_request *r) { answer_begin(ctx, r, &messages); }
 static void on_count(void *ctx, struct http_request *r) { answer_begin(ctx, r, &counting); }
+static void on_models(void *ctx, struct http_request *r) { answer_aside(ctx, r, anthropic_list_models); }
+static void on_model(void *ctx, struct http_request *r) { answer_aside(ctx, r, anthropic_show_model); }
 
-static const struct http_route routes[] = {{"POST", "/v1/messages", on_messages, 0}, {"POST", "/v1/messages/count_tokens", on_count, 0}};
+/* 404 rather than 501, which clients take for a passing trouble and try again. */
+static void on_batches(void *ctx, struct http_request *r) {
+    (void)ctx;
+    (void)http_error(r, 404, 0, "there are no batches here: nothing is cheaper for waiting. Send each request to /v1/messages; as many at once as you like");
+}
 
-const struct http_dialect anthropic_dialect = {.name = "anthropic", .routes = routes, .n_routes = sizeof routes / sizeof *routes, .claim_header = "anthropic-version", .error = anthropic_error};
+static const struct http_route routes[] = {
+    {"POST", "/v1/messages", on_messages, 0},
+    {"POST", "/v1/messages/count_tokens", on_count, 0},
+    {"GET", "/v1/models", on_models, 0},
+    {"GET", "/v1/models/{id...}", on_model, 0},
+    {"POST", "/v1/messages/batches", on_batches, 0},
+    {"GET", "/v1/messages/batches", on_batches, 0},
+    {"GET", "/v1/messages/batches/{id...}", on_batches, 0},
+    {"POST", "/v1/messages/batches/{id...}", on_batches, 0},
+    {"DELETE", "/v1/messages/batches/{id...}", on_batches, 0},
+};
+
+const struct http_dialect anthropic_dialect = {.name = "anthropic", .routes = routes, .n_routes = sizeof routes / sizeof *routes, .claim_header = "anthropic-version", .claim_prefix = "/v1/messages",
+                                               .error_with_id = anthropic_error, .id_header = "request-id", .overloaded = 529};
