@@ -2,6 +2,7 @@
  *
  * How a template frames an assistant's message is known to the template alone. To continue one, it is rendered with a mark in place of the message's text, drawn
  * at random so that nobody can have written it; what stands before the mark is the prompt. Where the mark does not come out as it went in, the generation prompt stands in. */
+#define _GNU_SOURCE /* memmem, which is linear whatever the texts */
 #include "serve/talk.h"
 
 #include <inttypes.h>
@@ -70,20 +71,18 @@ static struct slice trimmed(struct slice s) {
     return s;
 }
 
-static const char *find(const char *p, const char *end, struct slice what) {
-    for (; what.n && (size_t)(end - p) >= what.n && (p = memchr(p, *what.p, (size_t)(end - p) - what.n + 1)); p++)
-        if (memcmp(p, what.p, what.n) == 0) return p;
-    return NULL;
-}
-
 bool talk_shows_late_system(const struct value *messages, const struct rendering *r) {
     const char *at = r->text, *end = r->text + r->len;
-    for (size_t i = 1; i < value_count(messages); i++) {
+    bool users = true;
+    for (size_t i = 0; i < value_count(messages); i++) {
         const struct value *m = value_at(messages, i);
         const struct slice text = trimmed(text_of(m, "content"));
-        if (!has_role(m, "system") || !text.n) continue;
-        if (!(at = find(at, end, text))) return false;
-        at += text.n;
+        const bool system = i && has_role(m, "system");
+        if (!text.n || !(system || (users && has_role(m, "user")))) continue;
+        const char *found = memmem(at, (size_t)(end - at), text.p, text.n);
+        if (system && !found) return false;
+        if (found) at = found + text.n;
+        else users = false; /* the template changes what they say; looking for all of them would take long */
     }
     return true;
 }
@@ -173,9 +172,9 @@ int talk_render_continued(const struct served *s, const struct value *messages, 
     (void)snprintf(mark, sizeof mark, "CONTINUE%016" PRIx64, os_random());
     int code = render(s, with_last(messages, a, mark), false, context, a, r, e);
     if (code) return code;
-    const struct slice sought = slice_of(mark);
-    const char *end = r->text + r->len, *at = find(r->text, end, sought);
-    if (at && !find(at + sought.n, end, sought)) {
+    const size_t n = strlen(mark);
+    const char *end = r->text + r->len, *at = memmem(r->text, r->len, mark, n);
+    if (at && !memmem(at + n, (size_t)(end - at) - n, mark, n)) {
         cut(r, (size_t)(at - r->text));
     } else {
         rendering_free(r);

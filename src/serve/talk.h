@@ -17,7 +17,8 @@ const struct value *talk_folded(const struct value *messages, struct arena *a, s
 /* Whether a system message stands behind the first message. */
 bool talk_has_late_system(const struct value *messages);
 
-/* Whether the rendering has the texts of all system messages behind the first message, in order: some templates leave them out without a word. */
+/* Whether the rendering has the texts of all system messages behind the first message, each behind what users said before it: some templates leave them out without a
+ * word, others move them to the front, where the cache would no longer know what follows. */
 bool talk_shows_late_system(const struct value *messages, const struct rendering *r);
 
 /* Renders with ask->continued: the last message is the beginning of the answer, and the prompt ends with its text, as data. context has all variables but "messages"

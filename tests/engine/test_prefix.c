@@ -91,6 +91,49 @@ static void only_what_is_equal(void **state) {
     }
 }
 
+/* Where a text departs from those that are known: at the first token that differs from the nearest of them; nowhere where it goes on as one does, or beyond one. */
+static void departs(void **state) {
+    (void)state;
+    int32_t ids[N], other[N];
+    struct rig r;
+    struct err e = {0};
+    struct seq *s;
+    struct seq_departure d;
+    random_ids(ids, N, 2);
+    rig_open(&r, TINY_LLAMA, 1, cached(64 << 20));
+    OK(seq_new(&s, r.engine, &e));
+    assert_false(seq_departs(s, ids, 200, &d)); /* nothing is known */
+    seq_free(run(r.engine, ids, 200, 0, NULL, NULL));
+    memcpy(other, ids, sizeof ids);
+    other[100] = (ids[100] + 1) % TINY_VOCAB;
+    seq_free(run(r.engine, other, 200, 0, NULL, NULL));
+    for (int n = 1; n < N; n += 7) assert_false(seq_departs(s, ids, n, &d));
+    for (int at = 0; at < 192; at += 5) {
+        int32_t mine[N];
+        memcpy(mine, ids, sizeof ids);
+        mine[at] = (ids[at] + 2) % TINY_VOCAB;
+        assert_false(seq_departs(s, mine, at, &d));
+        assert_true(seq_departs(s, mine, at + 1, &d) && seq_departs(s, mine, 250, &d));
+        assert_int_equal(d.position, at);
+        assert_int_equal(d.found, mine[at]);
+        assert_true(d.expected == ids[at] || (at == 100 && d.expected == other[at]));
+        assert_true(d.n_before <= at && d.before + d.n_before == mine + at && (at == 0 || d.n_before > 0));
+    }
+    for (int n = 0; n < N; n++) { /* what is foretold is what comes */
+        int taken = 0;
+        if (n && n <= 200) seq_free(run(r.engine, ids, n, 0, &taken, NULL));
+        if (n <= 200) assert_int_equal(seq_storable(s, n), taken);
+    }
+    seq_free(s);
+    rig_close(&r);
+    rig_open(&r, TINY_LLAMA, 1, small_steps()); /* without a tree */
+    OK(seq_new(&s, r.engine, &e));
+    assert_false(seq_departs(s, ids, 200, &d));
+    assert_int_equal(seq_storable(s, 200), 0);
+    seq_free(s);
+    rig_close(&r);
+}
+
 /* A sequence that went back and was fed something else leaves the tree as it was for others, and stands in it where it belongs. */
 static void going_back(void **state) {
     (void)state;
@@ -370,7 +413,7 @@ static void short_before_long(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(taken_over_is_the_same), cmocka_unit_test(only_what_is_equal), cmocka_unit_test(going_back),
+        cmocka_unit_test(taken_over_is_the_same), cmocka_unit_test(only_what_is_equal), cmocka_unit_test(departs), cmocka_unit_test(going_back),
         cmocka_unit_test(within_its_limit),       cmocka_unit_test(without_memory),     cmocka_unit_test(like_a_list),
         cmocka_unit_test(computed_once),          cmocka_unit_test(short_before_long),
     };
