@@ -80,16 +80,25 @@ static int settings_of(struct answer *a, const struct body_at *at, bool counting
     return code;
 }
 
-/* What could only be had from the API's own servers. */
+/* What is not to be had here, and would change what the answer is about if it were passed over. Clients that keep conversations on the server go on without that when
+ * they are told (the error of "thread" has a code that they know). */
 static int refuse_foreign(const struct body_at *at, struct err *e) {
-    const json_t *servers = NULL, *container = json_object_get(at->object, "container");
-    int code = body_array(at, "mcp_servers", &servers, e);
-    if (code == 0 && json_array_size(servers)) code = body_error(at, "mcp_servers", e, "connect them from the client; nothing is called from here");
-    if (code == 0 && container && !json_is_null(container)) code = body_error(at, "container", e, "no code is run here");
-    return code;
+    static const struct {
+        const char *field, *why;
+    } foreign[] = {
+        {"thread", "no conversations are kept here; send all of it with every request"},
+        {"compaction", "conversations are not summarized here"},
+        {"container", "no code is run here"},
+        {"mcp_servers", "connect them from the client; nothing is called from here"},
+    };
+    for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++) {
+        const json_t *v = json_object_get(at->object, foreign[i].field);
+        if (v && !json_is_null(v) && !(json_is_array(v) && !json_array_size(v))) return body_error(at, foreign[i].field, e, "%s", foreign[i].why);
+    }
+    return 0;
 }
 
-static int effort_of(struct ask *ask, const struct body_at *at, struct err *e) {
+int anthropic_effort(struct ask *ask, const struct body_at *at, struct err *e) {
     static const char *const efforts[] = {"low", "medium", "high", "xhigh", "max", NULL};
     const json_t *output = NULL;
     struct body_at inside;
@@ -135,15 +144,15 @@ static int read_all(struct answer *a, const json_t *body, bool counting, struct 
     int code = 0;
     if (!(a->dialect = arena_alloc(&a->arena, sizeof(struct writing)))) return err_nomem(e, "a message", sizeof(struct writing));
     code = settings_of(a, &at, counting, e);
+    if (code == 0) code = refuse_foreign(&at, e);
     if (code == 0) code = anthropic_cache_control(a, &at, e);
+    if (code == 0) code = anthropic_effort(&a->ask, &at, e);
     if (code == 0) code = anthropic_messages(a, &at, e);
     if (code == 0) code = tools_of(a, &at, e);
     if (code == 0) code = choice_of_tools(&a->ask, &at, e);
     if (code == 0) code = thinking_of(&a->ask, &at, e);
     if (code == 0) code = shown_thinking_of(a, &at, e);
-    if (code == 0) code = effort_of(&a->ask, &at, e);
     if (code == 0) code = metadata_of(&at, e);
-    if (code == 0) code = refuse_foreign(&at, e);
     if (code == 0) code = anthropic_format(a, &at, e);
     a->ask.schema_member = "input_schema";
     a->ask.count = counting;

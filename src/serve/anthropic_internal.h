@@ -31,6 +31,9 @@ int anthropic_tool(struct answer *a, const struct body_at *tool, size_t most, st
 /* The member "cache_control" of a block, a tool or the request: all that can be kept is kept anyway, so it is only checked. */
 int anthropic_cache_control(struct answer *a, const struct body_at *at, struct err *e);
 
+/* The member "output_config" of the request or of a system message: what it says of effort. */
+int anthropic_effort(struct ask *ask, const struct body_at *at, struct err *e);
+
 /* GET /v1/models as this API has it, all or one. */
 void anthropic_list_models(struct service *s, struct http_request *r);
 void anthropic_show_model(struct service *s, struct http_request *r);

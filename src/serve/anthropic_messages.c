@@ -170,6 +170,7 @@ static int add_block(struct talk *t, const struct body_at *block, struct err *e)
     if (t->role == USER && slice_is(type, "tool_result")) return t->parts++, tool_result(t, block, e);
     if (t->role != ASSISTANT) return anthropic_unknown_block(block, type, e);
     if (slice_is(type, "tool_use")) return t->parts++, tool_use(t, block, e);
+    if (slice_is(type, "fallback")) return t->parts++, 0; /* says only that another model went on from there */
     const bool redacted = slice_is(type, "redacted_thinking");
     return redacted || slice_is(type, "thinking") ? thinking_block(t, block, redacted, e) : anthropic_unknown_block(block, type, e);
 }
@@ -191,11 +192,24 @@ static int add_content(struct talk *t, const struct body_at *at, bool may_be_emp
     return code || may_be_empty || t->parts > parts ? code : body_error(at, "content", e, "empty");
 }
 
+/* A system message may be meant for the turn that it follows alone, and may say nothing but how much effort there is to be. */
+static int add_system(struct talk *t, const struct body_at *at, bool answered, struct err *e) {
+    static const char *const until[] = {"never", "next_user_message", NULL};
+    int clear = 0, code = body_choice(at, "clear_at", until, &clear, e);
+    if (code == 0) code = anthropic_effort(&t->a->ask, at, e);
+    const bool said = json_object_get(at->object, "content") || !json_object_get(at->object, "output_config");
+    return code || (clear && answered) || !said ? code : add_content(t, at, false, e);
+}
+
 /* ---- all of it ---- */
 
 static int add_messages(struct talk *t, const struct body_at *at, const json_t *list, struct err *e) {
     const int n = (int)json_array_size(list);
-    int code = 0;
+    int code = 0, last_user = n;
+    while (last_user > 0) {
+        const json_t *role = json_object_get(json_array_get(list, (size_t)--last_user), "role");
+        if (json_is_string(role) && strcmp(json_string_value(role), roles[USER]) == 0) break;
+    }
     for (int i = 0; code == 0 && i < n; i++) {
         struct body_at message;
         int role = -1;
@@ -207,7 +221,7 @@ static int add_messages(struct talk *t, const struct body_at *at, const json_t *
             code = end_turn(t, &turn, false, e);
         }
         if (code == 0 && (!i || role != (int)t->role)) begin_turn(t, (enum role)role, i);
-        if (code == 0) code = add_content(t, &message, role == ASSISTANT && i == n - 1, e);
+        if (code == 0) code = role == SYSTEM ? add_system(t, &message, i < last_user, e) : add_content(t, &message, role == ASSISTANT && i == n - 1, e);
     }
     const struct body_at turn = place_of(at, list, t->first);
     if (code == 0) code = end_turn(t, &turn, true, e);

@@ -247,6 +247,11 @@ static bool anthropic_error(int status, const char *message, const char *request
     jw_open(&j, "error", '{');
     jw_str(&j, "type", type_of(status));
     jw_str(&j, "message", message);
+    if (status == 400 && strncmp(message, "thread: ", 8) == 0) { /* clients then send whole conversations */
+        jw_open(&j, "details", '{');
+        jw_str(&j, "error_code", "thread_unsupported_request");
+        jw_close(&j, '}');
+    }
     jw_close(&j, '}');
     jw_str(&j, "request_id", request);
     jw_close(&j, '}');

@@ -154,6 +154,9 @@ def turns(s):
                 HELLO + [{"role": "assistant", "content": "Paris."}, user(said("Why?"))])
     late = count(s, *HELLO, {"role": "assistant", "content": "Paris."}, {"role": "system", "content": "Be brief from now on."}, user(said("Why?")))
     check(isinstance(late, int) and late > count(s, *HELLO, {"role": "assistant", "content": "Paris."}, user(said("Why?"))) + 3, "a system message in the middle", late)
+    gone = [count(s, *HELLO, *more, {"role": "assistant", "content": "Paris."}, user(said("Why?"))) for more in ([], [{"role": "system", "content": "Hurry.", "clear_at": "next_user_message"}])]
+    check(gone[0] == gone[1] and count(s, *HELLO, {"role": "system", "content": "Hurry.", "clear_at": "next_user_message"}) > count(s, *HELLO) + 3, "a system message for one turn", gone)
+    check(isinstance(count(s, *HELLO, {"role": "system", "output_config": {"effort": "low"}}), int), "a system message that only asks for effort")
     error = count(s, *HELLO, CALL, user(result(is_error=True)))
     check(error > count(s, *HELLO, CALL, user(result())), "an error of a tool is told", error)
 
@@ -278,7 +281,8 @@ REFUSED = [
     (ask(messages=[user({"type": "text", "text": "x", "cache_control": {"type": "eternal"}})]), 400, "messages[0].content[0].cache_control.type"), (ask(cache_control={"type": "ephemeral", "ttl": "2h"}), 400, "cache_control.ttl"),
     (ask(system=5), 400, "system"), (ask(system=[{"type": "image", "source": {}}]), 400, "system[0].type"), (ask(temperature=1.5), 400, "temperature"), (ask(stop_sequences=[""]), 400, "stop_sequences"),
     (ask(top_k=-1), 400, "top_k"), (ask(stream="yes"), 400, "stream"), (ask(metadata="x"), 400, "metadata"), (ask(metadata={"user_id": 5}), 400, "metadata.user_id"), (ask(output_config={"effort": "more"}), 400, "output_config.effort"),
-    (ask(mcp_servers=[{"type": "url"}]), 400, "mcp_servers"), (ask(container="c"), 400, "container"), (ask(tools=[{"name": "x"}]), 400, "tools[0].input_schema"), (ask(tools=[{"input_schema": {}}]), 400, "tools[0].name"),
+    (ask(mcp_servers=[{"type": "url"}]), 400, "mcp_servers"), (ask(container="c"), 400, "container"), (ask(thread={"type": "create"}), 400, "thread"), (ask(compaction={"type": "summarize"}), 400, "compaction"),
+    (ask(messages=HELLO + [{"role": "system", "content": "x", "clear_at": "soon"}]), 400, "messages[1].clear_at"), (ask(tools=[{"name": "x"}]), 400, "tools[0].input_schema"), (ask(tools=[{"input_schema": {}}]), 400, "tools[0].name"),
     (ask(tools=[{**TOOL, "name": "get weather"}]), 400, "tools[0].name"), (ask(tools=[{**TOOL, "name": "x" * 129}]), 400, "tools[0].name"), (ask(tools=[TOOL, TOOL]), 400, "tools[1].name"),
     (ask(tools=[{**TOOL, "input_schema": {"type": "array"}}]), 400, "tools[0].input_schema.type"), (ask(tools=[{**TOOL, "input_examples": [5]}]), 400, "tools[0].input_examples"),
     (ask(tools=[{"type": "web_search_20250305", "name": "web_search"}]), 400, "web_search_20250305"), (ask(tools=[{"type": "computer_20250124", "name": "computer"}]), 400, "tools[0].type"),
