@@ -52,7 +52,8 @@ static int copy_biases(struct job *j, const struct job_spec *spec, struct err *e
 static int check(const struct job_spec *s, struct err *e) {
     const int n_ctx = engine_context(s->engine);
     if (s->n_prompt < 1) return err_set(e, ERR_USAGE, "the prompt is empty");
-    if (s->n_prompt > n_ctx) return err_set(e, ERR_CONTEXT, "the prompt has %d tokens, but the context holds %d", s->n_prompt, n_ctx);
+    /* In words that agents look for, to know that it is time to summarize. */
+    if (s->n_prompt > n_ctx) return err_set(e, ERR_CONTEXT, "the prompt is too long: %d tokens > %d, the maximum context length", s->n_prompt, n_ctx);
     if (s->logprobs > JOB_LOGPROBS_MAX) return err_set(e, ERR_USAGE, "%d alternatives were asked for; at most %d are given", s->logprobs, JOB_LOGPROBS_MAX);
     if (s->max_tokens < -1 || s->n_stop < 0 || s->n_reusable < 0 || s->guess < 0 || s->guess > GUESS_MAX || s->sampling.n_bias < 0)
         return err_set(e, ERR_USAGE, "a number of the request makes no sense");

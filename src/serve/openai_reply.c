@@ -99,6 +99,7 @@ static struct slice field_of(const char *message) {
 }
 
 static bool openai_error(int status, const char *message, struct buf *body) {
+    static const char too_long[] = "the prompt is too long: "; /* job.c */
     struct jw j = {.b = {.limit = 1 << 16}};
     const struct slice field = status == 400 ? field_of(message) : (struct slice){0};
     jw_open(&j, NULL, '{');
@@ -111,6 +112,7 @@ static bool openai_error(int status, const char *message, struct buf *body) {
     else if (slice_is(field, "previous_response_id")) jw_str(&j, "code", "previous_response_not_found");
     else if (status == 401) jw_str(&j, "code", "invalid_api_key");
     else if (status == 429) jw_str(&j, "code", "rate_limit_exceeded");
+    else if (status == 400 && strncmp(message, too_long, strlen(too_long)) == 0) jw_str(&j, "code", "context_length_exceeded");
     else jw_null(&j, "code");
     jw_close(&j, '}');
     jw_close(&j, '}');

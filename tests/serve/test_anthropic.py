@@ -3,6 +3,7 @@
 turns, documents, tools, models, refusals in the dialect's own form. The official SDK is in test_anthropic_sdk.py."""
 import json
 import os
+import re
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -244,7 +245,7 @@ def frames(s):
     status, _, r = post(s, ask(model="claude-sonnet-4-5"))
     check(status == 200 and r["model"] == "ember", "the names of that API mean the default model, which says who it is", r)
     status, _, r = post(s, ask(messages=user_asks("long " * 40000)))
-    check(status == 400 and "tokens" in r["error"]["message"], "a prompt that does not fit", r)
+    check(status == 400 and re.search(r"prompt is too long: (\d+) tokens > (\d+)", r["error"]["message"]), "a prompt that does not fit, in the words that agents look for", r)
 
 
 def names():

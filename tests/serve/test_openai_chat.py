@@ -93,7 +93,7 @@ def refusals(s):
         good = got == status and isinstance(error.get("message"), str) and error.get("type") and error.get("param") == field and headers["Content-Type"].startswith("application/json")
         check(good, f"refused with {status}, naming {field}", (body if isinstance(body, bytes) else json.dumps(body)[:300], got, answer))
     got, _, answer = s.post(CHAT, ask(messages=[{"role": "user", "content": "long " * 40000}]))
-    check(got == 400 and "tokens" in answer["error"]["message"], "a prompt that does not fit says both numbers", answer)
+    check(got == 400 and "tokens > " in answer["error"]["message"] and answer["error"]["code"] == "context_length_exceeded", "a prompt that does not fit says both numbers", answer)
     check(s.get("/v1/nothing")[0] == 404 and s.get(CHAT)[0] == 405, "what is not there")
     check(s.post(CHAT, ask())[0] == 200, "and it answers still")
 
