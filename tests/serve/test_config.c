@@ -33,7 +33,7 @@ static void defaults(void **state) {
     config_init(&c);
     assert_int_equal(c.port, 11435);
     assert_string_equal(c.host, "127.0.0.1");
-    assert_true(!c.api_key_file && !c.models_dir && c.api_key.n == 0 && c.origin.n == 0 && c.ctx == 0);
+    assert_true(!c.api_key_file && !c.models_dir && c.api_key.n == 0 && c.origin.n == 0 && c.ctx == 0 && c.alias.n == 0 && c.normalise);
     config_free(&c);
     for (int i = 0; i < CONFIG_ROWS; i++) assert_non_null(config_name(i));
     assert_null(config_name(CONFIG_ROWS));
@@ -46,9 +46,11 @@ static void a_file(void **state) {
     (void)state;
     config_init(&c);
     int code = from(&c, "# a comment\r\n; another\n\n [server] \nport=8080\r\n  host = ::1\napi-key = one\napi-key = two\norigin=https://a.example\nctx = 8192\nparallel = 4\nthreads=2\n"
-                        "models-dir = \"/models with blanks\"\nadapters-dir = /a\nadapters-dir=/b c\nkeep-alive = 1h30m\nmemory = 12G\nkv-type = q8_0\ncache-ram = 500M\n[server]\napi-key-file=/keys = here", &e);
+                        "models-dir = \"/models with blanks\"\nadapters-dir = /a\nadapters-dir=/b c\nkeep-alive = 1h30m\nmemory = 12G\nkv-type = q8_0\ncache-ram = 500M\nalias = gpt-*=big\nalias = x=\nnormalise = no\n[server]\napi-key-file=/keys = here", &e);
     if (code) fail_msg("%s", e.msg);
     assert_int_equal(c.port, 8080);
+    assert_true(c.alias.n == 2 && !c.normalise);
+    assert_string_equal(c.alias.at[0], "gpt-*=big"); /* a value may have a = in it */
     assert_string_equal(c.host, "::1");
     assert_int_equal(c.api_key.n, 2);
     assert_string_equal(c.api_key.at[1], "two");
@@ -96,7 +98,7 @@ static void wrong_files(void **state) {
         {"[server]\nport = 70000\n", ":2: ", "65535"}, {"[server]\nport = x\n", ":2: ", "whole number"}, {"[server]\nport =\n", ":2: ", "whole number"}, {"[server]\nport = 1 2\n", ":2: ", "whole number"},
         {"[server]\nport = 1\nport = 2\n", ":3: ", "line 2"}, {"[server]\nhost =\n", ":2: ", "empty"}, {"[server]\nhost = \"\"\n", ":2: ", "empty"}, {"[server]\ncache-ram = 2GB\n", ":2: ", "number of bytes"},
         {"[server]\nctx = -1\n", ":2: ", "from 0"}, {"[server]\nctx = 99999999999999999999\n", ":2: ", "from 0"}, {"[server]\nkeep-alive = soon\n", ":2: ", "no duration"}, {"[server]\n= 1\n", ":2: ", "unknown setting"}, {"[server]\nPort = 1\n", ":2: ", "unknown setting"},
-        {"[server\n", ":1: ", "unknown section"}, {"[server]\nport\x01 = 1\n", ":2: ", "\\x01"},
+        {"[server]\nnormalise = maybe\n", ":2: ", "neither yes nor no"}, {"[server\n", ":1: ", "unknown section"}, {"[server]\nport\x01 = 1\n", ":2: ", "\\x01"},
     };
     struct err e = {0};
     struct serve_config c;
