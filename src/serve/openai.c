@@ -87,7 +87,9 @@ int openai_sampling(struct answer *a, const struct body_at *at, struct err *e) {
 static int content_of(struct answer *a, const struct body_at *at, struct value **out, struct err *e) {
     const json_t *v = json_object_get(at->object, "content");
     struct buf text = {.limit = 256 << 20};
+    char shown[48];
     int code = 0;
+    if (!v || json_is_null(v)) v = json_object_get(at->object, "refusal"); /* what the assistant said instead */
     if (!v || json_is_null(v)) {
         *out = value_string(&a->arena, "", 0, VALUE_DATA);
         return *out ? 0 : err_nomem(e, "a message", 1);
@@ -102,9 +104,11 @@ static int content_of(struct answer *a, const struct body_at *at, struct value *
         struct slice type = {0}, piece = {0};
         if ((code = body_into(&part, at, "content", (int)i, json_array_get(v, i), e)) || (code = body_text(&part, "type", &type, e))) break;
         const bool refusal = slice_is(type, "refusal");
-        if (!refusal && !slice_is(type, "text") && !slice_is(type, "input_text") && !slice_is(type, "output_text"))
-            code = body_error(&part, "type", e, "the model reads text only, not \"%.*s\"", (int)(type.n < 40 ? type.n : 40), type.p ? type.p : "");
+        if (!type.p) code = body_error(&part, "type", e, "missing");
+        else if (!refusal && !slice_is(type, "text") && !slice_is(type, "input_text") && !slice_is(type, "output_text"))
+            code = body_error(&part, "type", e, "the model reads text only, not \"%s\"", err_quote(shown, sizeof shown, type.p, type.n));
         else code = body_text(&part, refusal ? "refusal" : "text", &piece, e);
+        if (code == 0 && !piece.p) code = body_error(&part, refusal ? "refusal" : "text", e, "missing");
         if (code == 0 && !((text.len == 0 || buf_char(&text, '\n')) && buf_add(&text, piece.p ? piece.p : "", piece.n))) code = err_nomem(e, "a message", text.len);
     }
     if (code == 0 && !(*out = value_string(&a->arena, text.data ? text.data : "", text.len, VALUE_DATA))) code = err_nomem(e, "a message", text.len);

@@ -22,6 +22,9 @@ int openai_guided(struct answer *a, const struct body_at *at, struct err *e);
 /* How much reasoning: thinking_budget_tokens, thinking_budget, or reasoning with effort, max_tokens and enabled. */
 int openai_budget(struct answer *a, const struct body_at *at, struct err *e);
 
+int openai_members(struct ask *ask, const struct body_at *at, struct err *e);   /* those that cannot be had, those without effect here, and continue_final_message; after messages */
+int openai_effort(struct ask *ask, const struct body_at *at, struct err *e);    /* reasoning_effort */
+
 /* One number for a choice's usage, or for all of an answer's. */
 struct openai_usage {
     int prompt, cached, completion, reasoning;

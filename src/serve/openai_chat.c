@@ -16,9 +16,9 @@ static int read_chat(struct answer *a, const json_t *body, struct err *e) {
     if (code == 0) code = body_bool(&at, "logprobs", &logprobs, e);
     if (code == 0) code = body_int(&at, "top_logprobs", 0, JOB_LOGPROBS_MAX, &top, e);
     if (code == 0 && top && !logprobs) code = body_error(&at, "top_logprobs", e, "logprobs must be true with it");
-    if (code == 0) code = body_text(&at, "reasoning_effort", &a->ask.effort, e);
+    if (code == 0) code = openai_effort(&a->ask, &at, e);
+    if (code == 0) code = openai_members(&a->ask, &at, e);
     if (code == 0) code = body_object(&at, "chat_template_kwargs", &a->ask.kwargs, e);
-    if (code == 0 && slice_is(a->ask.effort, "none")) a->ask.thinking = THINKING_OFF, a->ask.effort = (struct slice){0};
     a->ask.logprobs = logprobs ? (int)top : -1;
     return code;
 }

@@ -76,6 +76,7 @@ void openai_token_logprobs(struct jw *j, const char *key, const struct choice *c
 void openai_logprobs(struct jw *j, const struct choice *c, size_t from) {
     jw_open(j, "logprobs", '{');
     openai_token_logprobs(j, "content", c, from, c->n_tokens);
+    jw_null(j, "refusal");
     jw_close(j, '}');
 }
 
@@ -99,7 +100,7 @@ static struct slice field_of(const char *message) {
 }
 
 static bool openai_error(int status, const char *message, struct buf *body) {
-    static const char too_long[] = "the prompt is too long: "; /* job.c */
+    static const char too_long[] = "the prompt is too long: " /* job.c */, no_model[] = "there is no model" /* models.c, and below */;
     struct jw j = {.b = {.limit = 1 << 16}};
     const struct slice field = status == 400 ? field_of(message) : (struct slice){0};
     jw_open(&j, NULL, '{');
@@ -108,7 +109,7 @@ static bool openai_error(int status, const char *message, struct buf *body) {
     jw_str(&j, "type", type_of(status));
     if (field.n) jw_text(&j, "param", field);
     else jw_null(&j, "param");
-    if (status == 404 && strstr(message, "model")) jw_str(&j, "code", "model_not_found");
+    if (status == 404 && strncmp(message, no_model, strlen(no_model)) == 0) jw_str(&j, "code", "model_not_found");
     else if (slice_is(field, "previous_response_id")) jw_str(&j, "code", "previous_response_not_found");
     else if (status == 401) jw_str(&j, "code", "invalid_api_key");
     else if (status == 429) jw_str(&j, "code", "rate_limit_exceeded");
