@@ -4,6 +4,7 @@ turns, documents, tools, models, refusals in the dialect's own form. The officia
 import json
 import os
 import re
+import resource
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -256,6 +257,30 @@ def names():
         check(counted[0] < counted[1], "nothing is left out when that is switched off", counted)
 
 
+def broken():
+    """A stream that cannot go on ends with an error event: memory is taken from the server while it reads a long prompt."""
+    with Server() as s:
+        post(s, ask(messages=user_asks("word " * 2500)))  # so that what is needed once is there
+        with open(f"/proc/{s.p.pid}/status", encoding="utf-8") as f:
+            size = int(re.search(r"VmData:\s+(\d+) kB", f.read())[1]) << 10
+        if size > 1 << 40:
+            print("SKIPPED: memory cannot be limited under a sanitizer")
+            return
+        ends = []
+        for more in (2 << 20, 5 << 20, 10 << 20):
+            resource.prlimit(s.p.pid, resource.RLIMIT_DATA, (size + more, resource.RLIM_INFINITY))
+            c, r = s.request("POST", PATH, ask(messages=user_asks(f"{more} " + "word " * 8000), stream=True), VERSION)
+            body = r.read().decode()
+            c.close()
+            found = re.search(r"event: error\ndata: (.*)\n\n$", body)
+            ends.append((r.status, json.loads(found[1] if found else body) if found or r.status != 200 else None))
+            check("event: message_start" in body if r.status == 200 else ends[-1][1]["type"] == "error", "what there is has the right form", (r.status, body[-500:]))
+        resource.prlimit(s.p.pid, resource.RLIMIT_DATA, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        errors = [e for status, e in ends if status == 200 and e]
+        check(errors and all(e["type"] == "error" and e["error"]["type"] == "overloaded_error" and e["request_id"].startswith("req_") for e in errors), "an error in the middle", ends)
+        check(post(s, ask())[0] == 200, "and the server goes on")
+
+
 REFUSED = [
     ({"model": "ember", "messages": HELLO}, 400, "max_tokens"), (ask(max_tokens=0), 400, "max_tokens"), (ask(messages=[]), 400, "messages"), (ask(messages=None), 400, "messages"),
     (ask(messages=[{"role": "tool", "content": "x"}]), 400, "messages[0].role"), (ask(messages=[{"role": "user"}]), 400, "messages[0].content"), (ask(messages=[{"content": "x"}]), 400, "messages[0].role"),
@@ -318,4 +343,5 @@ with Server() as server:
     code, log = server.stop()
     check(code == 0 and "ERROR" not in log, "it ends in order", (code, log))
 names()
+broken()
 finish()
