@@ -4,11 +4,13 @@
 
 #include "serve/anthropic.h"
 
+enum block { BLOCK_NONE, BLOCK_TEXT, BLOCK_THINKING, BLOCK_TOOL };
+
 /* The dialect's own part of an answer. */
 struct writing {
     bool hides_thinking; /* asked for: thinking comes without its text */
     bool hour;           /* some cache_control asks for an hour */
-    enum { BLOCK_NONE, BLOCK_TEXT, BLOCK_THINKING, BLOCK_TOOL } open; /* a stream's block under way */
+    enum block open;     /* a stream's block under way */
     int index;           /* of the open block, or of the next */
 };
 

@@ -155,9 +155,9 @@ static bool close_block(struct answer *a) {
 }
 
 /* call: of a tool's block. */
-static bool open_block(struct answer *a, int kind, const struct answer_call *call) {
+static bool open_block(struct answer *a, enum block kind, const struct answer_call *call) {
     struct writing *w = a->dialect;
-    if ((int)w->open == kind && kind != BLOCK_TOOL) return true;
+    if (w->open == kind && kind != BLOCK_TOOL) return true;
     if (!close_block(a)) return false;
     struct jw j = event("content_block_start");
     jw_integer(&j, "index", w->index);

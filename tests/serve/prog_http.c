@@ -232,6 +232,7 @@ static void bad_header(void *ctx, struct http_request *r) {
 }
 
 static void busy(void *ctx, struct http_request *r) { (void)ctx, http_error(r, 429, 7, "busy: %s", "come back"); }
+static void full(void *ctx, struct http_request *r) { (void)ctx, http_error(r, 503, 7, "full"); }
 static void twice(void *ctx, struct http_request *r) { (void)ctx, text(r, "first"), text(r, "second"); }
 static void nothing(void *ctx, struct http_request *r) { (void)ctx, (void)r; }
 static void lines(void *ctx, struct http_request *r) {
@@ -277,14 +278,14 @@ static void metrics(void *ctx, struct http_request *r) {
 
 static const struct http_route plain_routes[] = {
     {"POST", "/echo", echo, 0}, {"PUT", "/echo", echo, 0}, {"GET", "/hello", hello, 0}, {"GET", "/items/{id}", item, 0}, {"GET", "/files/{path...}", item, 0}, {"GET", "/items/special", hello, 0},
-    {"GET", "/query", query, 0}, {"GET", "/p%61th", path, 0}, {"GET", "/page", page, 0}, {"GET", "/large", large, 0}, {"GET", "/bad-header", bad_header, 0}, {"GET", "/busy", busy, 0},
+    {"GET", "/query", query, 0}, {"GET", "/p%61th", path, 0}, {"GET", "/page", page, 0}, {"GET", "/large", large, 0}, {"GET", "/bad-header", bad_header, 0}, {"GET", "/busy", busy, 0}, {"GET", "/full", full, 0},
     {"GET", "/twice", twice, 0}, {"GET", "/nothing", nothing, 0}, {"GET", "/lines", lines, 0}, {"GET", "/stream", stream, 0}, {"POST", "/stream", stream, 0}, {"GET", "/later", later, 0},
     {"POST", "/later", later, 0}, {"GET", "/forget", forget, 0}, {"GET", "/forget-stream", forget_stream, 0}, {"GET", "/cut", cut, 0}, {"GET", "/open", hello, HTTP_OPEN | HTTP_QUIET},
     {"GET", "/stats", stats, HTTP_OPEN | HTTP_QUIET}, {"GET", "/metrics", metrics, HTTP_OPEN | HTTP_QUIET}, {"GET", "/shared", hello, 0},
 };
 
 static void other(void *ctx, struct http_request *r) { (void)ctx, text(r, "other"); }
-static const struct http_route other_routes[] = {{"GET", "/shared", other, 0}, {"POST", "/other/only", other, 0}};
+static const struct http_route other_routes[] = {{"GET", "/shared", other, 0}, {"GET", "/other/full", full, 0}, {"POST", "/other/only", other, 0}};
 
 /* Messages have no quotes or backslashes except in what err_quote has quoted. */
 static bool error_in(const char *family, int status, const char *message, struct buf *b) {
@@ -293,10 +294,15 @@ static bool error_in(const char *family, int status, const char *message, struct
     return ok && buf_str(b, "\"}");
 }
 static bool plain_error(int status, const char *message, struct buf *b) { return error_in("plain", status, message, b); }
-static bool other_error(int status, const char *message, struct buf *b) { return error_in("other", status, message, b); }
+static bool other_error(int status, const char *message, const char *id, struct buf *b) {
+    if (!error_in("other", status, message, b)) return false;
+    b->len--; /* the brace */
+    return buf_printf(b, ", \"id\": \"%s\"}", id);
+}
 
-static const struct http_dialect plain = {"plain", plain_routes, sizeof plain_routes / sizeof *plain_routes, NULL, NULL, plain_error};
-static const struct http_dialect second = {"other", other_routes, sizeof other_routes / sizeof *other_routes, "x-other", "/other/", other_error};
+static const struct http_dialect plain = {.name = "plain", .routes = plain_routes, .n_routes = sizeof plain_routes / sizeof *plain_routes, .error = plain_error};
+static const struct http_dialect second = {.name = "other", .routes = other_routes, .n_routes = sizeof other_routes / sizeof *other_routes, .claim_header = "x-other", .claim_prefix = "/other/",
+                                           .error_with_id = other_error, .id_header = "x-id", .overloaded = 529};
 static const struct http_dialect *const dialects[] = {&plain, &second};
 
 /* ---- the program ---- */

@@ -99,6 +99,10 @@ def routes():
         check(s.request("OPTIONS", "/nowhere").status == 404 and s.status(get("*", method="OPTIONS")) == 204 and s.status(get("*")) == 400, "OPTIONS elsewhere")
         # dialects
         check(s.request("GET", "/shared").body == b"hello" and s.request("GET", "/shared", headers={"X-OTHER": "1"}).body == b"other", "a route of two")
+        for path, status in (("/full", 503), ("/other/full", 529)):
+            r = s.request("GET", path)
+            check(r.status == status and r.json["status"] == status and r.headers["retry-after"] == "7", "a dialect's own status for too much", r)
+            check((r.headers.get("x-id"), r.json.get("id")) == (None, None) if status == 503 else re.fullmatch("req_[0-9a-f]{16}", r.json["id"]) and r.headers["x-id"] == r.json["id"], "and its name for a request", r)
         for path, headers, family in (("/nowhere", {}, "plain"), ("/nowhere", {"x-other": ""}, "other"), ("/other/nowhere", {}, "other"), ("/other/only", {}, "other")):
             check(s.request("GET", path, headers=headers).json["family"] == family, f"whose error: {path} {headers}")
 

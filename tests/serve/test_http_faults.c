@@ -39,7 +39,7 @@ static void hold(void *ctx, struct http_request *r) {
 static bool error(int status, const char *message, struct buf *b) { return buf_printf(b, "%d %s", status, message); }
 
 static const struct http_route routes[] = {{"POST", "/echo", echo, 0}, {"GET", "/hold/{id}", hold, 0}};
-static const struct http_dialect dialect = {"test", routes, 2, NULL, NULL, error};
+static const struct http_dialect dialect = {.name = "test", .routes = routes, .n_routes = 2, .error = error};
 static const struct http_dialect *const dialects[] = {&dialect};
 
 static void *serve(void *s) {
