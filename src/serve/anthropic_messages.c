@@ -21,10 +21,13 @@ struct talk {
     struct buf text, thinking;
     struct value *calls;
     size_t parts;                 /* blocks that said something */
-    /* calls of all turns, by number */
-    struct strmap ids;
-    struct slice *names;          /* [n_calls] in the arena */
-    uint8_t *answered;            /* [n_calls] likewise */
+    /* calls of all turns, by number; all in the arena */
+    struct strmap ids;            /* of an id, its place in `latest` */
+    struct call {
+        struct slice name;
+        uint32_t latest;          /* of the id that was the n-th to come: its last call */
+        bool answered;
+    } *call;                      /* [n_calls] */
     size_t n_calls, open;         /* open: the first of those that wait for their results */
 };
 
@@ -42,18 +45,22 @@ static int put_message(struct answer *a, struct value *m, const char *role, stru
 
 /* ---- calls and their results ---- */
 
-/* Room for one more, twice as much whenever it is full. */
-static bool room_for_call(struct talk *t) {
-    struct arena *m = &t->a->arena;
-    if (t->n_calls & (t->n_calls - 1)) return true;
-    const size_t cap = t->n_calls ? t->n_calls * 2 : 1;
-    struct slice *names = arena_array(m, cap, sizeof *names);
-    uint8_t *answered = arena_array(m, cap, 1);
-    if (!names || !answered) return false;
-    if (t->n_calls) memcpy(names, t->names, t->n_calls * sizeof *names), memcpy(answered, t->answered, t->n_calls);
-    t->names = names;
-    t->answered = answered;
-    return true;
+/* Adds a call. An id may come again in a later turn, since some models count from 0 in each. 0: it was there in this turn; -1: out of memory. */
+static int put_call(struct talk *t, struct slice id, struct slice name) {
+    uint32_t place = (uint32_t)t->ids.count;
+    if ((t->n_calls & (t->n_calls - 1)) == 0) { /* room for twice as many */
+        struct call *calls = arena_array(&t->a->arena, t->n_calls ? t->n_calls * 2 : 1, sizeof *calls);
+        if (!calls) return -1;
+        if (t->n_calls) memcpy(calls, t->call, t->n_calls * sizeof *calls);
+        t->call = calls;
+    }
+    const int put = strmap_put(&t->ids, id, place);
+    if (put < 0) return -1;
+    if (!put && strmap_get(&t->ids, id, &place) && t->call[place].latest >= t->open) return 0;
+    t->call[t->n_calls].name = name;
+    t->call[t->n_calls].answered = false;
+    t->call[place].latest = (uint32_t)t->n_calls++;
+    return 1;
 }
 
 static int tool_use(struct talk *t, const struct body_at *block, struct err *e) {
@@ -64,14 +71,12 @@ static int tool_use(struct talk *t, const struct body_at *block, struct err *e) 
     if (code == 0) code = body_text(block, "name", &name, e);
     if (code == 0 && (!id.n || !name.n)) code = body_error(block, id.n ? "name" : "id", e, "missing");
     if (code == 0) code = body_object(block, "input", &input, e);
-    if (code == 0 && !room_for_call(t)) code = err_nomem(e, "tool calls", t->n_calls);
-    const int put = code ? 0 : strmap_put(&t->ids, id, (uint32_t)t->n_calls);
+    const int put = code ? 0 : put_call(t, id, name);
     if (code == 0 && put < 0) code = err_nomem(e, "tool calls", t->n_calls);
-    if (code == 0 && !put) code = body_error(block, "id", e, "another tool_use has the id \"%s\" already", err_quote(shown, sizeof shown, id.p, id.n));
+    if (code == 0 && !put) code = body_error(block, "id", e, "another tool_use of this turn has the id \"%s\"", err_quote(shown, sizeof shown, id.p, id.n));
     struct buf text = {.limit = 64 << 20};
     if (code == 0 && input) code = body_dump(input, &text, e);
     if (code == 0) code = ask_add_call(&t->a->ask, &t->a->arena, t->calls, id, name, bytes(&text), e);
-    if (code == 0) t->answered[t->n_calls] = 0, t->names[t->n_calls++] = name;
     buf_free(&text);
     return code;
 }
@@ -83,19 +88,21 @@ static int tool_result(struct talk *t, const struct body_at *block, struct err *
     struct value *m = value_dict(&a->arena);
     char shown[80];
     bool is_error = false;
-    uint32_t call = 0;
+    uint32_t place = 0;
     int code = body_text(block, "tool_use_id", &id, e);
     if (code == 0 && !id.p) code = body_error(block, "tool_use_id", e, "missing");
-    if (code == 0 && (!strmap_get(&t->ids, id, &call) || call < t->open))
+    const bool known = code == 0 && strmap_get(&t->ids, id, &place);
+    struct call *call = known ? &t->call[t->call[place].latest] : NULL;
+    if (code == 0 && (!call || t->call[place].latest < t->open))
         code = body_error(block, "tool_use_id", e, "no tool_use of the turn before has the id \"%s\"", err_quote(shown, sizeof shown, id.p, id.n));
-    if (code == 0 && t->answered[call]) code = body_error(block, "tool_use_id", e, "a second result for \"%s\"", err_quote(shown, sizeof shown, id.p, id.n));
+    if (code == 0 && call->answered) code = body_error(block, "tool_use_id", e, "a second result for \"%s\"", err_quote(shown, sizeof shown, id.p, id.n));
     if (code == 0) code = body_bool(block, "is_error", &is_error, e);
     if (code == 0 && is_error) code = anthropic_add_text(&text, SLICE("Error:"), e);
     if (code == 0) code = anthropic_add_blocks(a, block, "content", &text, e);
     if (code == 0) code = put_text(a, m, "tool_call_id", id, e);
-    if (code == 0) code = put_text(a, m, "name", t->names[call], e);
+    if (code == 0) code = put_text(a, m, "name", call->name, e);
     if (code == 0) code = put_message(a, m, "tool", bytes(&text), e);
-    if (code == 0) t->answered[call] = 1;
+    if (code == 0) call->answered = true;
     buf_free(&text);
     return code;
 }
@@ -112,7 +119,7 @@ static struct body_at place_of(const struct body_at *at, const json_t *list, int
 /* All calls of the turn before have their results. */
 static int check_results(const struct talk *t, const struct body_at *turn, struct err *e) {
     for (size_t i = t->open; i < t->n_calls; i++)
-        if (!t->answered[i]) return body_error(turn, "content", e, "a tool_use of the turn before has no tool_result here, number %zu of its calls, of \"%.*s\"", i - t->open + 1, (int)(t->names[i].n < 64 ? t->names[i].n : 64), t->names[i].p);
+        if (!t->call[i].answered) return body_error(turn, "content", e, "a tool_use of the turn before has no tool_result here, number %zu of its calls, of \"%.*s\"", i - t->open + 1, (int)(t->call[i].name.n < 64 ? t->call[i].name.n : 64), t->call[i].name.p);
     return 0;
 }
 

@@ -154,6 +154,7 @@ def turns(s):
     same_prompt(s, "a countdown of another model's window", [user(said("Hello"), said("<system-reminder>\nToken usage: 5/9; 4 remaining\n</system-reminder>"))], [user(said("Hello"))])
     same_prompt(s, "foreign signatures, and thinking that nobody can read", HELLO + [{"role": "assistant", "content": [{"type": "redacted_thinking", "data": "x"}, said("Paris.")]}, user(said("Why?"))],
                 HELLO + [{"role": "assistant", "content": "Paris."}, user(said("Why?"))])
+    check(isinstance(count(s, *HELLO, CALL, user(result()), CALL, user(result())), int), "an id may come again in a later turn")
     late = count(s, *HELLO, {"role": "assistant", "content": "Paris."}, {"role": "system", "content": "Be brief from now on."}, user(said("Why?")))
     check(isinstance(late, int) and late > count(s, *HELLO, {"role": "assistant", "content": "Paris."}, user(said("Why?"))) + 3, "a system message in the middle", late)
     gone = [count(s, *HELLO, *more, {"role": "assistant", "content": "Paris."}, user(said("Why?"))) for more in ([], [{"role": "system", "content": "Hurry.", "clear_at": "next_user_message"}])]
@@ -292,7 +293,7 @@ REFUSED = [
     (ask(messages=HELLO + [{"role": "assistant", "content": [{"type": "server_tool_use", "id": "a", "name": "web_search", "input": {}}]}]), 400, "messages[1].content[0].type"),
     (ask(messages=[user(result("x"))]), 400, "messages[0].content[0].tool_use_id"), (ask(messages=HELLO + [CALL, user(result("toolu_9"))]), 400, "messages[2].content[0].tool_use_id"),
     (ask(messages=HELLO + [CALL, user(result(), result())]), 400, "messages[2].content[1].tool_use_id"), (ask(messages=HELLO + [CALL, user(said("x"))]), 400, "messages[2].content"),
-    (ask(messages=HELLO + [CALL]), 400, "messages[1].content"), (ask(messages=HELLO + [CALL, user(result()), CALL, user(result())]), 400, "messages[3].content[0].id"),
+    (ask(messages=HELLO + [CALL]), 400, "messages[1].content"), (ask(messages=HELLO + [{"role": "assistant", "content": CALL["content"] * 2}]), 400, "messages[1].content[1].id"),
     (ask(messages=HELLO + [CALL, user(result()), {"role": "assistant", "content": "18."}, user(result())]), 400, "messages[4].content[0].tool_use_id"),
     (ask(messages=HELLO + [CALL, user(result(content=[{"type": "image", "source": {}}]))]), 400, "messages[2].content[0].content[0].type"),
     (ask(messages=[{"role": "assistant", "content": [{"type": "tool_use", "name": "x", "input": {}}]}]), 400, "messages[0].content[0].id"),
