@@ -62,6 +62,7 @@ int ask_add_tool(struct ask *ask, struct arena *a, size_t most, struct slice nam
     json_t *function = json_pack("{s:s%}", "name", name.p ? name.p : "", name.n), *all = NULL;
     if (function && description.n) (void)json_object_set_new(function, "description", json_stringn(description.p, description.n));
     if (function && schema) (void)json_object_set(function, "parameters", (json_t *)(uintptr_t)schema);
+    if (function && !schema) (void)json_object_set_new(function, "parameters", json_pack("{s:s, s:{}}", "type", "object", "properties")); /* templates rely on there being some */
     if (function) all = json_pack("{s:s, s:O}", "type", "function", "function", function);
     const char *as_schema = schema ? dumped(a, schema) : "", *as_text = function ? dumped(a, function) : NULL;
     const bool ok = all && as_schema && as_text && value_append(a, ask->tools, body_value(a, all));

@@ -1,4 +1,5 @@
 /* prompt.c: prompts; see prompt.h. */
+#define _GNU_SOURCE /* memmem */
 #include "serve/prompt.h"
 
 #include <string.h>
@@ -20,11 +21,11 @@ static struct value *text_message(struct arena *a, const char *role, struct slic
     return ok ? m : NULL;
 }
 
-/* A message of the past with what only templates that know tools could show. NULL: e is set. */
-static const struct value *plain_message(const struct ask *ask, const struct served *s, struct arena *a, const struct value *m, size_t *call, struct err *e) {
+/* A message of the past with what only templates that know tools could show; results too, or calls alone. NULL: e is set. */
+static const struct value *plain_message(const struct ask *ask, const struct tool_syntax *syntax, bool results, struct arena *a, const struct value *m, size_t *call, struct err *e) {
     const struct value *calls = value_get(m, "tool_calls");
     const size_t n = value_count(calls);
-    const bool result = slice_is(text_of(m, "role"), "tool");
+    const bool result = results && slice_is(text_of(m, "role"), "tool");
     struct buf text = {.limit = 64 << 20};
     int code = 0;
     if (!n && !result) return m;
@@ -32,7 +33,7 @@ static const struct value *plain_message(const struct ask *ask, const struct ser
     else if (!buf_add(&text, text_of(m, "content").p, text_of(m, "content").n)) code = err_nomem(e, "a message", text.len);
     for (size_t i = 0; code == 0 && i < n && *call < ask->n_calls; i++) {
         const struct value *f = value_get(value_at(calls, i), "function");
-        code = tool_write_call(s->syntax, (struct tool_place){i == 0, i + 1 == n}, text_of(f, "name"), ask->call_text[(*call)++], &text, e);
+        code = tool_write_call(syntax, (struct tool_place){i == 0, i + 1 == n}, text_of(f, "name"), ask->call_text[(*call)++], &text, e);
     }
     const struct value *out = code ? NULL : text_message(a, result ? "user" : "assistant", (struct slice){text.data ? text.data : "", text.len});
     buf_free(&text);
@@ -50,13 +51,33 @@ static struct value *plain_messages(const struct ask *ask, const struct value *m
     if (code == 0) code = tool_prompt(s->syntax, ask->tool_text, ask->n_tools, &system, e);
     if (code == 0 && !value_append(a, out, text_message(a, "system", (struct slice){system.data ? system.data : "", system.len}))) code = err_nomem(e, "messages", system.len);
     for (size_t i = has_system; code == 0 && i < value_count(messages); i++) {
-        const struct value *m = plain_message(ask, s, a, value_at(messages, i), &call, e);
+        const struct value *m = plain_message(ask, s->syntax, true, a, value_at(messages, i), &call, e);
         if (!m) code = e->code;
         else if (!value_append(a, out, m)) code = err_nomem(e, "messages", system.len);
     }
     buf_free(&system);
     return code ? NULL : out;
 }
+
+/* For templates that show tools and no calls of the past, and for those that know neither where a conversation has calls without tools. */
+static struct value *spelled_messages(const struct ask *ask, const struct value *messages, const struct served *s, struct arena *a, struct err *e) {
+    struct value *out = value_list(a);
+    const bool results = !tool_template_lists_tools(s->template);
+    size_t call = 0;
+    for (size_t i = 0; i < value_count(messages); i++) {
+        const size_t first = call;
+        const struct value *m = plain_message(ask, s->syntax, results, a, value_at(messages, i), &call, e);
+        if (!m && e->code == ERR_UNSUPPORTED) { /* a syntax that only the model writes: better told in another than not at all */
+            call = first;
+            m = plain_message(ask, tool_syntax_named("generic"), results, a, value_at(messages, i), &call, e);
+        }
+        if (!m) return NULL;
+        if (!value_append(a, out, m)) return (void)err_nomem(e, "messages", a->used), NULL;
+    }
+    return out;
+}
+
+static bool shows_calls(struct slice template) { return template.n && memmem(template.p, template.n, "tool_calls", 10); }
 
 /* ---- rendering ---- */
 
@@ -79,10 +100,21 @@ static bool set_kwargs(const json_t *kwargs, struct arena *a, struct value *cont
     return true;
 }
 
-static int render_messages(const struct ask *ask, const struct value *messages, const struct served *s, struct arena *a, struct rendering *r, struct err *e) {
+enum { FOLD_LATE = 4, FOLD_ALL = 8, FOLD = FOLD_LATE | FOLD_ALL }; /* talk_folded; beside the ways of talk_recalled */
+
+/* The messages as they are to be told; NULL: e is set. */
+static const struct value *told(const struct ask *ask, const struct value *messages, unsigned how, bool plain, const struct served *s, struct arena *a, struct err *e) {
+    if (how & ~(unsigned)FOLD) messages = talk_recalled(ask, messages, how, a, e);
+    if (messages && plain) messages = plain_messages(ask, messages, s, a, e);
+    else if (messages && talk_has_calls(messages) && !shows_calls(s->template)) messages = spelled_messages(ask, messages, s, a, e);
+    if (messages && how & FOLD) messages = talk_folded(messages, (how & FOLD_ALL) != 0, a, e);
+    return messages;
+}
+
+static int render_told(const struct ask *ask, const struct value *messages, unsigned how, const struct served *s, struct arena *a, struct rendering *r, struct err *e) {
     const bool tools = ask->n_tools && ask->tool_choice != TOOLS_NONE, shown = tools && tool_template_lists_tools(s->template);
     struct value *context = value_dict(a);
-    if (tools && !shown && !(messages = plain_messages(ask, messages, s, a, e))) return e->code;
+    if (!(messages = told(ask, messages, how, tools && !shown, s, a, e))) return e->code;
     bool ok = value_set(a, context, "messages", messages) && value_set(a, context, "add_generation_prompt", value_bool(a, true));
     if (ok && shown) ok = value_set(a, context, "tools", ask->tools);
     ok = ok && set_thinking(ask, a, context) && set_kwargs(ask->kwargs, a, context);
@@ -90,14 +122,22 @@ static int render_messages(const struct ask *ask, const struct value *messages, 
     return ask->continued ? talk_render_continued(s, messages, context, a, r, e) : chat_render(s->chat, a, context, r, e);
 }
 
-/* Once more where the template refuses system messages in the middle, or leaves them out. */
+/* Where the template refuses the conversation, it is told in the other ways that templates are known to want; where it leaves out a system message in the middle, too. */
 static int render(const struct ask *ask, const struct served *s, struct arena *a, struct rendering *r, struct err *e) {
+    static const unsigned ways[] = {TALK_SHORT_IDS, FOLD_LATE, TALK_SHORT_IDS | FOLD_LATE, TALK_TEXT_ARGUMENTS, TALK_TEXT_ARGUMENTS | FOLD_LATE, FOLD_ALL, TALK_SHORT_IDS | FOLD_ALL, TALK_TEXT_ARGUMENTS | FOLD_ALL};
     const struct value *messages = ask->normalise ? talk_normalised(ask->messages, a, e) : ask->messages;
     if (!messages) return e->code;
-    int code = render_messages(ask, messages, s, a, r, e);
-    if (!talk_has_late_system(messages) || (code && code != ERR_TEMPLATE) || (code == 0 && talk_shows_late_system(messages, r))) return code;
+    int code = render_told(ask, messages, 0, s, a, r, e);
+    const bool late = talk_has_late_system(messages), calls = code == ERR_TEMPLATE && talk_has_calls(messages);
+    for (size_t i = 0; code == ERR_TEMPLATE && i < sizeof ways / sizeof *ways; i++) {
+        struct err again = {0};
+        if ((ways[i] & FOLD_LATE && !late) || (ways[i] & ~(unsigned)FOLD && !calls)) continue;
+        rendering_free(r);
+        if ((code = render_told(ask, messages, ways[i], s, a, r, &again)) && code != ERR_TEMPLATE) *e = again; /* the first refusal is the one to be told */
+    }
+    if (code || !late || talk_shows_late_system(messages, r)) return code;
     rendering_free(r);
-    return (messages = talk_folded(messages, a, e)) ? render_messages(ask, messages, s, a, r, e) : e->code;
+    return render_told(ask, messages, FOLD_LATE, s, a, r, e);
 }
 
 int prompt_tokens(const struct ask *ask, const struct served *s, struct arena *a, struct tokens *ids, bool *opened, struct err *e) {

@@ -102,7 +102,7 @@ static bool put_gathered(struct arena *a, struct value *list, struct buf *user, 
     return ok;
 }
 
-const struct value *talk_folded(const struct value *messages, struct arena *a, struct err *e) {
+const struct value *talk_folded(const struct value *messages, bool first, struct arena *a, struct err *e) {
     struct value *list = value_list(a);
     struct buf user = {.limit = 256 << 20};
     const struct value *only = NULL; /* a user's message that nothing was joined to yet */
@@ -110,7 +110,7 @@ const struct value *talk_folded(const struct value *messages, struct arena *a, s
     bool ok = list != NULL;
     for (size_t i = 0; ok && i < value_count(messages); i++) {
         const struct value *m = value_at(messages, i);
-        const bool system = i && has_role(m, "system");
+        const bool system = (i || first) && has_role(m, "system");
         if (system || has_role(m, "user")) {
             only = system ? NULL : m;
             ok = gather(&user, m);

@@ -10,9 +10,9 @@
 /* The messages without what nonce.h knows, in their system messages; the same list where there is nothing of it. NULL: ERR_MEMORY. */
 const struct value *talk_normalised(const struct value *messages, struct arena *a, struct err *e);
 
-/* The same with every system message but the first told as a user's, between <system> and </system>, and joined with that of a user's next to it, since many
+/* The same with every system message, or (first false) every one but the first message, told as a user's, between <system> and </system>, and joined with that of a user's next to it, since many
  * templates want roles to take turns. NULL: ERR_MEMORY. */
-const struct value *talk_folded(const struct value *messages, struct arena *a, struct err *e);
+const struct value *talk_folded(const struct value *messages, bool first, struct arena *a, struct err *e);
 
 /* Whether a system message stands behind the first message. */
 bool talk_has_late_system(const struct value *messages);
@@ -20,6 +20,11 @@ bool talk_has_late_system(const struct value *messages);
 /* Whether the rendering has the texts of all system messages behind the first message, each behind what users said before it: some templates leave them out without a
  * word, others move them to the front, where the cache would no longer know what follows. */
 bool talk_shows_late_system(const struct value *messages, const struct rendering *r);
+
+/* Ways to tell calls of tools that some templates want. */
+enum { TALK_SHORT_IDS = 1 /* ids of nine letters and digits (Mistral) */, TALK_TEXT_ARGUMENTS = 2 /* arguments as JSON text (functionary, DeepSeek R1) */ };
+bool talk_has_calls(const struct value *messages);
+const struct value *talk_recalled(const struct ask *ask, const struct value *messages, unsigned how, struct arena *a, struct err *e); /* NULL: ERR_MEMORY */
 
 /* Renders with ask->continued: the last message is the beginning of the answer, and the prompt ends with its text, as data. context has all variables but "messages"
  * and "add_generation_prompt". A reasoning block that the template opens is closed before. Errors as chat_render's. */

@@ -101,12 +101,47 @@ static void shows_system(const struct served *s, const char *name) {
     arena_free(&a);
 }
 
+/* A first system message is shown, by templates too that know no such role. */
+static void shows_first(const struct served *s, const char *name) {
+    struct arena a = {0};
+    struct err e = {0};
+    struct ask ask = {.messages = value_list(&a)};
+    assert_true(value_append(&a, ask.messages, message(&a, "system", "Answer in Latin numerals.")) && value_append(&a, ask.messages, message(&a, "user", "What is six times seven?")));
+    char *text = prompt_of(s, &ask, &a, &e);
+    if (!text) fail_msg("%s: %s", name, e.msg);
+    if (count(text, "Latin numerals") != 1 || count(text, "six times seven") != 1) fail_msg("%s: shows %s", name, text);
+    buf_free(&(struct buf){.data = text});
+    arena_free(&a);
+}
+
+/* A call and its result come out, whatever form the template wants them in; templates that know no calls, or fail with any, are told by `fails`. */
+static void shows_calls(const struct served *s, const char *name, bool fails) {
+    struct arena a = {0};
+    struct err e = {0};
+    struct ask ask = {.messages = value_list(&a), .parallel = true};
+    struct value *m = message(&a, "assistant", ""), *result = message(&a, "tool", "It rains in Oslo"), *calls = value_list(&a);
+    const struct slice id = SLICE("toolu_01-a_longer_id");
+    assert_true(value_append(&a, ask.messages, message(&a, "user", "What is the weather?")));
+    OK(ask_add_tool(&ask, &a, 1, SLICE("get_weather"), SLICE("The weather"), NULL, &e));
+    OK(ask_add_call(&ask, &a, calls, id, SLICE("get_weather"), SLICE("{\"city\": \"Oslotown\"}"), &e));
+    assert_true(value_set(&a, m, "tool_calls", calls) && value_append(&a, ask.messages, m));
+    assert_true(value_set(&a, result, "tool_call_id", value_string(&a, id.p, id.n, VALUE_DATA)) && value_set(&a, result, "name", value_string(&a, "get_weather", 11, VALUE_DATA)) && value_append(&a, ask.messages, result));
+    char *text = prompt_of(s, &ask, &a, &e);
+    if (!text && !fails) fail_msg("%s: %s", name, e.msg);
+    if (text && (count(text, "Oslotown") != 1 || count(text, "It rains in Oslo") != 1 || strstr(text, "{\\\"city"))) fail_msg("%s: shows %s", name, text);
+    buf_free(&(struct buf){.data = text});
+    arena_free(&a);
+}
+
 static void try(const char *source, const char *name) {
     struct served s;
     struct err e = {0};
     OK(serve(&s, slice_of(source), &e));
     continues(&s, name);
     shows_system(&s, name);
+    if (!strstr(name, "%}")) shows_first(&s, name); /* one of our own leaves it out */
+    /* Kimi's changes a list, which templates may not; that of llama.cpp for R1 is one for its own engine only; ours know no calls */
+    shows_calls(&s, name, strstr(name, "Kimi-K2") || strstr(name, "llama-cpp-deepseek-r1") || strstr(name, "%}"));
     chat_free(s.chat);
 }
 
@@ -158,7 +193,7 @@ static void nonces(void **state) {
 }
 
 static void without_memory(void **state) {
-    static const char source[] = "{% for m in messages %}{% if m.role == 'system' and not loop.first %}{{ raise_exception('no') }}{% endif %}<{{ m.role }}>{{ m.content }}{% endfor %}";
+    static const char source[] = "{% for m in messages %}{% if m.role == 'system' and not loop.first %}{{ raise_exception('no') }}{% endif %}{% for c in m.tool_calls or [] %}{% if c.id | length != 9 %}{{ raise_exception('id') }}{% endif %}{{ c.id }}{{ c.function.arguments | tojson }}{% endfor %}<{{ m.role }}>{{ m.content }}{% endfor %}";
     struct err e = {0};
     struct served s;
     (void)state;
@@ -168,8 +203,11 @@ static void without_memory(void **state) {
         struct arena a = {0};
         const int64_t before = mem_live();
         struct ask ask = {.messages = value_list(&a), .normalise = true, .continued = true};
-        const char *const talk[][2] = {{"system", "x-anthropic-billing-header: a=b;\nBe kind."}, {"user", "Hello"}, {"system", "Be short."}, {"assistant", "Hel"}};
-        for (size_t i = 0; i < 4; i++) assert_true(value_append(&a, ask.messages, message(&a, talk[i][0], talk[i][1])));
+        const char *const talk[][2] = {{"system", "x-anthropic-billing-header: a=b;\nBe kind."}, {"user", "Hello"}, {"system", "Be short."}};
+        for (size_t i = 0; i < 3; i++) assert_true(value_append(&a, ask.messages, message(&a, talk[i][0], talk[i][1])));
+        struct value *called = message(&a, "assistant", ""), *calls = value_list(&a), *last = message(&a, "assistant", "Hel");
+        OK(ask_add_call(&ask, &a, calls, SLICE("toolu_1"), SLICE("f"), SLICE("{\"a\": 1}"), &e));
+        assert_true(value_set(&a, called, "tool_calls", calls) && value_append(&a, ask.messages, called) && value_append(&a, ask.messages, last));
         struct tokens ids = {0};
         bool opened;
         mem_fail_after(n);
