@@ -1,4 +1,13 @@
-/* anthropic.h: the Anthropic dialect: /v1/messages and counting its tokens. */
+/* anthropic.h: the Anthropic dialect: /v1/messages, counting its tokens, and /v1/models for clients that send anthropic-version.
+ *
+ * What was decided where that API leaves room, or where this is another place:
+ * - anthropic-version may be missing and may be any; anthropic-beta likewise: what betas add is known by its members. `model` may be missing: the default one.
+ * - Thinking is signed with a mark and taken back whoever signed it; redacted_thinking is left out. Citations are never made. Empty blocks of text say nothing.
+ * - input_tokens are those that neither came from the cache nor go into it; all that can be kept is kept, with or without cache_control, whose ttl only says under which
+ *   name it is counted.
+ * - Tools that clients run are known by their types (bash, text_editor, memory); those that the API's servers run are refused by name, as are pictures, PDFs, addresses
+ *   to fetch, threads, compaction, containers, MCP servers and batches.
+ * - A prefill and thinking of the type "enabled" exclude each other; with "adaptive" the answer goes on without thinking. */
 #ifndef HEARTH_ANTHROPIC_H
 #define HEARTH_ANTHROPIC_H
 
