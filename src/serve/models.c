@@ -41,13 +41,15 @@ static struct served *served_new(struct models *m, const char *path, struct slic
     return NULL;
 }
 
+double models_usual_keep(const struct models *m, const struct served *s) { return s->from_folder ? m->o.keep_s : (double)INFINITY; }
+
 static int add(struct models *m, const char *path, bool from_folder, struct err *e) {
     const struct slice name = path ? model_name_of(slice_of(path)) : slice_of(EMBEDDED);
     if (!name.n) return err_set(e, ERR_USAGE, "%s: a model without a name", path);
     struct served *s = served_new(m, path, name);
     if (!s) return err_nomem(e, "a model's name", name.n);
     s->from_folder = from_folder;
-    s->life.keep_s = from_folder ? m->o.keep_s : (double)INFINITY;
+    s->life.keep_s = models_usual_keep(m, s);
     (void)pthread_mutex_lock(&m->lock);
     const bool new = !models_find(m, name);
     if (new) *m->last = s, m->last = &s->next;
@@ -144,7 +146,7 @@ static bool leads_elsewhere(struct slice name) {
     return name.n && name.p[0] == '/';
 }
 
-static int resolve_name(struct models *m, struct slice name, struct target *t, struct err *e) {
+static int resolve_whole(struct models *m, struct slice name, struct target *t, struct err *e) {
     char shown[80];
     const struct known *k = NULL;
     *t = (struct target){.model = name.n ? models_find(m, name) : first_model(m)};
@@ -166,13 +168,32 @@ static int resolve_name(struct models *m, struct slice name, struct target *t, s
                   : err_set(e, ERR_NOT_FOUND, "there is no model; put one into the folder for models");
 }
 
+/* Some clients put ":latest" behind every name that has no tag: it says nothing. Locked. */
+static int resolve_tagged(struct models *m, struct slice name, struct target *t, struct err *e) {
+    static const char tag[] = ":latest";
+    const size_t n = sizeof tag - 1;
+    struct err ignored;
+    const int code = resolve_whole(m, name, t, e);
+    if (code != ERR_NOT_FOUND || name.n <= n || memcmp(name.p + name.n - n, tag, n) != 0) return code;
+    return resolve_whole(m, (struct slice){name.p, name.n - n}, t, &ignored) ? code : 0;
+}
+
 bool models_alias(const struct models *m, struct slice name, struct slice *model) { return alias_find(m->o.aliases, name, model); }
 
-/* Names that there are go before aliases. */
+/* Names that there are go before aliases. Locked. */
 static int resolve(struct models *m, struct slice name, struct target *t, struct err *e) {
     struct slice model;
-    const int code = resolve_name(m, name, t, e);
-    return code == ERR_NOT_FOUND && alias_find(m->o.aliases, name, &model) && model.p ? resolve_name(m, model, t, e) : code;
+    const int code = resolve_tagged(m, name, t, e);
+    return code == ERR_NOT_FOUND && alias_find(m->o.aliases, name, &model) && model.p ? resolve_tagged(m, model, t, e) : code;
+}
+
+int models_with(struct models *m, struct slice name, void (*fn)(void *ctx, struct served *s), void *ctx, struct err *e) {
+    struct target t;
+    (void)pthread_mutex_lock(&m->lock);
+    const int code = resolve(m, name, &t, e);
+    if (code == 0) fn(ctx, t.model);
+    (void)pthread_mutex_unlock(&m->lock);
+    return code;
 }
 
 /* Locked. What stands for s by now. The file is looked at without the lock: some lie on other machines. */
@@ -251,6 +272,14 @@ void models_keep(struct served *s, double keep_s) {
     models_wake(s->owner);
     (void)pthread_mutex_unlock(&s->owner->lock);
 }
+
+static void close_soon(void *ctx, struct served *s) {
+    if (s->life.state == SERVED_CLOSED) return;
+    s->life.keep_s = 0;
+    models_wake(ctx);
+}
+
+int models_close(struct models *m, struct slice name, struct err *e) { return models_with(m, name, close_soon, m, e); }
 
 int models_open_added(struct models *m, struct err *e) {
     int code = 0;

@@ -13,6 +13,7 @@
 #include "engine/chat.h"
 #include "engine/forms.h"
 #include "engine/scheduler.h"
+#include "serve/facts.h"
 #include "text/toolcall.h"
 
 struct models;
@@ -51,6 +52,7 @@ struct served {
     uint64_t weights, buffers;        /* bytes that it takes, or is about to take */
     uint64_t stamp;                   /* of the file as it was opened */
     int64_t created;                  /* seconds since 1970: the file's time; 0: it has none */
+    struct facts facts;               /* of facts_of alone. No digest: not read yet */
     struct fitted *fitted;
     struct model *model;              /* also for whoever sees it open in models_each */
     struct engine *engine;
@@ -101,7 +103,7 @@ int models_unload(struct models *m, struct slice name, struct err *e);
 
 /* ---- using ---- */
 
-/* The model of that name (empty: the default one; a publisher before a slash and a ".gguf" behind do not matter; or an alias), opened if need be, which may take long. ERR_NOT_FOUND: there is none of
+/* The model of that name (empty: the default one; a publisher before a slash, a ".gguf" or ":latest" behind do not matter; or an alias), opened if need be, which may take long. ERR_NOT_FOUND: there is none of
  * that name; ERR_UNSUPPORTED: it is an adapter's; ERR_MEMORY, before anything of the weights is read; errors of opening it. models_done gives it back. */
 int models_use(struct models *m, struct slice name, struct served **s, struct err *e);
 void models_done(struct served *s);
@@ -119,10 +121,16 @@ int models_adapt(struct models *m, struct served *s, int id, struct fitted **f, 
 /* Whether all that the name stands for is open, so that using it will not take long. */
 bool models_ready(struct models *m, struct slice name);
 
-/* From now on it is closed when unused for so long: 0: at once, INFINITY: never. The caller uses it. */
+/* Until it is closed the next time: when it has been unused for so long: 0: at once, INFINITY: never. The caller uses it. */
 void models_keep(struct served *s, double keep_s);
 
+/* Closes the model that a name means, as soon as nobody uses it. ERR_NOT_FOUND. */
+int models_close(struct models *m, struct slice name, struct err *e);
+
 /* ---- looking ---- */
+
+/* Calls fn for the model that a name means (of an adapter: for the one it is on), open or not; it must not call models. ERR_NOT_FOUND; for adapters, that it is not said which. */
+int models_with(struct models *m, struct slice name, void (*fn)(void *ctx, struct served *s), void *ctx, struct err *e);
 
 /* Calls fn for each model that is to be had, in order of its being made known; it must not call models. */
 void models_each(struct models *m, void (*fn)(void *ctx, const struct served *s), void *ctx);

@@ -65,6 +65,7 @@ bool adapter_name_of(const char *folder, const char *name, char out[256]); /* fa
 /* ---- models.c ---- */
 
 struct served *models_find(struct models *m, struct slice name); /* locked; NULL: there is none */
+double models_usual_keep(const struct models *m, const struct served *s); /* seconds that one stays open unused, when nothing else was asked */
 void models_wake(struct models *m);                              /* locked: the keeper has a look */
 
 /* ---- models_adapters.c; all locked ---- */

@@ -199,6 +199,7 @@ void served_close(struct models *m, struct served *s) {
     }
     (void)pthread_mutex_lock(&m->lock);
     s->weights = s->buffers = 0;
+    s->life.keep_s = models_usual_keep(m, s);
     m->uneven = true;
     models_wake(m);
     set_state(m, &s->life, SERVED_CLOSED);
