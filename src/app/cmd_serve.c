@@ -13,6 +13,7 @@
 #include "serve/alias.h"
 #include "serve/anthropic.h"
 #include "serve/config.h"
+#include "serve/ollama.h"
 #include "serve/openai.h"
 #include "serve/systemd.h"
 #include "store/place.h"
@@ -151,7 +152,7 @@ static int serve(struct http_server *server, struct service *service, const stru
 }
 
 static int run_server(const struct serve_config *c, const char *const *models, int n_models, bool verbose, struct err *e) {
-    static const struct http_dialect *const dialects[] = {&openai_dialect, &anthropic_dialect};
+    static const struct http_dialect *const dialects[] = {&openai_dialect, &anthropic_dialect, &ollama_dialect};
     struct http_server *server = NULL;
     struct service *service = NULL;
     sigset_t set;

@@ -270,6 +270,7 @@ static void hear_end(struct choice *c, const struct job_event *ev) {
     c->context_full = ev->end == JOB_CONTEXT;
     c->stop = ev->stop;
     c->generated = ev->generated;
+    c->prompt_s = ev->prompt_s, c->generate_s = ev->generate_s;
     log_debug("answer %s.%d: %d tokens in (%d known), %d out, %.3f + %.3f + %.3f s", a->id, c->index, a->prompt_tokens, c->cached, c->generated, ev->queued_s, ev->prompt_s, ev->generate_s);
     if (code) note_failure(a, code, e.msg);
     else if (ev->end == JOB_FAILED) note_failure(a, ev->error->code, ev->error->msg);

@@ -56,11 +56,14 @@ struct choice {
     enum finish finish;
     bool context_full;            /* FINISH_LENGTH: since the context is, not since max_tokens are there */
     int stop;                     /* FINISH_STOP: which */
+    double prompt_s, generate_s;  /* as the job took them */
 };
 
 struct endpoint {
     /* Reads the body. Errors name the field. */
     int (*read)(struct answer *a, const json_t *body, struct err *e);
+    /* The model is open: what could not be known before; the last word on what is asked. NULL: nothing. */
+    int (*opened)(struct answer *a, struct err *e);
     /* When the model is open and the prompt known, before anything is computed; NULL: nothing is to be done. */
     int (*ready)(struct answer *a, struct err *e);
     /* When all choices are over: true: the rest waits for answer_conclude, from any thread; NULL: it does not. Not called when the client is gone. */
@@ -93,6 +96,7 @@ struct answer {
     char id[32];                  /* made of the request's, without a prefix */
     int64_t created;              /* seconds since 1970 */
     int prompt_tokens;
+    double load_s;                /* until the model was open */
     struct tool_options parsing;
     struct guide_options guide;   /* of all choices; its form is a reference of the answer's own */
     pthread_mutex_t lock;

@@ -48,6 +48,7 @@ struct ask {
     struct sampler_options sampling;
     bool seeded;                     /* sampling.seed was asked for */
     int64_t max_tokens;              /* -1: no limit */
+    int64_t context;                 /* tokens that prompt and answer may have together, fewer than the model holds; -1: no such limit */
     struct slice stop[ASK_STOPS];
     int n_stop;
     int n;                           /* answers wanted */
@@ -55,6 +56,7 @@ struct ask {
     bool echo;                       /* the prompt's text (and logprobs) come first */
     bool ignore_eog;
     bool count;                      /* only how many tokens the prompt has */
+    bool idle;                       /* with count: not even that; no model is wanted */
     bool stream, usage;              /* usage: streamed too */
 };
 

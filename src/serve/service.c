@@ -96,15 +96,28 @@ static int use_numbered(struct answer *a, struct err *e) {
     return code == ERR_NOT_FOUND ? err_set(e, ERR_USAGE, "lora: there is no adapter number %d; GET /lora-adapters lists them", a->ask.lora) : code;
 }
 
+/* An answer ends where the context that was asked for is full; the prompt must leave it room. */
+static int within_context(struct ask *ask, int prompt, struct err *e) {
+    const int64_t left = ask->context - prompt;
+    if (left < 1) return err_set(e, ERR_CONTEXT, "the prompt has %d tokens, which leaves no room for an answer in a context of %lld", prompt, (long long)ask->context);
+    if (ask->max_tokens < 0 || ask->max_tokens > left) ask->max_tokens = left;
+    return 0;
+}
+
 static int prepare(struct answer *a, struct tokens *ids, struct err *e) {
     const struct endpoint *p = a->endpoint;
-    a->ask = (struct ask){.sampling = sampler_defaults(), .max_tokens = -1, .n = 1, .logprobs = -1, .parallel = true, .budget = -1, .normalise = a->service->normalise};
+    a->ask = (struct ask){.sampling = sampler_defaults(), .max_tokens = -1, .context = -1, .n = 1, .logprobs = -1, .parallel = true, .budget = -1, .normalise = a->service->normalise};
     int code = body_parse(&a->body, http_body(a->http), e);
     if (code == 0) code = p->read(a, a->body, e);
+    if (code == 0 && a->ask.idle) return 0;
+    const double begin = os_now();
     if (code == 0) code = service_use(a->service, a->ask.model, &a->model, &a->fitted, e);
+    a->load_s = os_now() - begin;
     if (code == 0 && a->ask.lora_said) code = use_numbered(a, e);
+    if (code == 0 && p->opened) code = p->opened(a, e);
     if (code == 0) code = prompt_tokens(&a->ask, a->model, &a->arena, ids, &a->parsing.opened_reasoning, e);
     a->prompt_tokens = (int)ids->n;
+    if (code == 0 && a->ask.context >= 0) code = within_context(&a->ask, a->prompt_tokens, e);
     if (code == 0 && !a->ask.count) code = hold_answer(&a->ask, a->model, &a->arena, a->parsing.opened_reasoning, &a->guide, e);
     if (code == 0 && !(a->parsing.tools = hold_callable(&a->ask, &a->arena, &a->parsing.n_tools))) code = err_nomem(e, "tools", 1);
     a->parsing.parallel = a->ask.parallel;
