@@ -11,7 +11,9 @@
 #include "serve/models.h"
 
 bool facts_template_thinks(struct slice source) {
-    static const char *const words[] = {"enable_thinking", "reasoning_effort", "reasoning_content", "<think>"};
+    static const char usual[] = "<think>"; /* also the marks of those that spell none */
+    static const char *const words[] = {"enable_thinking", "reasoning_effort", "reasoning_content", usual};
+    if (strcmp(tool_reasoning_for(source)->open, usual) != 0) return true;
     for (size_t w = 0; w < sizeof words / sizeof *words; w++) {
         const size_t n = strlen(words[w]);
         for (size_t i = 0; i + n <= source.n; i++)

@@ -199,7 +199,7 @@ static void value(struct jw *j, const char *key, const struct gguf_kv *kv, bool 
     jw_close(j, ']');
 }
 
-static void model_info(struct jw *j, const struct gguf *g, const struct facts *f, bool all) {
+static void model_info(struct jw *j, const struct gguf *g, const struct facts *f, const char *name, bool all) {
     jw_open(j, "model_info", '{');
     for (size_t i = 0; i < gguf_kv_count(g); i++) {
         const struct gguf_kv *kv = gguf_kv_at(g, i);
@@ -208,6 +208,7 @@ static void model_info(struct jw *j, const struct gguf *g, const struct facts *f
         (void)snprintf(key, sizeof key, "%.*s", (int)(kv->key.n < 255 ? kv->key.n : 255), kv->key.p);
         value(j, key, kv, all);
     }
+    if (!gguf_find(g, "general.basename")) jw_str(j, "general.basename", name); /* editors show it */
     jw_integer(j, "general.parameter_count", (int64_t)f->parameters);
     jw_close(j, '}');
 }
@@ -236,7 +237,7 @@ static void show(struct jw *j, const struct gguf *g, const struct facts *f, cons
     parameters(j, context);
     jw_text(j, "template", source);
     details(j, f, NULL);
-    model_info(j, g, f, all);
+    model_info(j, g, f, name, all);
     capabilities(j, f);
     jw_str(j, "modified_at", ollama_time(when, f->changed));
     jw_close(j, '}');

@@ -218,12 +218,10 @@ static void whole(struct answer *a, struct jw *j) {
 
 /* ---- routes ---- */
 
-bool ollama_hello(struct http_request *r) {
-    const struct slice accept = http_header(r, "accept");
-    for (size_t i = 0; i + 9 <= accept.n; i++)
-        if (memcmp(accept.p + i, "text/html", 9) == 0) return false;
+/* How clients find out whom they talk to. */
+static void greet(void *ctx, struct http_request *r) {
+    (void)ctx;
     (void)http_reply(r, &(struct http_reply){.status = 200, .type = "text/plain; charset=utf-8", .body = SLICE("Ollama is running")});
-    return true;
 }
 
 static const struct endpoint chat = {.read = ollama_read_chat, .opened = ollama_opened, .text = stream_text, .reasoning = stream_thinking, .call_end = stream_call, .end = stream_end,
@@ -244,11 +242,6 @@ static void on_version(void *ctx, struct http_request *r) {
     (void)http_reply(r, &(struct http_reply){.status = 200, .type = "application/json", .body = SLICE("{\"version\": \"0.13.0\", \"hearth\": \"" HEARTH_VERSION "\"}")});
 }
 
-static void on_root(void *ctx, struct http_request *r) {
-    (void)ctx;
-    if (!ollama_hello(r)) (void)http_error(r, 404, 0, "there is no page here");
-}
-
 static void on_keeping(void *ctx, struct http_request *r) {
     (void)ctx;
     (void)http_error(r, 501, 0, "models are GGUF files, which this server does not make, copy, send or delete: put them into the folder that --models-dir names, or name them when it is started");
@@ -256,7 +249,7 @@ static void on_keeping(void *ctx, struct http_request *r) {
 
 static const struct http_route routes[] = {
     {"POST", "/api/chat", on_chat, 0}, {"POST", "/api/generate", on_generate, 0}, {"GET", "/api/tags", on_tags, 0}, {"POST", "/api/show", on_show, 0}, {"GET", "/api/ps", on_ps, 0},
-    {"GET", "/api/version", on_version, HTTP_QUIET}, {"GET", "/", on_root, HTTP_OPEN | HTTP_QUIET}, {"POST", "/api/pull", on_pull, 0}, {"POST", "/api/push", on_keeping, 0}, {"POST", "/api/create", on_keeping, 0},
+    {"GET", "/api/version", on_version, HTTP_QUIET}, {"GET", "/", greet, HTTP_OPEN | HTTP_QUIET}, {"POST", "/api/pull", on_pull, 0}, {"POST", "/api/push", on_keeping, 0}, {"POST", "/api/create", on_keeping, 0},
     {"POST", "/api/copy", on_keeping, 0}, {"DELETE", "/api/delete", on_keeping, 0}, {"POST", "/api/blobs/{digest}", on_keeping, 0}, {"GET", "/api/blobs/{digest}", on_keeping, 0},
 };
 

@@ -236,7 +236,7 @@ static void facts(void **state) {
     assert_int_equal(facts_of(m, SLICE("nobody"), &again, &e), ERR_NOT_FOUND);
     assert_non_null(strstr(e.msg, "nobody"));
     models_free(m);
-    assert_true(facts_template_thinks(SLICE("{% if enable_thinking %}")) && facts_template_thinks(SLICE("<think>")) && !facts_template_thinks(SLICE("<thin")) && !facts_template_thinks(SLICE("")));
+    assert_true(facts_template_thinks(SLICE("{% if enable_thinking %}")) && facts_template_thinks(SLICE("<think>")) && facts_template_thinks(SLICE("[THINK]")) && !facts_template_thinks(SLICE("<thin")) && !facts_template_thinks(SLICE("")));
 }
 
 static void texts(void **state) {

@@ -274,7 +274,7 @@ def models(s):
         check(r.get("details") == details, f"show {name}", str(r)[:300])
         check(s.post("/api/chat", {**chat(stream=False, options={"num_predict": 1}), "model": name})[2].get("model") == name, f"{name} answers by its name")
     info = r["model_info"]
-    check(info["general.architecture"] == "qwen3" and info["qwen3.context_length"] == 32768 and info["general.parameter_count"] == 4459264, "metadata", str(info)[:500])
+    check(info["general.architecture"] == "qwen3" and info["qwen3.context_length"] == 32768 and info["general.parameter_count"] == 4459264 and info["general.basename"] == "ember", "metadata", str(info)[:500])
     check(info["tokenizer.ggml.tokens"] is None and "im_start" in r["template"] and {"completion", "tools", "thinking"} <= set(r["capabilities"]), "template, capabilities", r["capabilities"])
     check(re.search(r"^temperature +0\.8$", r["parameters"], re.M) and r["modelfile"].startswith("FROM "), "parameters", r["parameters"])
     verbose = s.post("/api/show", {"name": "ember", "verbose": True})[2]["model_info"]
