@@ -35,7 +35,7 @@ $(error $(MISSING))
 endif
 ARCH      := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 LIB_PKGS  := libpcre2-8 libutf8proc jansson
-APP_PKGS  := libedit hwloc sqlite3
+APP_PKGS  := libedit hwloc sqlite3 libsodium libxxhash
 PC_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(LIB_PKGS) $(APP_PKGS))
 LIB_LIBS  := $(shell $(PKG_CONFIG) --libs $(LIB_PKGS)) -lpthread -lm
 # libevent-dev cannot be installed for two processors at once: for another one there is the library alone, with the same headers.

@@ -1,8 +1,9 @@
 /* adapters.c: the adapters of an engine, and which of its sequences has which; see engine.h. */
 #include "engine/internal.h"
+#include "engine/keep.h"
 
 /* Makes room for the adapter of a number, which nobody uses yet. False: there is no memory. */
-static bool note(struct engine *en, int id) {
+static bool note(struct engine *en, int id, const struct low_rank *list, int n) {
     struct prefix_node *root = en->tree ? prefix_root(en->tree) : NULL;
     bool ok = root || !en->tree;
     if (ok && id >= en->n_adapters) { /* numbers are given out in order: there is no gap */
@@ -12,7 +13,7 @@ static bool note(struct engine *en, int id) {
         if (roots) en->adapter_root = roots;
         if ((ok = roots)) en->n_adapters = id + 1;
     }
-    if (ok) en->adapter_users[id] = 0, en->adapter_root[id] = root;
+    if (ok) en->adapter_users[id] = 0, en->adapter_root[id] = root, keeper_know_root(en->keeper, root, list, n);
     else if (root) prefix_drop_root(en->tree, root);
     return ok;
 }
@@ -22,7 +23,7 @@ int engine_adapter_add(struct engine *en, const struct adapter *a, int *id, stru
     const struct low_rank *list = adapter_list(a, &n);
     if (adapter_model(a) != en->model) return err_set(e, ERR_USAGE, "%s was opened for another model", adapter_path(a));
     if ((code = graph_adapter_add(en->graph, list, n, id, e))) return err_in(e, "%s", adapter_path(a));
-    if (note(en, *id)) return 0;
+    if (note(en, *id, list, n)) return 0;
     graph_adapter_remove(en->graph, *id);
     return err_nomem(e, "the list of adapters", ((size_t)*id + 1) * sizeof *en->adapter_users);
 }

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/os.h"
 #include "engine/internal.h"
+#include "engine/keep.h"
 
 uint64_t engine_sequence_bytes(const struct engine *en, int n) {
     uint64_t bytes = graph_state_floats(en->graph) * sizeof(float), pages = ((uint64_t)n + KV_PAGE - 1) / KV_PAGE;
@@ -100,7 +101,9 @@ static int set_up(struct engine *en, bool asked, struct err *e) {
     if (wanted > orig && en->o.n_ctx <= orig && (code = record(en, e))) return code;
     en->most_prompt_rows = en->o.max_rows;
     for (int g = 0; g < graph_kv_groups(en->graph); g++) en->pages[g].bytes = graph_kv_page_bytes(en->graph, g);
-    if (en->o.cache_bytes && (code = prefix_new(&en->tree, en->pages, graph_kv_groups(en->graph), graph_state_floats(en->graph), en->o.cache_bytes, e))) return code;
+    const uint64_t cache = en->o.cache_bytes || !en->o.store ? en->o.cache_bytes : 1; /* what is read back goes through the tree, and need not stay there */
+    if (cache && (code = prefix_new(&en->tree, en->pages, graph_kv_groups(en->graph), graph_state_floats(en->graph), cache, e))) return code;
+    if (en->o.store && (code = keeper_new(&en->keeper, en, e))) return code;
     return reserve_step(en, e);
 }
 
@@ -132,6 +135,7 @@ int engine_new(struct engine **out, const struct model *m, struct pool *pool, st
 void engine_free(struct engine *en) {
     if (!en) return;
     while (en->seqs) seq_free(en->seqs);
+    keeper_free(en->keeper);
     prefix_free(en->tree);
     for (int g = 0; g < KV_GROUPS; g++) page_pool_free(&en->pages[g]);
     graph_free(en->graph);
@@ -150,6 +154,8 @@ void engine_limit_cache(struct engine *en, uint64_t bytes) {
     if (en->tree) prefix_set_limit(en->tree, bytes);
 }
 
+void engine_keep(struct engine *en) { keeper_put_all(en->keeper); }
+bool engine_kept(struct engine *en, double seconds) { return keeper_wait(en->keeper, seconds); }
 struct prefix_counts engine_cache(const struct engine *en) { return prefix_counts(en->tree); }
 int engine_context(const struct engine *en) { return en->o.n_ctx; }
 int engine_rows(const struct engine *en) { return en->o.max_rows; }

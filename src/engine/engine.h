@@ -14,6 +14,7 @@
 #ifndef HEARTH_ENGINE_H
 #define HEARTH_ENGINE_H
 
+#include "base/blocks.h"
 #include "base/err.h"
 #include "base/thread.h"
 #include "engine/prefix.h"
@@ -32,6 +33,7 @@ struct engine_options {
     enum dtype kv_type;    /* F32, F16, BF16 or Q8_0 */
     const char *isa;       /* kernels; NULL: HEARTH_ISA or the best there are */
     uint64_t cache_bytes;  /* what computed prefixes may take that no sequence holds, for seq_reuse; 0: none are kept */
+    struct block_store *store; /* where computed prefixes outlive memory and the engine; borrowed, may serve many engines; NULL: nowhere */
     uint64_t memory_limit; /* bytes the whole may take; 0: what the system has */
     bool paged;            /* run even when the weights do not fit memory: they are then read from disk as needed */
     const struct option_names *names; /* borrowed; NULL: the program's flags */
@@ -86,13 +88,28 @@ struct seq_departure {
 };
 bool seq_departs(const struct seq *s, const int32_t *ids, int n, struct seq_departure *d);
 
+/* Begins to read back from the engine's store what seq_reuse could take over of ids [n] beyond what memory has, for a sequence that holds nothing yet and has its
+ * adapter; ids are copied. NULL: there is nothing. Reading goes on by itself, and steps may run meanwhile. fetch_wait waits at most so many seconds
+ * (0: not at all) and tells whether it is over. fetch_end calls off what is not, frees it, and gives what was read to the tree, for a seq_reuse that follows at once;
+ * true: it only waited for another one that reads what both begin with, and seq_fetch should be asked again. What proves damaged or gone makes
+ * it less, never wrong. */
+struct fetch;
+struct fetch *seq_fetch(const struct seq *s, const int32_t *ids, int n);
+bool fetch_wait(struct fetch *f, double seconds);
+bool fetch_end(struct fetch *f); /* before the engine is freed */
+
+/* Before an engine with a store is freed: engine_keep gives the store all that memory has and the store may not, and engine_kept, which any thread may call,
+ * waits at most so many seconds until it is written, and tells whether it is. What is not written when the engine is freed is lost. */
+void engine_keep(struct engine *en);
+bool engine_kept(struct engine *en, double seconds);
+
 /* What is pending is a prompt: it is computed in the way of long spans however it comes to be cut into steps, so that its bits do not depend on that, nor on how
  * much of it was taken over; and what another sequence computes of it meanwhile is taken over too, so that of prompts that begin alike the beginning is
  * computed once. Steps take short prompts before long ones, and now and then the oldest. Otherwise pieces of at most VERIFY_ROWS are computed in the way of generation. */
 void seq_prompt(struct seq *s);
 
-/* Of models with recurrent state: what is fed will be asked for again up to `position` or a little further (the end of a message): the state at the last
- * page's end before it is kept for seq_reuse. It lies beyond seq_length. For other models it does nothing. */
+/* What is fed will be asked for again up to `position` or a little further (the end of a message). Of models with recurrent state, the state at the last page's
+ * end before it is kept for seq_reuse, if it lies beyond seq_length. Pages up to there are written to the engine's store as they are computed. */
 void seq_expect_reuse(struct seq *s, int position);
 
 struct prefix_counts engine_cache(const struct engine *en);

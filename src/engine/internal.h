@@ -43,6 +43,9 @@ struct seq {
     struct snapshot snapshot[SNAPSHOTS];
     int n_snapshots;
     struct prefix_node *tip; /* the last whole page that the tree of prefixes has; NULL: none */
+    int keep_to;            /* pages up to so many tokens are for the keeper */
+    bool behind;            /* it has not taken all of them yet */
+    int whole;              /* so many pages it has taken and was told to hold on to the first */
     struct snapshot held;   /* by seq_hold; length -1: nothing */
     int adapter, adapter_from; /* NO_ADAPTER: none */
     int taken;              /* rows in the step being packed; -1: not looked at yet */
@@ -56,6 +59,8 @@ struct engine {
     struct engine_options o;
     struct page_pool pages[KV_GROUPS];
     struct prefix_tree *tree; /* NULL: no cache */
+    struct keeper *keeper;    /* NULL: nothing is kept outside memory */
+    struct fetch *fetches;    /* under way */
     struct seq *seqs, *turn; /* turn: who comes first in the next step */
     /* the step's descriptor, reserved once */
     int32_t *token, *pos, *adapter, *logit_row;
@@ -76,6 +81,8 @@ void seq_advance(struct seq *s, int n);               /* after a step: n pending
 void seq_remember(struct seq *s);                     /* whole pages that are new go into the tree of prefixes, before windows move on */
 void seq_catch_up(struct seq *s);                     /* pending tokens of a prompt that the tree has come to know need not be computed */
 void seq_forget_beyond(struct seq *s, int n);         /* stands where n tokens are left */
+int engine_first_seen(const struct engine *en, int group, int pages); /* the first page of a group that a row behind so many pages may see */
+int seq_plain(const struct seq *s, int n);            /* of n tokens those that others may have computed alike */
 int seq_snapshot_due(const struct seq *s, int rows);  /* rows that may be taken before a snapshot is due */
 
 #endif

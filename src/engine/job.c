@@ -106,17 +106,12 @@ static struct job_event event_of(const struct job *j, enum job_event_kind kind) 
     return (struct job_event){.kind = kind, .prompt_tokens = j->spec.n_prompt, .cached_tokens = j->cached, .generated = j->generated, .id = TOKEN_NONE, .stop = -1};
 }
 
-int job_start(struct job *j, struct err *e) {
+static int feed_prompt(struct job *j, struct err *e) {
     const struct job_spec *s = &j->spec;
-    j->started = os_now();
-    struct sampler_options so = s->sampling;
-    int code = sampler_new(&j->sampler, (int)tokenizer_count(s->tokenizer), so, e);
-    if (code == 0) code = seq_new(&j->seq, s->engine, e);
-    if (code == 0 && s->adapted) code = seq_set_adapter(j->seq, s->adapter, s->adapter_from, e);
     struct seq_departure departure;
-    const bool departs = code == 0 && s->departure && !s->prompt_logprobs && seq_departs(j->seq, s->prompt, s->n_prompt, &departure);
-    if (code == 0 && !s->prompt_logprobs) j->cached = seq_reuse(j->seq, s->prompt, s->n_prompt);
-    if (code == 0) code = seq_feed(j->seq, s->prompt + j->cached, s->n_prompt - j->cached, s->prompt_logprobs ? WANT_ALL : WANT_LAST, e);
+    const bool departs = s->departure && !s->prompt_logprobs && seq_departs(j->seq, s->prompt, s->n_prompt, &departure);
+    if (!s->prompt_logprobs) j->cached = seq_reuse(j->seq, s->prompt, s->n_prompt);
+    int code = seq_feed(j->seq, s->prompt + j->cached, s->n_prompt - j->cached, s->prompt_logprobs ? WANT_ALL : WANT_LAST, e);
     if (code == 0) seq_prompt(j->seq);
     for (int i = 0; code == 0 && i < s->n_reusable; i++) seq_expect_reuse(j->seq, s->reusable[i]);
     if (code == 0) code = speculate_new(&j->guesses, j->seq, (struct speculate_options){.lookup = s->guess, .allowed = j->guide ? allowed_guesses : NULL, .ctx = j}, e);
@@ -131,6 +126,26 @@ int job_start(struct job *j, struct err *e) {
     ev.departure = departs ? &departure : NULL;
     s->event(s->ctx, &ev);
     return 0;
+}
+
+int job_start(struct job *j, struct err *e) {
+    const struct job_spec *s = &j->spec;
+    j->started = os_now();
+    struct sampler_options so = s->sampling;
+    int code = sampler_new(&j->sampler, (int)tokenizer_count(s->tokenizer), so, e);
+    if (code == 0) code = seq_new(&j->seq, s->engine, e);
+    if (code == 0 && s->adapted) code = seq_set_adapter(j->seq, s->adapter, s->adapter_from, e);
+    if (code == 0 && !s->prompt_logprobs) j->fetch = seq_fetch(j->seq, s->prompt, s->n_prompt);
+    return code || j->fetch ? code : feed_prompt(j, e);
+}
+
+bool job_waits(const struct job *j) { return j->fetch != NULL; }
+
+int job_resume(struct job *j, double most_s, struct err *e) {
+    if (!fetch_wait(j->fetch, most_s)) return 0;
+    const bool again = fetch_end(j->fetch);
+    j->fetch = again ? seq_fetch(j->seq, j->spec.prompt, j->spec.n_prompt) : NULL;
+    return j->fetch ? 0 : feed_prompt(j, e);
 }
 
 bool job_generates(const struct job *j) { return j->first > 0; }
@@ -235,6 +250,7 @@ void job_finish(struct job *j, int end, const struct err *error) {
     ev.queued_s = (j->started > 0 ? j->started : now) - j->submitted;
     ev.prompt_s = j->started > 0 ? (j->first > 0 ? j->first : now) - j->started : 0;
     ev.generate_s = j->first > 0 ? now - j->first : 0;
+    if (j->fetch) (void)fetch_end(j->fetch), j->fetch = NULL;
     speculate_free(j->guesses), j->guesses = NULL;
     seq_free(j->seq), j->seq = NULL;
     sampler_free(j->sampler), j->sampler = NULL;

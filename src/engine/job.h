@@ -14,6 +14,7 @@ struct job {
     atomic_bool cancelled;
     uint64_t kv_bytes;        /* that it may come to hold */
     struct seq *seq;          /* NULL: it waits */
+    struct fetch *fetch;      /* its prompt's beginning is being read back; NULL: it is not */
     struct speculate *guesses;
     struct sampler *sampler;
     struct guide *guide;      /* NULL: the text is free */
@@ -28,8 +29,11 @@ struct job {
 /* Any thread. A copy of the spec; errors as job_submit's. */
 int job_new(struct job **job, const struct job_spec *spec, struct err *e);
 
-/* Gives the job a sequence and feeds it the prompt. On an error the caller ends it with that. */
+/* Gives the job a sequence and feeds it the prompt, unless job_waits then: what is known of the prompt is being read back. job_resume waits for that, at most
+ * most_s seconds, and feeds the prompt when it is over. On an error the caller ends it with that. */
 int job_start(struct job *j, struct err *e);
+bool job_waits(const struct job *j);
+int job_resume(struct job *j, double most_s, struct err *e);
 
 /* Draws as many tokens as the last step allows, with up to `most` guesses behind the last. *end: why it ended, or -1. */
 int job_advance(struct job *j, int most, int *end, struct err *e);

@@ -7,9 +7,10 @@
 #include "base/os.h"
 
 struct prefix_tree {
-    struct page_pool *pools;
+    struct page_pool *pools, states;
     int groups;
-    size_t state_bytes;
+    void (*leave)(void *ctx, struct prefix_node *n); /* NULL: nobody wants to know */
+    void *leave_ctx;
     uint64_t limit, bytes, seed;
     struct prefix_node **bucket;
     size_t buckets, nodes; /* buckets: a power of two */
@@ -22,7 +23,7 @@ enum { FIRST_BUCKETS = 256 };
 int prefix_new(struct prefix_tree **out, struct page_pool *pools, int groups, size_t state_floats, uint64_t limit, struct err *e) {
     struct prefix_tree *t = *out = mem_calloc(1, sizeof *t);
     if (!t) return err_nomem(e, "the tree of prefixes", sizeof *t);
-    *t = (struct prefix_tree){.pools = pools, .groups = groups, .state_bytes = state_floats * sizeof(float), .limit = limit, .seed = os_random(), .buckets = FIRST_BUCKETS};
+    *t = (struct prefix_tree){.pools = pools, .groups = groups, .states = {.bytes = state_floats * sizeof(float)}, .limit = limit, .seed = os_random(), .buckets = FIRST_BUCKETS};
     t->bucket = mem_calloc(t->buckets, sizeof *t->bucket);
     if (t->bucket) return 0;
     mem_free(t);
@@ -99,7 +100,7 @@ static void drop(struct prefix_tree *t, struct prefix_node *n) {
     take_out(t, n);
     for (int g = 0; g < t->groups; g++)
         if (n->page[g]) t->bytes -= t->pools[g].bytes, page_unref(&t->pools[g], n->page[g]);
-    if (n->state) t->bytes -= t->state_bytes, mem_free(n->state);
+    if (n->state) t->bytes -= t->states.bytes, page_unref(&t->states, n->state);
     if (n->parent) n->parent->children--;
     t->nodes--;
     mem_free(n);
@@ -109,7 +110,9 @@ static void drop(struct prefix_tree *t, struct prefix_node *n) {
 static void trim(struct prefix_tree *t) {
     for (struct prefix_node *n = t->oldest, *newer; n && t->bytes > t->limit; n = newer) {
         newer = n->newer;
-        if (n->children == 0 && n->users == 0) drop(t, n);
+        if (n->children || n->users) continue;
+        if (t->leave) t->leave(t->leave_ctx, n);
+        drop(t, n);
     }
 }
 
@@ -126,17 +129,31 @@ void prefix_drop_root(struct prefix_tree *t, struct prefix_node *root) {
     if (!root) return;
     for (struct prefix_node *n = t->oldest, *newer; n; n = newer) { /* children were last used before their parents */
         newer = n->newer;
-        if (n->root == root) drop(t, n);
+        if (n->root != root) continue;
+        if (t->leave) t->leave(t->leave_ctx, n);
+        drop(t, n);
     }
     while (*at != root) at = &(*at)->next;
     *at = root->next;
     mem_free(root);
 }
 
+void prefix_on_leave(struct prefix_tree *t, void (*leave)(void *ctx, struct prefix_node *n), void *ctx) {
+    t->leave = leave;
+    t->leave_ctx = ctx;
+}
+
+void prefix_each(struct prefix_tree *t, void (*fn)(void *ctx, struct prefix_node *n), void *ctx) {
+    for (struct prefix_node *n = t->oldest; n; n = n->newer) fn(ctx, n);
+}
+
+struct page_pool *prefix_states(struct prefix_tree *t) { return &t->states; }
+
 void prefix_free(struct prefix_tree *t) {
     if (!t) return;
     while (t->oldest) drop(t, t->oldest); /* children go before their parents */
     while (t->roots) prefix_drop_root(t, t->roots);
+    page_pool_free(&t->states);
     mem_free(t->bucket);
     mem_free(t);
 }
@@ -185,13 +202,21 @@ struct prefix_node *prefix_add(struct prefix_tree *t, struct prefix_node *parent
     return n;
 }
 
-void prefix_keep_state(struct prefix_tree *t, struct prefix_node *n, const float *state) {
-    if (n->state || !t->state_bytes || !(n->state = mem_alloc(t->state_bytes))) return;
-    memcpy(n->state, state, t->state_bytes);
-    t->bytes += t->state_bytes;
+void prefix_add_state(struct prefix_tree *t, struct prefix_node *n, uint8_t *page) {
+    if (n->state) return;
+    n->state = page_ref(page);
+    t->bytes += t->states.bytes;
     n->users++;
     trim(t);
     n->users--;
+}
+
+void prefix_keep_state(struct prefix_tree *t, struct prefix_node *n, const float *state) {
+    uint8_t *copy = n->state || !t->states.bytes ? NULL : page_new(&t->states);
+    if (!copy) return;
+    memcpy(copy, state, t->states.bytes);
+    prefix_add_state(t, n, copy);
+    page_unref(&t->states, copy);
 }
 
 void prefix_set_limit(struct prefix_tree *t, uint64_t limit) {

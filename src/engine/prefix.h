@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/blocks.h"
 #include "base/err.h"
 #include "engine/pages.h"
 #include "graph/graph.h"
@@ -28,8 +29,14 @@ struct prefix_node {
     int pages;                          /* from the beginning to this one; 0: a root */
     int children, users;                /* nodes behind it; sequences that stand on it */
     uint8_t *page[KV_GROUPS];
-    float *state;                       /* NULL: not kept */
+    uint8_t *state;                     /* a page of floats; NULL: not kept */
     int32_t token[KV_PAGE];
+    /* the keeper's (keep.h) */
+    struct block_address chain;         /* of all tokens up to here */
+    bool chained;                       /* it is known */
+    bool prompt;                        /* all that is before and in it was computed as a prompt */
+    bool needed;                        /* something behind it was given to the store that is of no use without it */
+    uint8_t put;                        /* what was given to the store since it was last used: a bit for each group, and one for the state */
 };
 
 struct prefix_tree;
@@ -42,6 +49,11 @@ void prefix_free(struct prefix_tree *t); /* no sequence may stand on it any more
  * goes with the tree, or by prefix_drop_root with all that is behind it, when no sequence stands there. NULL: there is no memory. */
 struct prefix_node *prefix_root(struct prefix_tree *t);
 void prefix_drop_root(struct prefix_tree *t, struct prefix_node *root); /* NULL is fine */
+
+/* leave is called with each node that goes because others need its place, while it is still whole. */
+void prefix_on_leave(struct prefix_tree *t, void (*leave)(void *ctx, struct prefix_node *n), void *ctx);
+void prefix_each(struct prefix_tree *t, void (*fn)(void *ctx, struct prefix_node *n), void *ctx); /* by last use, the oldest first; fn changes no use */
+struct page_pool *prefix_states(struct prefix_tree *t); /* where states come from; it lives as long as the tree */
 
 /* The page of `token` [KV_PAGE] behind parent (NULL: at the beginning), or NULL. */
 struct prefix_node *prefix_find(const struct prefix_tree *t, const struct prefix_node *parent, const int32_t *token);
@@ -56,6 +68,7 @@ struct prefix_node *prefix_add(struct prefix_tree *t, struct prefix_node *parent
 
 /* Keeps a copy of the state behind a node, unless there is one or no memory. */
 void prefix_keep_state(struct prefix_tree *t, struct prefix_node *n, const float *state);
+void prefix_add_state(struct prefix_tree *t, struct prefix_node *n, uint8_t *page); /* the same, with a reference of its own to a page of prefix_states */
 
 void prefix_use(struct prefix_tree *t, struct prefix_node *n);       /* now; and so all before it. NULL is fine */
 void prefix_stand(struct prefix_node *n, struct prefix_node *instead_of); /* a sequence stands on n; either may be NULL */

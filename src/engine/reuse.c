@@ -2,24 +2,55 @@
 #include <string.h>
 
 #include "engine/internal.h"
+#include "engine/keep.h"
 
 /* Of n tokens those that others may have computed alike: all when there is no adapter, or it acts from the first one on, for then its texts have a beginning of their own
  * in the tree; else those before it. */
-static int plain(const struct seq *s, int n) { return s->adapter != NO_ADAPTER && s->adapter_from && s->adapter_from < n ? s->adapter_from : n; }
+int seq_plain(const struct seq *s, int n) { return s->adapter != NO_ADAPTER && s->adapter_from && s->adapter_from < n ? s->adapter_from : n; }
+
+/* Whether all of the page's rows were computed as a prompt: then they have the bits that anybody's would have. */
+static bool all_prompt(const struct seq *s, int page) {
+    for (int i = 0; i < KV_PAGE; i++)
+        if (!(s->wants[page * KV_PAGE + i] & IN_PROMPT)) return false;
+    return true;
+}
+
+/* The tree's part of seq_remember. False: there is no memory; it is tried again with the next step. */
+static bool remember(struct seq *s, bool *for_keeper) {
+    for (int p = s->tip ? s->tip->pages : 0; (p + 1) * KV_PAGE <= seq_plain(s, s->length); p++) {
+        uint8_t *page[KV_GROUPS];
+        for (int g = 0; g < KV_GROUPS; g++) page[g] = s->memory.pages[g] ? s->memory.pages[g][p] : NULL;
+        struct prefix_node *n = prefix_add(s->engine->tree, s->tip, s->tokens + p * KV_PAGE, page);
+        if (!n) return false;
+        keeper_know(s->engine->keeper, n, all_prompt(s, p));
+        prefix_stand(n, s->tip);
+        s->tip = n;
+        *for_keeper |= (p + 1) * KV_PAGE <= s->keep_to;
+    }
+    return true;
+}
+
+/* Pages are written from the first to the last, but a store that is full must part with the last one first: when all are there they are used once more,
+ * backwards. */
+static void give(struct seq *s) {
+    const int pages = s->keep_to / KV_PAGE;
+    s->behind = !keeper_put_path(s->engine->keeper, s->tip, pages);
+    if (s->behind || !s->tip || s->tip->pages < pages || s->whole == pages) return;
+    s->whole = pages;
+    keeper_used(s->tip);
+    s->behind = !keeper_put_path(s->engine->keeper, s->tip, pages);
+}
 
 void seq_remember(struct seq *s) {
     struct prefix_tree *t = s->engine->tree;
-    if (!t) return;
-    for (int p = s->tip ? s->tip->pages : 0; (p + 1) * KV_PAGE <= plain(s, s->length); p++) {
-        uint8_t *page[KV_GROUPS];
-        for (int g = 0; g < KV_GROUPS; g++) page[g] = s->memory.pages[g] ? s->memory.pages[g][p] : NULL;
-        struct prefix_node *n = prefix_add(t, s->tip, s->tokens + p * KV_PAGE, page);
-        if (!n) return; /* no memory: it is tried again with the next step */
-        prefix_stand(n, s->tip);
-        s->tip = n;
-    }
+    bool for_keeper = s->behind;
+    if (!t || !remember(s, &for_keeper)) return;
     const bool kept = s->length % SNAPSHOT_EVERY == 0 || (s->length && s->wants[s->length - 1] & KEEPS);
-    if (kept && s->memory.state && s->tip && s->tip->pages * KV_PAGE == s->length) prefix_keep_state(t, s->tip, s->memory.state);
+    if (kept && s->memory.state && s->tip && s->tip->pages * KV_PAGE == s->length) {
+        prefix_keep_state(t, s->tip, s->memory.state);
+        for_keeper |= s->length <= s->keep_to;
+    }
+    if (for_keeper) give(s);
 }
 
 void seq_forget_beyond(struct seq *s, int n) {
@@ -29,8 +60,7 @@ void seq_forget_beyond(struct seq *s, int n) {
     s->tip = tip;
 }
 
-/* The first page of a group that a row behind `pages` pages may see. */
-static int first_seen(const struct engine *en, int group, int pages) {
+int engine_first_seen(const struct engine *en, int group, int pages) {
     const int window = graph_kv_window(en->graph, group), from = pages * KV_PAGE - window + 1;
     return window && from > 0 ? from / KV_PAGE : 0;
 }
@@ -40,7 +70,7 @@ static bool whole(const struct engine *en, const struct prefix_node *n) {
     if (graph_state_floats(en->graph) && !n->state) return false;
     for (int g = 0; g < graph_kv_groups(en->graph); g++) {
         const struct prefix_node *at = n;
-        for (int p = n->pages - 1; p >= first_seen(en, g, n->pages); p--, at = at->parent)
+        for (int p = n->pages - 1; p >= engine_first_seen(en, g, n->pages); p--, at = at->parent)
             if (!at->page[g]) return false;
     }
     return true;
@@ -49,7 +79,7 @@ static bool whole(const struct engine *en, const struct prefix_node *n) {
 /* The last node that a sequence can go on behind, of those that hold what follows its tip up to n tokens; its tip: none. The last token is always computed. */
 static struct prefix_node *known(const struct seq *s, int n) {
     struct prefix_node *last = s->tip, *next;
-    for (int at = s->length; at + KV_PAGE < n && at + KV_PAGE <= plain(s, n) && (next = prefix_find(s->engine->tree, last, s->tokens + at)); at += KV_PAGE) last = next;
+    for (int at = s->length; at + KV_PAGE < n && at + KV_PAGE <= seq_plain(s, n) && (next = prefix_find(s->engine->tree, last, s->tokens + at)); at += KV_PAGE) last = next;
     while (last != s->tip && !whole(s->engine, last)) last = last->parent;
     return last;
 }
@@ -73,7 +103,7 @@ static void take_over(struct seq *s, struct prefix_node *last) {
     for (int g = 0; g < graph_kv_groups(en->graph); g++) {
         struct page_pool *pool = &s->engine->pages[g];
         uint8_t **page = s->memory.pages[g];
-        const int seen = first_seen(en, g, last->pages);
+        const int seen = engine_first_seen(en, g, last->pages);
         const struct prefix_node *at = last;
         for (int p = last->pages - 1; p >= had && p >= seen; p--, at = at->parent) {
             page_unref(pool, page[p]); /* of a step that failed */
@@ -101,6 +131,7 @@ int seq_reuse(struct seq *s, const int32_t *ids, int n) {
     struct prefix_node *last = known(s, n);
     if (last == s->tip) return 0;
     take_over(s, last);
+    keeper_used(last);
     memset(s->wants, 0, (size_t)s->length);
     return s->length;
 }
@@ -114,13 +145,19 @@ void seq_catch_up(struct seq *s) {
     if (last == s->tip) return;
     take_over(s, last);
     s->pending -= s->length - at;
+    s->behind |= s->keep_to > at; /* whoever computed them need not have given them to the keeper */
 }
 
 int seq_reused(const struct seq *s) { return s->reused; }
 
 void seq_expect_reuse(struct seq *s, int position) {
     const int at = position / KV_PAGE * KV_PAGE;
-    if (s->engine->tree && s->memory.state && at > s->length && at <= s->length + s->pending) s->wants[at - 1] |= KEEPS;
+    if (!s->engine->tree || at > s->length + s->pending) return;
+    if (s->memory.state && at > s->length) s->wants[at - 1] |= KEEPS;
+    if (s->engine->keeper && at > s->keep_to) {
+        s->keep_to = at;
+        s->behind = true;
+    }
 }
 
 /* ---- what is known, for those who ask ---- */

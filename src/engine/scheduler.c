@@ -12,6 +12,8 @@
 
 enum { MAX_LIVE = 256, LIVE = 16, WAITING = 256, LEAST_PROMPT_ROWS = 32, SHARED_ROWS = VERIFY_ROWS /* that guesses of all jobs may take beside each other */ };
 
+#define LOOK_S 0.002 /* how often it is looked around while all jobs wait for their prompts to be read back */
+
 struct call {
     struct call *next;
     int (*fn)(void *ctx, struct err *e);
@@ -195,7 +197,7 @@ static void advance(struct scheduler *sc, const struct engine *en) {
         struct job *j = sc->live[i];
         struct err e = {0};
         int end = -1;
-        if (j->spec.engine != en) continue;
+        if (j->spec.engine != en || job_waits(j)) continue;
         if (job_advance(j, most, &end, &e)) end_live(sc, i, JOB_FAILED, &e);
         else if (end >= 0) end_live(sc, i, end, NULL);
     }
@@ -218,11 +220,21 @@ static void run_all(struct scheduler *sc) {
         struct err e = {0};
         int k = 0;
         while (k < n_done && done[k] != en) k++;
-        if (k < n_done) continue;
+        if (k < n_done || job_waits(sc->live[i])) continue;
         done[n_done++] = en;
         if (run_step(sc, en, &e)) make_room(sc, en, &e);
         else advance(sc, en);
         i = -1; /* places have changed */
+    }
+}
+
+/* Jobs whose prompts are being read back go on when that is over. Where all jobs wait for that it is waited for here, but not long: others may come. */
+static void resume(struct scheduler *sc) {
+    bool all = true;
+    for (int i = 0; i < sc->n_live; i++) all &= job_waits(sc->live[i]);
+    for (int i = sc->n_live - 1; i >= 0; i--) {
+        struct err e = {0};
+        if (job_waits(sc->live[i]) && job_resume(sc->live[i], all ? LOOK_S : 0, &e)) end_live(sc, i, JOB_FAILED, &e);
     }
 }
 
@@ -267,6 +279,7 @@ static void *loop(void *ctx) {
             (void)pthread_cond_broadcast(&sc->answered);
             (void)pthread_mutex_unlock(&sc->lock);
         }
+        resume(sc);
         run_all(sc);
     }
     return NULL;

@@ -1,7 +1,7 @@
 /* scheduler.h: many requests at once, on any number of models: continuous batching.
  *
  * A scheduler has one thread, which runs every engine's steps. Anybody may submit jobs to it and cancel them. A job waits until there is a place
- * for it, takes over what is known of its prompt (seq_reuse), computes the rest in chunks, and then draws token after token; from its second step on
+ * for it, takes over what is known of its prompt (seq_reuse; what has to be read back for that is, while others go on), computes the rest in chunks, and then draws token after token; from its second step on
  * it shares every step with whoever else is there. What it draws does not depend on them.
  *
  * Who comes first: interactive jobs before background ones, then clients that have the fewest jobs under way, then whoever waited longest. Prompts are

@@ -114,6 +114,7 @@ int seq_reserve(struct seq *s, int n, struct err *e) {
 
 /* A window's pages are given back that no later row can see, not even when the last few tokens prove to be wrong guesses. */
 void seq_advance(struct seq *s, int n) {
+    for (int i = 0; n > VERIFY_ROWS && i < n; i++) s->wants[s->length + i] |= IN_PROMPT; /* so they were computed, whatever they were meant to be */
     s->length += n;
     s->pending -= n;
     seq_remember(s);
