@@ -13,6 +13,7 @@
 #include "serve/alias.h"
 #include "serve/anthropic.h"
 #include "serve/config.h"
+#include "serve/disk_cache.h"
 #include "serve/ollama.h"
 #include "serve/openai.h"
 #include "serve/systemd.h"
@@ -21,7 +22,7 @@
 enum { MODELS_MAX = 64 };
 
 struct options {
-    const char *config, *port, *host, *key_file, *ctx, *parallel, *threads, *models_dir, *keep_alive, *memory, *kv_type, *cache_ram, *responses, *normalise;
+    const char *config, *port, *host, *key_file, *ctx, *parallel, *threads, *models_dir, *keep_alive, *memory, *kv_type, *cache_ram, *responses, *normalise, *cache_disk, *cache_dir, *cache_key;
     struct string_list key, origin, adapters_dir, alias;
     bool verbose;
 };
@@ -43,6 +44,9 @@ static const struct flag flags[] = {
     TEXT("--memory", memory, "BYTES", "what open models may take, such as 16G (default: the memory of the machine); those unused for longest give way"),
     TEXT("--kv-type", kv_type, "TYPE", "how keys and values are kept: f32, f16, bf16 or q8_0 (default f16)"),
     TEXT("--cache-ram", cache_ram, "BYTES", "memory for prompts that may come again, such as 4G (default 2G)"),
+    TEXT("--cache-disk", cache_disk, "BYTES", "room on disk for what is known of prompts, such as 20G; it outlives a restart. Texts can be guessed from it (default 0: none)"),
+    TEXT("--cache-dir", cache_dir, "FOLDER", "where that is (default ~/.cache/hearth/prefixes)"),
+    TEXT("--cache-key-file", cache_key, "FILE", "encrypt it with the key in this file: 64 hexadecimal digits"),
     TEXT("--responses", responses, "FILE", "what /v1/responses keeps for 30 days, so that it can be continued; none: only until the end of the server (default: among the user's own files)"),
     {"--alias", NULL, FLAG_LIST, offsetof(struct options, alias), "PATTERN=MODEL", "the model that answers to a name, which may end with *; may be repeated (claude-* is the default model)", 0, 0},
     TEXT("--normalise", normalise, "yes|no", "leave out of prompts what clients make new with every request, such as billing marks (default yes)"),
@@ -84,7 +88,7 @@ static const char *place_of_responses(const struct serve_config *c, struct buf *
     return NULL;
 }
 
-static int make_service(struct service **service, const struct serve_config *c, const char *const *models, int n, bool verbose, struct err *e) {
+static int make_service(struct service **service, struct blocks *cache, const struct serve_config *c, const char *const *models, int n, bool verbose, struct err *e) {
     struct model_options m = {.kv_type = c->kv_type};
     struct service_options o = {.models = models, .n_models = n, .models_dir = c->models_dir, .adapters_dirs = c->adapters_dir.at, .n_adapters_dirs = c->adapters_dir.n, .threads = c->threads, .parallel = c->parallel,
                                 .normalise = c->normalise, .departures = verbose, .aliases = &c->alias};
@@ -95,6 +99,7 @@ static int make_service(struct service **service, const struct serve_config *c, 
     o.kv_bytes = os_memory_available() / 2; /* the other half is for models, the cache of prompts and everybody else */
     o.engine.n_ctx = c->ctx;
     o.engine.cache_bytes = c->cache_ram;
+    o.engine.store = blocks_store(cache);
     o.engine.max_logits = 64;
     o.responses = place_of_responses(c, &own);
     if (code == 0) code = service_new(service, &o, e);
@@ -155,11 +160,13 @@ static int run_server(const struct serve_config *c, const char *const *models, i
     static const struct http_dialect *const dialects[] = {&openai_dialect, &anthropic_dialect, &ollama_dialect};
     struct http_server *server = NULL;
     struct service *service = NULL;
+    struct blocks *cache = NULL;
     sigset_t set;
     (void)sigemptyset(&set);
     (void)sigaddset(&set, SIGINT), (void)sigaddset(&set, SIGTERM), (void)sigaddset(&set, SIGHUP), (void)sigaddset(&set, SIGUSR1);
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL); /* before there are other threads, which inherit it */
-    int code = make_service(&service, c, models, n_models, verbose, e);
+    int code = disk_cache_open(&cache, c, e);
+    if (code == 0) code = make_service(&service, cache, c, models, n_models, verbose, e);
     if (code == 0) code = models_open_added(service_models(service), e); /* so that a wrong file is told now, and the first request need not wait */
     const struct http_options o = {.dialects = dialects, .n_dialects = sizeof dialects / sizeof *dialects, .ctx = service, .origins = c->origin.at, .n_origins = c->origin.n};
     if (code == 0) code = http_server_new(&server, &o, e);
@@ -168,6 +175,7 @@ static int run_server(const struct serve_config *c, const char *const *models, i
     if (code == 0) code = serve(server, service, c, set, e);
     service_free(service); /* gives back the requests' references */
     http_server_free(server);
+    blocks_free(cache);
     return code;
 }
 

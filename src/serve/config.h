@@ -27,7 +27,7 @@ struct config_list {
 };
 
 enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_FLAG };
-enum { CONFIG_ROWS = 17 };
+enum { CONFIG_ROWS = 20 };
 
 struct serve_config {
     int port;
@@ -43,6 +43,8 @@ struct serve_config {
     uint64_t model_memory;                /* bytes of open models; 0: what there is */
     const char *kv_type;
     uint64_t cache_ram;                   /* bytes; 0: none */
+    uint64_t cache_disk;                  /* the same; see disk_cache.h */
+    const char *cache_dir, *cache_key_file; /* NULL: the person's own; none */
     struct config_list origin;
     const char *responses;                /* a file, or "none"; NULL: one among the user's own */
     struct config_list alias;             /* PATTERN=MODEL, see alias.h */

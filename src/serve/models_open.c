@@ -12,6 +12,8 @@
 #include "model/embedded.h"
 #include "serve/models_internal.h"
 
+enum { WRITE_S = 10 /* that closing a model may take for writing what is known of prompts */ };
+
 /* ---- states ---- */
 
 int life_enter(struct models *m, struct life *l, bool *opener, struct err *e) {
@@ -105,6 +107,13 @@ static int take(struct models *m, uint64_t *account, uint64_t more, uint64_t own
 
 /* ---- models ---- */
 
+static int keep_prefixes(void *ctx, struct err *e) {
+    struct served *s = ctx;
+    (void)e;
+    engine_keep(s->engine);
+    return 0;
+}
+
 static int drop_engine(void *ctx, struct err *e) {
     struct served *s = ctx;
     (void)e;
@@ -116,6 +125,10 @@ static int drop_engine(void *ctx, struct err *e) {
 /* Without the lock. */
 static void close_parts(struct models *m, struct served *s) {
     struct err ignored;
+    if (s->engine && m->o.engine.store) { /* what is known of prompts is written while others go on */
+        (void)scheduler_call(m->o.scheduler, keep_prefixes, s, &ignored);
+        if (!engine_kept(s->engine, WRITE_S)) log_info("%s: not all that is known of prompts could be written in %d s", s->name, WRITE_S);
+    }
     if (s->engine) (void)scheduler_call(m->o.scheduler, drop_engine, s, &ignored);
     chat_free(s->chat), s->chat = NULL;
     forms_free(s->forms), s->forms = NULL;

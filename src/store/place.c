@@ -19,6 +19,7 @@ static int place(struct buf *path, const char *variable, const char *below_home,
 
 int place_state(struct buf *path, const char *name, struct err *e) { return place(path, "XDG_STATE_HOME", ".local/state", name, e); }
 int place_config(struct buf *path, const char *name, struct err *e) { return place(path, "XDG_CONFIG_HOME", ".config", name, e); }
+int place_cache(struct buf *path, const char *name, struct err *e) { return place(path, "XDG_CACHE_HOME", ".cache", name, e); }
 
 int place_sync_folder(const char *path, struct err *e) {
     const char *slash = strrchr(path, '/');

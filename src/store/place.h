@@ -5,10 +5,11 @@
 #include "base/err.h"
 #include "base/mem.h"
 
-/* Appends the path of hearth/NAME below $XDG_STATE_HOME (~/.local/state), or below $XDG_CONFIG_HOME (~/.config). As the XDG specification has it,
+/* Appends the path of hearth/NAME below $XDG_STATE_HOME (~/.local/state), $XDG_CONFIG_HOME (~/.config) or $XDG_CACHE_HOME (~/.cache). As the XDG specification has it,
  * a folder that is not absolute does not count. ERR_USAGE: there is no HOME either. */
 int place_state(struct buf *path, const char *name, struct err *e);
 int place_config(struct buf *path, const char *name, struct err *e);
+int place_cache(struct buf *path, const char *name, struct err *e);
 
 /* Makes the folders that path lies in where they are missing, for their owner alone, so that a power failure does not take them away. ERR_IO. */
 int place_make_folders(const char *path, struct err *e);

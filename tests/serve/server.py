@@ -55,7 +55,7 @@ class Server:
         except subprocess.TimeoutExpired:
             self.p.kill()
             err = b"it had to be killed: " + self.p.communicate()[1]
-        return self.p.returncode, err.decode("utf-8", "backslashreplace")
+        return self.p.returncode, self.said + err.decode("utf-8", "backslashreplace")
 
     def request(self, method, path, body=None, headers=None, timeout=120):
         c = http.client.HTTPConnection(self.host, self.port, timeout=timeout)

@@ -33,7 +33,7 @@ static void defaults(void **state) {
     config_init(&c);
     assert_int_equal(c.port, 11435);
     assert_string_equal(c.host, "127.0.0.1");
-    assert_true(!c.api_key_file && !c.models_dir && c.api_key.n == 0 && c.origin.n == 0 && c.ctx == 0 && c.alias.n == 0 && c.normalise);
+    assert_true(!c.api_key_file && !c.models_dir && c.api_key.n == 0 && c.origin.n == 0 && c.ctx == 0 && c.alias.n == 0 && c.normalise && c.cache_disk == 0 && !c.cache_dir && !c.cache_key_file);
     config_free(&c);
     for (int i = 0; i < CONFIG_ROWS; i++) assert_non_null(config_name(i));
     assert_null(config_name(CONFIG_ROWS));
@@ -46,7 +46,7 @@ static void a_file(void **state) {
     (void)state;
     config_init(&c);
     int code = from(&c, "# a comment\r\n; another\n\n [server] \nport=8080\r\n  host = ::1\napi-key = one\napi-key = two\norigin=https://a.example\nctx = 8192\nparallel = 4\nthreads=2\n"
-                        "models-dir = \"/models with blanks\"\nadapters-dir = /a\nadapters-dir=/b c\nkeep-alive = 1h30m\nmemory = 12G\nkv-type = q8_0\ncache-ram = 500M\nalias = gpt-*=big\nalias = x=\nnormalise = no\n[server]\napi-key-file=/keys = here", &e);
+                        "models-dir = \"/models with blanks\"\nadapters-dir = /a\nadapters-dir=/b c\nkeep-alive = 1h30m\nmemory = 12G\nkv-type = q8_0\ncache-ram = 500M\ncache-disk = 2Gi\ncache-dir = /a/b\ncache-key-file = /k\nalias = gpt-*=big\nalias = x=\nnormalise = no\n[server]\napi-key-file=/keys = here", &e);
     if (code) fail_msg("%s", e.msg);
     assert_int_equal(c.port, 8080);
     assert_true(c.alias.n == 2 && !c.normalise);
@@ -61,7 +61,9 @@ static void a_file(void **state) {
     assert_string_equal(c.adapters_dir.at[1], "/b c");
     assert_true(fabs(c.keep_alive - 5400) < 1e-9 && c.model_memory == 12000000000);
     assert_string_equal(c.kv_type, "q8_0");
-    assert_true(c.cache_ram == 500000000);
+    assert_true(c.cache_ram == 500000000 && c.cache_disk == (uint64_t)2 << 30);
+    assert_string_equal(c.cache_dir, "/a/b");
+    assert_string_equal(c.cache_key_file, "/k");
     assert_string_equal(c.api_key_file, "/keys = here");
     config_free(&c);
 }
