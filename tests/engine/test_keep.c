@@ -11,6 +11,7 @@
 #include "store/blocks.h"
 #include "support/folder.h"
 #include "support/light.h"
+#include "support/lora.h"
 
 enum { N = 300, MARK = 150, LIMIT = 1 << 28 };
 
@@ -424,6 +425,69 @@ static void nobody_elses(void **state) {
     folder_remove(folder);
 }
 
+/* A new engine with an adapter made of `seed` (0: none), which acts from a position on, computes a text; what it takes over. */
+static int taken_with(struct block_store *store, uint64_t seed, int from, const int32_t *ids, float *out) {
+    char folder[64], path[96];
+    struct rig r;
+    struct adapter *a = NULL;
+    struct err e = {0};
+    struct seq *s;
+    int id = NO_ADAPTER;
+    folder_make(folder);
+    (void)snprintf(path, sizeof path, "%s/a.gguf", folder);
+    rig_open(&r, TINY_LLAMA, 1, kept_in(store, TINY_LLAMA, SMALL, 64 << 20));
+    if (seed) {
+        lora_write(path, r.model->file, seed, 4, 0.5f, DT_F32, NULL, 0);
+        OK(adapter_open(&a, path, r.model, 1, &e));
+        OK(engine_adapter_add(r.engine, a, &id, &e));
+    }
+    OK(seq_new(&s, r.engine, &e));
+    OK(seq_set_adapter(s, id, from, &e));
+    struct fetch *f = seq_fetch(s, ids, N);
+    while (f && !fetch_wait(f, 60)) {}
+    if (f) (void)fetch_end(f);
+    const int taken = seq_reuse(s, ids, N);
+    feed(s, ids + taken, N - taken);
+    drain(r.engine, s, out);
+    seq_free(s);
+    engine_keep(r.engine);
+    assert_true(engine_kept(r.engine, 60));
+    engine_free(r.engine);
+    r.engine = NULL;
+    adapter_close(a);
+    rig_close(&r);
+    folder_remove(folder);
+    return taken;
+}
+
+/* What an adapter has computed is found again by those who have the same one from the first token on, whatever its number and its file's name, and by nobody else; what
+ * stands before it acts is the model's. */
+static void adapters(void **state) {
+    (void)state;
+    int32_t ids[N];
+    char folder[64];
+    float *first = rows(), *want[2] = {rows(), rows()}, *got = rows();
+    random_ids(ids, N, 12);
+    folder_make(folder);
+    struct blocks *b = store_in(folder, LIMIT, NULL);
+    struct block_store *s = blocks_store(b);
+    assert_int_equal(taken_with(s, 5, 0, ids, want[0]), 0);
+    assert_int_equal(taken_with(s, 6, 0, ids, want[1]), 0);
+    for (uint64_t i = 0; i < 2; i++) {
+        assert_int_equal(taken_with(s, 5 + i, 0, ids, got), last_page(N));
+        same_rows(want[i], got, last_page(N), N, "with an adapter");
+    }
+    assert_int_equal(taken_with(s, 0, 0, ids, first), 0);
+    assert_int_equal(taken_with(s, 0, 0, ids, got), last_page(N));
+    same_rows(first, got, last_page(N), N, "without one");
+    assert_int_equal(taken_with(s, 5, 130, ids, want[0]), 128);
+    assert_int_equal(taken_with(s, 5, 130, ids, got), 128);
+    same_rows(want[0], got, 128, N, "with one that acts later");
+    blocks_free(b);
+    folder_remove(folder);
+    free(first), free(want[0]), free(want[1]), free(got);
+}
+
 /* ---- memory and disk ---- */
 
 /* What memory has no place for goes to disk by itself, and comes back. Even where memory keeps nothing at all. */
@@ -598,7 +662,7 @@ static void without_memory(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(after_a_restart), cmocka_unit_test(without_a_farewell), cmocka_unit_test(prompts_first), cmocka_unit_test(no_more_than_needed),
-        cmocka_unit_test(damaged_files),   cmocka_unit_test(under_way), cmocka_unit_test(read_once),         cmocka_unit_test(disk_full),     cmocka_unit_test(nobody_elses),
+        cmocka_unit_test(damaged_files),   cmocka_unit_test(under_way), cmocka_unit_test(read_once),         cmocka_unit_test(disk_full),     cmocka_unit_test(nobody_elses), cmocka_unit_test(adapters),
         cmocka_unit_test(what_memory_forgets), cmocka_unit_test(bound_kept),     cmocka_unit_test(engines_together), cmocka_unit_test(without_memory),
     };
     log_set_level(LOG_ERROR); /* what is damaged here is meant to be */
