@@ -76,6 +76,7 @@ int block_folder_open(struct block_folder *f, const char *path, uint64_t limit, 
     if (!(f->path = mem_strndup(path, n))) return err_nomem(e, "a path", n + 1);
     if (!block_folder_make(f) || stat(f->path, &st) != 0 || !S_ISDIR(st.st_mode)) {
         log_warn("%s: cannot be made or is no folder; prompts are not kept on disk", f->path);
+        f->unusable = true;
     } else if (st.st_mode & 022 || (st.st_uid != geteuid() && st.st_uid != 0)) {
         int code = err_set(e, ERR_USAGE, "%s: others may write to this folder, and could give the model another past; take one of your own, or chmod go-w", f->path);
         block_folder_close(f);

@@ -15,6 +15,7 @@ struct block_folder {
     uint64_t limit;
     uint64_t bytes, files; /* as last seen, and what was written since */
     uint64_t since;        /* bytes written since the folder was looked through */
+    bool unusable;         /* when it was opened, which was said then */
 };
 
 /* Makes the folder where it is missing, for its owner alone. ERR_USAGE: others may write to it. That it cannot be made or read is only said in the log: blocks are

@@ -247,7 +247,7 @@ int blocks_new(struct blocks **out, const struct blocks_options *o, struct err *
     }
     int code = block_keys_init(&b->keys, o->key, e);
     if (code == 0) code = block_folder_open(&b->folder, o->folder, o->limit, e);
-    if (code == 0) b->counts.bytes = b->folder.bytes, b->counts.files = b->folder.files;
+    if (code == 0) b->counts.bytes = b->folder.bytes, b->counts.files = b->folder.files, b->told = b->folder.unusable;
     if (code == 0) code = start(b, e);
     if (code == 0) return 0;
     blocks_free(b);
