@@ -162,7 +162,7 @@ void seq_expect_reuse(struct seq *s, int position) {
 
 /* ---- what is known, for those who ask ---- */
 
-int seq_storable(const struct seq *s, int n) { return s->engine->tree && n > 0 ? (plain(s, n) - (plain(s, n) == n)) / KV_PAGE * KV_PAGE : 0; }
+int seq_storable(const struct seq *s, int n) { return s->engine->tree && n > 0 ? (seq_plain(s, n) - (seq_plain(s, n) == n)) / KV_PAGE * KV_PAGE : 0; }
 
 bool seq_departs(const struct seq *s, const int32_t *ids, int n, struct seq_departure *d) {
     enum { BEFORE = 12 };
@@ -170,8 +170,8 @@ bool seq_departs(const struct seq *s, const int32_t *ids, int n, struct seq_depa
     struct prefix_node *last = s->tip, *next;
     int at = 0, common = 0;
     if (!t || s->length || s->pending) return false;
-    for (; at + KV_PAGE <= plain(s, n) && (next = prefix_find(t, last, ids + at)); at += KV_PAGE) last = next;
-    const int left = plain(s, n) - at < KV_PAGE ? plain(s, n) - at : KV_PAGE;
+    for (; at + KV_PAGE <= seq_plain(s, n) && (next = prefix_find(t, last, ids + at)); at += KV_PAGE) last = next;
+    const int left = seq_plain(s, n) - at < KV_PAGE ? seq_plain(s, n) - at : KV_PAGE;
     const struct prefix_node *other = left > 0 ? prefix_nearest(t, last, ids + at, left, &common) : NULL;
     if (!other) return false;
     *d = (struct seq_departure){.position = at + common, .expected = other->token[common], .found = ids[at + common]};
