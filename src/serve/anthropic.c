@@ -41,7 +41,7 @@ static int choice_of_tools(struct ask *ask, const struct body_at *at, struct err
 }
 
 static int thinking_of(struct ask *ask, const struct body_at *at, struct err *e) {
-    static const char *const types[] = {"disabled", "enabled", "adaptive", NULL};
+    static const char *const types[] = {"disabled", "enabled", "adaptive", "between_tools", NULL};
     const json_t *thinking = NULL;
     struct body_at inside;
     int which = 0, code = body_object(at, "thinking", &thinking, e);
@@ -155,6 +155,7 @@ static int read_all(struct answer *a, const json_t *body, bool counting, struct 
     if (code == 0) code = metadata_of(&at, e);
     if (code == 0) code = anthropic_format(a, &at, e);
     a->ask.schema_member = "input_schema";
+    if (code == 0 && a->ask.continued && a->ask.form != FORM_FREE) code = body_error(&at, "messages", e, "the last message begins the answer, so that it cannot be of the form that %s asks for", a->ask.form_field);
     a->ask.count = counting;
     if (counting) a->ask.stream = false;
     return code;

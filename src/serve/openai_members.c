@@ -53,6 +53,7 @@ static int continued(struct ask *ask, const struct body_at *at, struct err *e) {
     const struct value *last = value_at(ask->messages, value_count(ask->messages) - 1);
     if (!value_text(value_get(last, "role"), &role) || !slice_is(role, "assistant")) return body_error(at, "continue_final_message", e, "the last message is not the assistant's");
     if (value_get(last, "tool_calls")) return body_error(at, "continue_final_message", e, "calls of tools cannot be continued");
+    if (ask->form != FORM_FREE) return body_error(at, "continue_final_message", e, "an answer that was begun cannot be of the form that %s asks for", ask->form_field);
     ask->continued = value_text(value_get(last, "content"), &content) && content.n;
     return 0;
 }

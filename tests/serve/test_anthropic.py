@@ -299,6 +299,7 @@ REFUSED = [
     (ask(messages=[{"role": "assistant", "content": [{"type": "tool_use", "name": "x", "input": {}}]}]), 400, "messages[0].content[0].id"),
     (ask(messages=HELLO + [{"role": "assistant", "content": [{"type": "thinking", "thinking": "Hm", "signature": "x"}]}]), 400, "messages[1].content"),
     (ask(messages=HELLO + [{"role": "assistant", "content": "It"}], thinking={"type": "enabled", "budget_tokens": 1024}), 400, "messages"),
+    (ask(messages=HELLO + [{"role": "assistant", "content": "It"}], output_config={"format": {"type": "json_schema", "schema": {"type": "object"}}}), 400, "messages"),
     (ask(messages=[user({"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0="}})]), 400, "messages[0].content[0].source.media_type"),
     (ask(messages=[user({"type": "document", "source": {"type": "base64", "media_type": "text/plain", "data": "a*b"}})]), 400, "messages[0].content[0].source.data"),
     (ask(messages=[user({"type": "document", "source": {"type": "base64", "media_type": "text/plain", "data": "/////w=="}})]), 400, "UTF-8"),

@@ -32,7 +32,8 @@ REFUSED = [
     ({"functions": [{"name": "f"}]}, "functions"), ({"function_call": "auto"}, "function_call"), ({"audio": {"voice": "x", "format": "wav"}}, "audio"), ({"modalities": ["text", "audio"]}, "modalities"),
     ({"modalities": "text"}, "modalities"), ({"web_search_options": {}}, "web_search_options"), ({"moderation": {"model": "x"}}, "moderation"), ({"reasoning_effort": "extreme"}, "reasoning_effort"),
     ({"verbosity": "loud"}, "verbosity"), ({"store": "yes"}, "store"), ({"metadata": []}, "metadata"), ({"user": 5}, "user"), ({"continue_final_message": True}, "continue_final_message"),
-    ({"continue_final_message": 1}, "continue_final_message"), ({"messages": user({"type": "image_url", "image_url": {"url": "data:,"}})}, "messages[0].content[0].type"),
+    ({"continue_final_message": 1}, "continue_final_message"),
+    ({"continue_final_message": True, "messages": HELLO + [{"role": "assistant", "content": "It"}], "response_format": {"type": "json_object"}}, "continue_final_message"), ({"messages": user({"type": "image_url", "image_url": {"url": "data:,"}})}, "messages[0].content[0].type"),
     ({"messages": user({"type": "input_audio", "input_audio": {"data": "", "format": "wav"}})}, "messages[0].content[0].type"), ({"messages": user({"type": "file", "file": {}})}, "messages[0].content[0].type"),
     ({"messages": user({"type": "text"})}, "messages[0].content[0].text"), ({"messages": user({"text": "x"})}, "messages[0].content[0].type"), ({"messages": [{"role": "function", "name": "f", "content": "x"}]}, "messages[0].role"),
 ]
