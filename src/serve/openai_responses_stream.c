@@ -128,7 +128,7 @@ static bool tell_delta(struct choice *c, size_t i, struct slice piece, size_t to
     return send_event(c->answer, &j, told->delta);
 }
 
-/* ---- items ---- */
+/* ---- items: they are gathered whether or not somebody hears of them still ---- */
 
 /* false: out of memory. */
 static bool new_item(struct choice *c, struct turn_item item) {
@@ -169,14 +169,14 @@ static bool hear(struct choice *c, enum turn_kind kind, size_t end, struct slice
     struct turn_item *item = t->n_items ? &t->items[t->n_items - 1] : NULL;
     bool there = true;
     if (!item || item->closed || item->kind != kind) {
-        there = close_last(c, false) && new_item(c, (struct turn_item){.kind = kind, .start = end - piece.n, .end = end - piece.n, .token = token, .token_end = token});
-        there = there && tell_added(c, t->n_items - 1);
-        if (!there) return false;
+        there = close_last(c, false);
+        if (!new_item(c, (struct turn_item){.kind = kind, .start = end - piece.n, .end = end - piece.n, .token = token, .token_end = token})) return false;
+        there = tell_added(c, t->n_items - 1) && there;
         item = &t->items[t->n_items - 1];
     }
     item->end = end;
     item->token_end = c->n_tokens;
-    there = !piece.n || tell_delta(c, t->n_items - 1, piece, token);
+    there = (!piece.n || tell_delta(c, t->n_items - 1, piece, token)) && there;
     c->told_tokens = c->n_tokens;
     return there;
 }
@@ -193,16 +193,23 @@ static bool is_custom(const struct answer *a, const char *name) {
 }
 
 bool turn_call_begin(struct choice *c, size_t call) {
+    const bool there = close_last(c, false);
     c->told_tokens = c->n_tokens;
-    return close_last(c, false) && new_item(c, (struct turn_item){.kind = is_custom(c->answer, c->calls[call].name) ? TURN_CUSTOM : TURN_CALL, .call = call}) &&
-           tell_added(c, turn_of(c->answer)->n_items - 1);
+    if (!new_item(c, (struct turn_item){.kind = is_custom(c->answer, c->calls[call].name) ? TURN_CUSTOM : TURN_CALL, .call = call})) return false;
+    return tell_added(c, turn_of(c->answer)->n_items - 1) && there;
+}
+
+/* The item of a call, the last one: a call ends before the next begins. NULL: there was no memory for it. */
+static struct turn_item *item_of_call(struct choice *c, size_t call) {
+    struct turn *t = turn_of(c->answer);
+    struct turn_item *item = t->n_items ? &t->items[t->n_items - 1] : NULL;
+    return item && item->kind >= TURN_CALL && item->call == call && !item->closed ? item : NULL;
 }
 
 bool turn_call_arguments(struct choice *c, size_t call, struct slice piece) {
-    const struct turn *t = turn_of(c->answer);
-    (void)call; /* it is the last item's: one call ends before the next begins */
+    const struct turn_item *item = item_of_call(c, call);
     c->told_tokens = c->n_tokens;
-    return t->items[t->n_items - 1].kind == TURN_CUSTOM || tell_delta(c, t->n_items - 1, piece, 0);
+    return item && (item->kind == TURN_CUSTOM || tell_delta(c, turn_of(c->answer)->n_items - 1, piece, 0));
 }
 
 /* Arguments of a call that broke off within its text, perhaps within an escape: as if the text ended there. NULL: they are none. */
@@ -234,13 +241,11 @@ static bool read_input(struct choice *c, struct turn_item *item) {
 }
 
 bool turn_call_end(struct choice *c, size_t call) {
-    struct turn *t = turn_of(c->answer);
-    struct turn_item *item = &t->items[t->n_items - 1];
+    struct turn_item *item = item_of_call(c, call);
+    bool there = item != NULL;
     c->told_tokens = c->n_tokens;
-    if (item->kind == TURN_CUSTOM) {
-        if (!read_input(c, item) || (item->input.n && !tell_delta(c, t->n_items - 1, item->input, 0))) return false;
-    }
-    return close_last(c, !c->calls[call].complete);
+    if (item && item->kind == TURN_CUSTOM) there = read_input(c, item) && (!item->input.n || tell_delta(c, turn_of(c->answer)->n_items - 1, item->input, 0));
+    return close_last(c, !c->calls[call].complete) && there;
 }
 
 /* ---- the beginning and the end ---- */

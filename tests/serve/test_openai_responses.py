@@ -387,6 +387,8 @@ def leaving(s):
     for i in range(24):
         c = http.client.HTTPConnection(s.host, s.port, timeout=60)
         more = {"background": True} if i % 4 == 3 else {"stream": i % 4 > 0, "ignore_eos": True, "max_output_tokens": 20000}
+        if i % 4 == 1:
+            more |= {"input": "Call get_weather for Berlin.", "tools": [WEATHER, CUSTOM | {"name": "run"}]}
         c.request("POST", URL, json.dumps(ask(**more)), {"Content-Type": "application/json"})
         if i % 4 == 2:
             c.getresponse().read(300)

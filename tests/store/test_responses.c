@@ -31,7 +31,8 @@ struct made {
 };
 static struct response_row *make(struct made *m, const char *client, int i, int previous) {
     (void)snprintf(m->id, sizeof m->id, "resp_%d", i);
-    (void)snprintf(m->previous, sizeof m->previous, previous < 0 ? "" : "resp_%d", previous);
+    m->previous[0] = 0;
+    if (previous >= 0) (void)snprintf(m->previous, sizeof m->previous, "resp_%d", previous);
     (void)snprintf(m->object, sizeof m->object, "{\"object\": %d}", i);
     (void)snprintf(m->input, sizeof m->input, "[\"input\", %d]", i);
     m->row = (struct response_row){slice_of(m->id), slice_of(client), slice_of(m->previous), os_wall_seconds(), slice_of(m->object), slice_of(m->input)};
