@@ -26,7 +26,7 @@ comma      := ,
 BUILD      ?= build$(if $(SAN),/$(subst $(comma),-,$(SAN)))
 
 # What needs no compiler and no library: it comes before the check of what is installed.
-SELF_CONTAINED := run test check-full check-ci fuzz clean help uninstall structure
+SELF_CONTAINED := page run test check-full check-ci fuzz clean help uninstall structure
 NEEDS := $(filter-out $(SELF_CONTAINED),$(or $(MAKECMDGOALS),all))
 ifneq ($(NEEDS),)
 MISSING := $(shell CC='$(CC)' sh tools/setup.sh --check $(if $(filter check unit test-programs fuzzers,$(NEEDS)),test,build))
@@ -84,7 +84,7 @@ FUZZERS      := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/*/fuzz_*.
 TEST_SUPPORT := $(call obj,$(wildcard tests/support/*.c))
 EXAMPLES     := $(patsubst %.c,$(BUILD)/%,$(wildcard examples/*.c))
 
-.PHONY: all lib examples run test test-programs check unit check-ci check-full fuzz fuzzers structure docs install uninstall clean help bench bench-serve bench-kernels bench-grammar bench-speculate FORCE
+.PHONY: all lib page examples run test test-programs check unit check-ci check-full fuzz fuzzers structure docs install uninstall clean help bench bench-serve bench-kernels bench-grammar bench-speculate FORCE
 
 all: lib $(if $(APP_SRC),$(BUILD)/hearth) ## build the program and libhearth (the default)
 lib: $(INTERNAL) $(if $(SAN),,$(STATIC) $(SHARED))
@@ -130,6 +130,9 @@ $(SHARED): $(call obj,$(LIB_SRC)) src/libhearth.map
 
 $(BUILD)/hearth: $(call obj,$(APP_SRC)) $(INTERNAL)
 	$(call Q,LD   $@)$(CC) $(HLDFLAGS) $^ -o $@ $(LIB_LIBS) $(APP_LIBS)
+
+page: ## bundle web/src into web/dist, which is part of the repository (needs node and npm)
+	@sh web/build.sh $(BUILD)/web web/dist
 
 examples: $(EXAMPLES) ## build examples/*.c against libhearth
 $(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(STATIC)

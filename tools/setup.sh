@@ -1,7 +1,7 @@
 #!/bin/sh
 # setup.sh: finds what is missing for a purpose, says so, and installs it.
 #
-#   tools/setup.sh [--check] build|test|full|arm64
+#   tools/setup.sh [--check] build|test|full|arm64|page
 #
 # --check installs nothing: one line with what is missing, and status 1. What is needed stands in packages.txt. Packages
 # are installed on Debian and Ubuntu, through sudo when not root; elsewhere the list is printed and status 1 returned.
@@ -18,8 +18,9 @@ build) groups=" build " ;;
 test) groups=" build test " ;;
 full) groups=" build test full " ;;
 arm64) groups=" arm64 " ;;
+page) groups=" page " ;;
 *)
-    echo "usage: tools/setup.sh [--check] build|test|full|arm64" >&2
+    echo "usage: tools/setup.sh [--check] build|test|full|arm64|page" >&2
     exit 2
     ;;
 esac
