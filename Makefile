@@ -77,6 +77,7 @@ obj      = $(patsubst %.S,$(BUILD)/obj/%.o,$(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 INTERNAL := $(BUILD)/libhearth-internal.a# all symbols: for the program and the tests
 STATIC   := $(BUILD)/libhearth.a# only hearth_*: for users
 SHARED   := $(BUILD)/libhearth.so.$(VERSION)
+PAGE     := $(BUILD)/page/page_table.c# the files of web/dist, compressed, as C
 
 TESTS        := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/*/test_*.c))
 TESTED       := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/*/prog_*.c))# programs that scripts drive
@@ -110,8 +111,16 @@ $(BUILD)/obj/%.o: %.S $(BUILD)/flags
 $(BUILD)/obj/src/model/embedded_model.o: models/ember/ember.gguf
 $(BUILD)/obj/src/store/embedded_prices.o: share/prices.ini
 
+$(PAGE): tools/embed_page.sh $(wildcard web/dist/*)
+	@mkdir -p $(@D)
+	$(call Q,PAGE $@)sh tools/embed_page.sh web/dist >$@
+
+$(BUILD)/obj/page_table.o: $(PAGE) $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call Q,CC   $<)$(CC) $(HCFLAGS) -MMD -MP -c $< -o $@
+
 # An archive is written afresh, so that no object of a file that is gone stays in it.
-$(INTERNAL): $(call obj,$(LIB_SRC) $(OWN_SRC))
+$(INTERNAL): $(call obj,$(LIB_SRC) $(OWN_SRC)) $(BUILD)/obj/page_table.o
 	@rm -f $@
 	$(call Q,AR   $@)$(AR) rcs $@ $^
 
