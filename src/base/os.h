@@ -76,6 +76,7 @@ int os_write_file(const char *path, const void *data, size_t n, struct err *e);
 
 double os_now(void);                /* seconds on a clock that only goes forward */
 int64_t os_wall_seconds(void);      /* seconds since 1970 UTC */
+int64_t os_wall_ms(void);           /* the same in milliseconds */
 uint64_t os_random(void);           /* from the system's generator, for seeds */
 int os_cpu_count(void);             /* processors that this process may use (affinity and the cgroup's quota), at least 1 */
 
@@ -95,6 +96,7 @@ unsigned os_cpu_arm(void);
 uint64_t os_memory_total(void);     /* bytes this process may use: physical memory or the cgroup's limit, the lesser; 0: unknown */
 uint64_t os_memory_available(void); /* bytes that can be had without swapping; 0: unknown */
 uint64_t os_memory_peak(void);      /* most bytes this process has held resident */
+uint64_t os_memory_resident(void);  /* bytes it holds resident now, files that are mapped included */
 bool os_is_terminal(int fd);
 
 #endif

@@ -400,6 +400,11 @@ double os_now(void) {
 
 int64_t os_wall_seconds(void) { return (int64_t)time(NULL); }
 
+int64_t os_wall_ms(void) {
+    struct timespec t;
+    return clock_gettime(CLOCK_REALTIME, &t) == 0 ? (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000 : os_wall_seconds() * 1000;
+}
+
 uint64_t os_random(void) {
     uint64_t r = 0;
     if (getrandom(&r, sizeof r, 0) != (ssize_t)sizeof r) r = (uint64_t)os_now() ^ (uint64_t)(uintptr_t)&r;
@@ -481,4 +486,5 @@ unsigned os_cpu_arm(void) { return 0; }
 #endif
 
 uint64_t os_memory_peak(void) { return number_in("/proc/self/status", "VmHWM:") * 1024; }
+uint64_t os_memory_resident(void) { return number_in("/proc/self/status", "VmRSS:") * 1024; }
 bool os_is_terminal(int fd) { return isatty(fd) == 1; }

@@ -114,6 +114,8 @@ int http_server_live(const struct http_server *s); /* requests that exist: in wo
 void http_ref(struct http_request *r);
 void http_unref(struct http_request *r);
 
+const char *http_dialect_name(const struct http_request *r);
+const char *http_endpoint(const struct http_request *r); /* its route's path, as the table has it */
 struct slice http_method(const struct http_request *r);
 struct slice http_path(const struct http_request *r);  /* decoded, without the query */
 struct slice http_param(const struct http_request *r); /* of the route, decoded; empty without one */
@@ -126,6 +128,7 @@ uint64_t http_id(const struct http_request *r);         /* drawn at random, for 
 enum { HTTP_ID_BYTES = 24 };
 const char *http_id_text(const struct http_request *r, char out[HTTP_ID_BYTES]); /* the same as clients see it: "req_" and 16 digits; returns out */
 double http_arrival(const struct http_request *r);      /* os_now when its first byte was read */
+bool http_stopping(const struct http_request *r);       /* http_server_stop was called: what was begun is answered still */
 
 /* Gives the body's memory back early, when it has been read: slices into it are void from then on, and nobody else may read it meanwhile. */
 void http_drop_body(struct http_request *r);
@@ -148,7 +151,7 @@ struct http_reply {
     struct slice body; /* copied */
     const struct http_field *fields; /* further headers; copied, like type */
     int n_fields;
-    bool page; /* for a browser to show: headers that keep it to our own scripts and out of frames. Otherwise it is not to be cached */
+    bool cached; /* fields say how long it may be kept; otherwise it may not */
 };
 bool http_reply(struct http_request *r, const struct http_reply *reply);
 
@@ -173,5 +176,15 @@ bool http_stream_write(struct http_request *r, const void *bytes, size_t n);
 bool http_stream_event(struct http_request *r, const char *event, struct slice data);
 bool http_stream_end(struct http_request *r);
 void http_stream_cut(struct http_request *r); /* ends it so that the client sees that something is missing; before a stream was begun, too */
+
+
+/* What is written from now on, the reply's end included, waits in the server until http_release: for what must be safe before the client can take it for done.
+ * Pings still go out. Once: after http_release nothing is held any more; the last http_unref releases too. */
+void http_hold(struct http_request *r);
+void http_release(struct http_request *r);
+
+/* What was said of the reply so far; 0: nothing yet. Any thread. */
+int http_status(const struct http_request *r);
+uint64_t http_written(const struct http_request *r); /* bytes of its body, without chunks' heads */
 
 #endif

@@ -218,7 +218,7 @@ static bool pull(struct conn *c, bool *done) {
         if (r->phase != PHASE_WAITING) c->begun = true;
         if (r->phase == PHASE_STREAM) c->ping = r->ping, c->ping_s = r->ping_s;
     }
-    *done = r->phase == PHASE_DONE;
+    *done = r->phase == PHASE_DONE && !r->held;
     (void)pthread_mutex_unlock(&s->lock);
     if (*done) c->ping = NULL;
     return c->out.len > 0;

@@ -65,8 +65,10 @@ struct http_request {
     enum phase phase;
     enum end end;
     bool gone, queued, abandoned, closes;
+    bool held;          /* what is written goes to withheld, and the reply's end is not seen */
     int status;
-    struct buf outbox;
+    struct buf outbox, withheld;
+    uint64_t written;   /* bytes of the reply's body */
     const char *ping;
     double ping_s;
     void *ctx;

@@ -40,18 +40,12 @@ static bool add_cors(const struct http_request *r, struct buf *b) {
     return !r->cors.p || buf_printf(b, "Access-Control-Allow-Origin: %.*s\r\nVary: Origin\r\nAccess-Control-Expose-Headers: Retry-After, Request-Id, X-Request-Id\r\n", (int)r->cors.n, r->cors.p);
 }
 
-/* For what a browser shows: scripts, styles and connections of our own only, no frame around it, no word to other sites of where it was. */
-static const char page_fields[] = "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; "
-                                  "manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n"
-                                  "X-Frame-Options: DENY\r\nReferrer-Policy: no-referrer\r\nCross-Origin-Opener-Policy: same-origin\r\nCross-Origin-Resource-Policy: same-origin\r\n"
-                                  "Permissions-Policy: camera=(), geolocation=(), microphone=()\r\n";
-
 struct parts { /* of a head */
     int status;
     const char *type;
     const struct http_field *fields;
     int n_fields;
-    bool page, chunked, closes, has_length;
+    bool cached, chunked, closes, has_length;
     size_t length;
 };
 
@@ -77,7 +71,8 @@ static bool add_head(const struct http_request *r, const struct parts *p, struct
     else if (r->head.minor == 0) ok = ok && buf_str(b, "Connection: keep-alive\r\n");
     char id[HTTP_ID_BYTES];
     if (r->dialect->id_header) ok = ok && buf_printf(b, "%s: %s\r\n", r->dialect->id_header, http_id_text(r, id));
-    ok = ok && buf_str(b, p->page ? page_fields : p->type ? "Cache-Control: no-store\r\n" : "") && add_cors(r, b);
+    if (p->type && !p->cached) ok = ok && buf_str(b, "Cache-Control: no-store\r\n");
+    ok = ok && add_cors(r, b);
     for (int i = 0; ok && i < p->n_fields; i++) ok = buf_printf(b, "%s: %s\r\n", p->fields[i].name, p->fields[i].value);
     return ok && buf_str(b, "\r\n");
 }
@@ -100,8 +95,11 @@ static bool memory_short(struct http_request *r) {
 /* Whether a reply may begin, or a stream (begun: go on). The lock is held. */
 static bool may(const struct http_request *r, enum phase phase) { return !r->gone && r->end == END_NOT_YET && r->phase == phase; }
 
-/* Hands b over, which is empty afterwards. */
-static bool hand_over(struct http_request *r, struct buf *b, enum phase phase, int status, bool closes, const struct http_stream *stream) {
+/* Where what is written goes. The lock is held. */
+static struct buf *outbox_of(struct http_request *r) { return r->held ? &r->withheld : &r->outbox; }
+
+/* Hands b over, which is empty afterwards; n: bytes of it that are the body's. */
+static bool hand_over(struct http_request *r, struct buf *b, size_t n, enum phase phase, int status, bool closes, const struct http_stream *stream) {
     struct http_server *s = r->server;
     (void)pthread_mutex_lock(&s->lock);
     bool ok = may(r, PHASE_WAITING);
@@ -109,7 +107,8 @@ static bool hand_over(struct http_request *r, struct buf *b, enum phase phase, i
         r->phase = phase;
         r->status = status;
         r->closes = closes;
-        r->outbox = *b;
+        r->written += n;
+        *outbox_of(r) = *b; /* the first that is written: there is nothing in it yet */
         *b = (struct buf){0};
         if (stream) {
             r->ping = r->head_only ? NULL : stream->ping;
@@ -129,7 +128,7 @@ static bool reply(struct http_request *r, const struct parts *parts, struct slic
     p.length = body.n;
     p.closes = will_close(r);
     bool ok = buf_reserve(&b, 1024 + body.n) && add_head(r, &p, &b) && (r->head_only || !p.has_length || buf_add(&b, body.p, body.n));
-    if (ok) return hand_over(r, &b, PHASE_DONE, p.status, p.closes, NULL);
+    if (ok) return hand_over(r, &b, r->head_only || !p.has_length ? 0 : body.n, PHASE_DONE, p.status, p.closes, NULL);
     buf_free(&b);
     return memory_short(r);
 }
@@ -141,7 +140,7 @@ static bool refuse_fields(struct http_request *r) {
 }
 
 bool http_reply(struct http_request *r, const struct http_reply *from) {
-    struct parts p = {.status = from->status, .type = from->type, .fields = from->fields, .n_fields = from->n_fields, .page = from->page};
+    struct parts p = {.status = from->status, .type = from->type, .fields = from->fields, .n_fields = from->n_fields, .cached = from->cached};
     if (!good_fields(r, &p)) return refuse_fields(r);
     return reply(r, &p, from->body);
 }
@@ -208,7 +207,7 @@ bool http_stream_begin(struct http_request *r, const struct http_stream *stream)
     struct parts p = {.status = stream->status ? stream->status : 200, .type = stream->type, .fields = stream->fields, .n_fields = stream->n_fields, .chunked = is_chunked(r)};
     p.closes = will_close(r) || !p.chunked; /* without chunks, the end of the connection is the end of the stream */
     if (!good_fields(r, &p)) return refuse_fields(r);
-    if (add_head(r, &p, &b)) return hand_over(r, &b, PHASE_STREAM, p.status, p.closes, stream);
+    if (add_head(r, &p, &b)) return hand_over(r, &b, 0, PHASE_STREAM, p.status, p.closes, stream);
     buf_free(&b);
     return memory_short(r);
 }
@@ -220,7 +219,7 @@ static bool append(struct http_request *r, struct slice a, struct slice b, struc
     (void)pthread_mutex_lock(&s->lock);
     bool ok = may(r, PHASE_STREAM);
     if (ok && n && !r->head_only) {
-        struct buf *out = &r->outbox;
+        struct buf *out = outbox_of(r);
         bool fits = n <= backlog && out->len <= backlog - n;
         bool done = fits && buf_reserve(out, n + 32) && (!is_chunked(r) || buf_printf(out, "%zx\r\n", n)) && buf_add(out, a.p, a.n) && buf_add(out, b.p, b.n) && buf_add(out, c.p, c.n) &&
                     (!is_chunked(r) || buf_add(out, "\r\n", 2));
@@ -228,7 +227,7 @@ static bool append(struct http_request *r, struct slice a, struct slice b, struc
             r->end = fits ? END_MEMORY : END_SLOW;
             buf_free(out);
             ok = false;
-        }
+        } else r->written += n;
         request_queue(r);
     }
     (void)pthread_mutex_unlock(&s->lock);
@@ -257,7 +256,7 @@ bool http_stream_end(struct http_request *r) {
     (void)pthread_mutex_lock(&s->lock);
     bool ok = may(r, PHASE_STREAM);
     if (ok) {
-        if (!is_chunked(r) || r->head_only || buf_str(&r->outbox, "0\r\n\r\n")) r->phase = PHASE_DONE;
+        if (!is_chunked(r) || r->head_only || buf_str(outbox_of(r), "0\r\n\r\n")) r->phase = PHASE_DONE;
         else r->end = END_MEMORY;
         ok = r->phase == PHASE_DONE;
         request_queue(r);
@@ -274,4 +273,48 @@ void http_stream_cut(struct http_request *r) {
         request_queue(r);
     }
     (void)pthread_mutex_unlock(&s->lock);
+}
+
+/* ---- holding back ---- */
+
+void http_hold(struct http_request *r) {
+    struct http_server *s = r->server;
+    (void)pthread_mutex_lock(&s->lock);
+    r->held = true;
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
+void http_release(struct http_request *r) {
+    struct http_server *s = r->server;
+    (void)pthread_mutex_lock(&s->lock);
+    if (r->held && r->gone) {
+        r->held = false; /* nobody is left to send it to, perhaps not even the loop */
+    } else if (r->held) {
+        r->held = false;
+        if (!r->outbox.len) {
+            struct buf empty = r->outbox;
+            r->outbox = r->withheld;
+            r->withheld = empty;
+        } else if (r->withheld.len && !buf_add(&r->outbox, r->withheld.data, r->withheld.len)) {
+            r->end = END_MEMORY;
+        }
+        request_queue(r);
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
+int http_status(const struct http_request *r) {
+    struct http_server *s = r->server;
+    (void)pthread_mutex_lock(&s->lock);
+    const int status = r->status;
+    (void)pthread_mutex_unlock(&s->lock);
+    return status;
+}
+
+uint64_t http_written(const struct http_request *r) {
+    struct http_server *s = r->server;
+    (void)pthread_mutex_lock(&s->lock);
+    const uint64_t n = r->written;
+    (void)pthread_mutex_unlock(&s->lock);
+    return n;
 }

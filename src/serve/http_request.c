@@ -14,6 +14,7 @@ static void request_free(struct http_request *r) {
     if (r->release) r->release(r->ctx);
     http_drop_body(r);
     buf_free(&r->outbox);
+    buf_free(&r->withheld);
     mem_free(r->decoded);
     mem_free(r->text);
     mem_free(r);
@@ -32,6 +33,7 @@ void http_ref(struct http_request *r) {
 void http_unref(struct http_request *r) {
     struct http_server *s = r->server;
     if (atomic_fetch_sub(&r->holders, 1) == 1) { /* nobody is left who could reply */
+        http_release(r);
         (void)pthread_mutex_lock(&s->lock);
         if (!r->gone && r->phase != PHASE_DONE) {
             r->abandoned = true;
@@ -76,6 +78,8 @@ bool http_gone(const struct http_request *r) {
 
 /* ---- reading ---- */
 
+const char *http_dialect_name(const struct http_request *r) { return r->dialect->name; }
+const char *http_endpoint(const struct http_request *r) { return r->route ? r->route->path : ""; }
 struct slice http_method(const struct http_request *r) { return r->head.method; }
 struct slice http_path(const struct http_request *r) { return r->path; }
 struct slice http_param(const struct http_request *r) { return r->param; }
@@ -91,6 +95,7 @@ const char *http_id_text(const struct http_request *r, char out[HTTP_ID_BYTES]) 
 }
 
 double http_arrival(const struct http_request *r) { return r->arrival; }
+bool http_stopping(const struct http_request *r) { return atomic_load(&r->server->draining); }
 
 bool http_query(const struct http_request *r, const char *name, struct slice *value) {
     const char *at = r->query.p, *end = r->query.n ? at + r->query.n : at;
@@ -120,7 +125,7 @@ void request_log(const struct http_request *r, int status, uint64_t bytes, const
     double seconds = os_now() - r->arrival;
     char method[32], path[300], value[16];
     (void)snprintf(value, sizeof value, "%d", status);
-    metric_add(m, METRIC_REQUESTS, value, 1);
+    metric_add(m, METRIC_HTTP_REQUESTS, value, 1);
     metric_observe(m, METRIC_REQUEST_SECONDS, NULL, seconds);
     /* Not the query, in which somebody may have put a key. */
     err_quote(method, sizeof method, r->head.method.p, r->head.method.n);

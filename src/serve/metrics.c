@@ -12,14 +12,14 @@ enum kind { COUNTER, GAUGE, HISTOGRAM };
 struct row {
     const char *name, *help;
     enum kind kind;
-    const char *label;             /* or NULL */
+    const char *label;             /* or NULL; several with tabs between them */
     double bounds[METRIC_BOUNDS];  /* upper ones of a histogram, rising, ended by 0; the last, without end, is not listed */
 };
 
 static const struct row rows[] = {
     [METRIC_CONNECTIONS] = {"hearth_connections", "Connections that are open.", GAUGE, NULL, {0}},
     [METRIC_CONNECTIONS_TOTAL] = {"hearth_connections_total", "Connections that were accepted.", COUNTER, NULL, {0}},
-    [METRIC_REQUESTS] = {"hearth_requests_total", "Requests that were answered, by status; 499: the client left first.", COUNTER, "status", {0}},
+    [METRIC_HTTP_REQUESTS] = {"hearth_http_requests_total", "Requests of every kind that were answered, by status; 499: the client left first.", COUNTER, "status", {0}},
     [METRIC_REQUESTS_LIVE] = {"hearth_requests_live", "Requests that are being read or answered.", GAUGE, NULL, {0}},
     [METRIC_REQUEST_SECONDS] = {"hearth_request_seconds", "Time from a request's first byte to the last of its reply.", HISTOGRAM, NULL,
                                 {0.001, 0.005, 0.02, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600}},
@@ -27,6 +27,26 @@ static const struct row rows[] = {
     [METRIC_STREAMS_CUT] = {"hearth_streams_cut_total", "Replies that the server ended before they were complete, by reason.", COUNTER, "reason", {0}},
     [METRIC_BYTES_IN] = {"hearth_received_bytes_total", "Bytes received from clients.", COUNTER, NULL, {0}},
     [METRIC_BYTES_OUT] = {"hearth_sent_bytes_total", "Bytes sent to clients.", COUNTER, NULL, {0}},
+    [METRIC_REQUESTS] = {"hearth_requests_total", "What models were asked, by endpoint, status and model; 499: the client left first.", COUNTER, "endpoint\tstatus\tmodel", {0}},
+    [METRIC_PROMPT_TOKENS] = {"hearth_prompt_tokens_total", "Tokens of prompts.", COUNTER, "model", {0}},
+    [METRIC_CACHED_TOKENS] = {"hearth_prompt_tokens_cached_total", "Tokens of prompts that came from the cache.", COUNTER, "model", {0}},
+    [METRIC_GENERATED_TOKENS] = {"hearth_generated_tokens_total", "Tokens that were generated.", COUNTER, "model", {0}},
+    [METRIC_FIRST_TOKEN_SECONDS] = {"hearth_first_token_seconds", "Time from a request's first byte to its first token.", HISTOGRAM, "model",
+                                    {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300}},
+    [METRIC_TOKEN_SECONDS] = {"hearth_token_seconds", "Time per token behind the first: one mean for each request.", HISTOGRAM, "model",
+                              {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5}},
+    [METRIC_QUEUE_SECONDS] = {"hearth_queue_seconds", "Time from a request's first byte to the beginning of work on it.", HISTOGRAM, "model",
+                              {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60}},
+    [METRIC_ENERGY_JOULES] = {"hearth_energy_joules_total", "Energy that requests took.", COUNTER, "source", {0}},
+    [METRIC_LEDGER_ROWS] = {"hearth_ledger_rows_total", "Rows for the ledger: written to the disk, or lost.", COUNTER, "result", {0}},
+    [METRIC_JOBS_WAITING] = {"hearth_jobs_waiting", "Answers that wait for a place.", GAUGE, NULL, {0}},
+    [METRIC_JOBS_LIVE] = {"hearth_jobs_live", "Answers that are being computed.", GAUGE, NULL, {0}},
+    [METRIC_MODEL_BYTES] = {"hearth_model_bytes", "Memory of models that are open: weights, buffers of a step, keys and values of answers under way.", GAUGE, "kind\tmodel", {0}},
+    [METRIC_CACHE_BYTES] = {"hearth_cache_bytes", "Memory of the cache of prompts.", GAUGE, "model", {0}},
+    [METRIC_CACHE_LIMIT_BYTES] = {"hearth_cache_limit_bytes", "Memory that the cache of prompts may take.", GAUGE, "model", {0}},
+    [METRIC_CACHE_LOOKUPS] = {"hearth_cache_lookups_total", "Prompts of which a beginning was in the cache, and those that began anew.", COUNTER, "result", {0}},
+    [METRIC_MEMORY_BYTES] = {"hearth_memory_bytes", "Memory that the server occupies, mapped weights included.", GAUGE, NULL, {0}},
+    [METRIC_UPTIME_SECONDS] = {"hearth_uptime_seconds", "Time since the server was started.", GAUGE, NULL, {0}},
 };
 _Static_assert(sizeof rows / sizeof *rows == METRICS, "a row for each metric");
 
@@ -114,17 +134,32 @@ void metric_observe(struct metrics *m, enum metric which, const char *value, dou
     (void)pthread_mutex_unlock(&m->lock);
 }
 
-/* {label="value",le="bound"} with what there is of it. */
+static bool print_value(struct buf *out, struct slice name, struct slice value) {
+    bool ok = buf_add(out, name.p, name.n) && buf_str(out, "=\"");
+    for (size_t i = 0; ok && i < value.n; i++) {
+        const char c = value.p[i];
+        if (c == '\\' || c == '"' || c == '\n') ok = buf_char(out, '\\');
+        ok = ok && buf_char(out, c == '\n' ? 'n' : c);
+    }
+    return ok && buf_char(out, '"');
+}
+
+/* What stands in front of the next tab, or all of it when it is the last; *text goes on behind. */
+static struct slice part(const char **text, bool last) {
+    const size_t n = last ? strlen(*text) : strcspn(*text, "\t");
+    const struct slice s = {*text, n};
+    *text += n + ((*text)[n] == '\t');
+    return s;
+}
+
+/* {label="value",le="bound"} with what there is of it. "other" is that in each of its labels. */
 static bool print_labels(struct buf *out, const struct row *row, const char *value, const char *bound) {
     if (!row->label && !bound) return true;
-    bool ok = buf_char(out, '{');
-    if (row->label) {
-        ok = ok && buf_printf(out, "%s=\"", row->label);
-        for (const char *c = value; ok && *c; c++) {
-            if (*c == '\\' || *c == '"' || *c == '\n') ok = buf_char(out, '\\');
-            ok = ok && buf_char(out, *c == '\n' ? 'n' : *c);
-        }
-        ok = ok && buf_char(out, '"');
+    const bool other = strcmp(value, "other") == 0;
+    bool ok = buf_char(out, '{'), first = true;
+    for (const char *label = row->label; ok && label && *label; first = false) {
+        const struct slice name = part(&label, false), v = other ? SLICE("other") : part(&value, !*label);
+        ok = (first || buf_char(out, ',')) && print_value(out, name, v);
     }
     if (bound) ok = ok && buf_printf(out, "%sle=\"%s\"", row->label ? "," : "", bound);
     return ok && buf_char(out, '}');

@@ -213,7 +213,8 @@ static void path(void *ctx, struct http_request *r) {
 
 static void page(void *ctx, struct http_request *r) {
     (void)ctx;
-    http_reply(r, &(struct http_reply){.status = 200, .type = "text/html; charset=utf-8", .body = SLICE("<!doctype html>"), .page = true});
+    struct http_field field = {"Cache-Control", "no-cache"};
+    http_reply(r, &(struct http_reply){.status = 200, .type = "text/html; charset=utf-8", .body = SLICE("<!doctype html>"), .fields = &field, .n_fields = 1, .cached = true});
 }
 
 static void large(void *ctx, struct http_request *r) {
