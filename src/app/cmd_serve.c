@@ -16,13 +16,15 @@
 #include "serve/disk_cache.h"
 #include "serve/ollama.h"
 #include "serve/openai.h"
+#include "serve/own.h"
 #include "serve/systemd.h"
 #include "store/place.h"
+#include "store/price.h"
 
 enum { MODELS_MAX = 64 };
 
 struct options {
-    const char *config, *port, *host, *key_file, *ctx, *parallel, *threads, *models_dir, *keep_alive, *memory, *kv_type, *cache_ram, *responses, *normalise, *cache_disk, *cache_dir, *cache_key;
+    const char *config, *port, *host, *key_file, *ctx, *parallel, *threads, *models_dir, *keep_alive, *memory, *kv_type, *cache_ram, *ledger, *responses, *normalise, *cache_disk, *cache_dir, *cache_key;
     struct string_list key, origin, adapters_dir, alias;
     bool verbose;
 };
@@ -47,6 +49,7 @@ static const struct flag flags[] = {
     TEXT("--cache-disk", cache_disk, "BYTES", "room on disk for what is known of prompts, such as 20G; it outlives a restart. Texts can be guessed from it (default 0: none)"),
     TEXT("--cache-dir", cache_dir, "FOLDER", "where that is (default ~/.cache/hearth/prefixes)"),
     TEXT("--cache-key-file", cache_key, "FILE", "encrypt it with the key in this file: 64 hexadecimal digits"),
+    TEXT("--ledger", ledger, "FILE", "what requests took, a row each, never their text; none: keeps none (default: the one that hearth ledger reads)"),
     TEXT("--responses", responses, "FILE", "what /v1/responses keeps for 30 days, so that it can be continued; none: only until the end of the server (default: among the user's own files)"),
     {"--alias", NULL, FLAG_LIST, offsetof(struct options, alias), "PATTERN=MODEL", "the model that answers to a name, which may end with *; may be repeated (claude-* is the default model)", 0, 0},
     TEXT("--normalise", normalise, "yes|no", "leave out of prompts what clients make new with every request, such as billing marks (default yes)"),
@@ -79,6 +82,27 @@ static int read_keys(const struct serve_config *c, struct http_server *server, s
     return code;
 }
 
+/* The ledger that the settings name. The prices say what the machine takes while it works; a mistake in them is told now, and not when somebody wants to see the ledger. */
+static int open_books(struct books **books, const struct serve_config *c, struct metrics *metrics, struct err *e) {
+    struct books_options o = {.watts = -1, .metrics = metrics};
+    struct price_table prices;
+    struct buf own = {0};
+    if (c->ledger && strcmp(c->ledger, "none") == 0) return books_new(books, &o, e);
+    int code = price_table_load(&prices, NULL, e);
+    o.watts = prices.watts;
+    price_table_free(&prices);
+    if (code) return code;
+    if (!c->ledger) code = place_state(&own, "ledger.db", e);
+    o.ledger = c->ledger ? c->ledger : own.data;
+    if (code == 0) code = books_new(books, &o, e);
+    buf_free(&own);
+    if (code && code != ERR_MEMORY && e) {
+        const struct err inner = *e;
+        (void)err_set(e, code, "%.420s; --ledger FILE names another ledger, --ledger none keeps none", inner.msg);
+    }
+    return code;
+}
+
 /* Where responses are kept: NULL: in memory. Where no place can be told, a warning says so. */
 static const char *place_of_responses(const struct serve_config *c, struct buf *own) {
     struct err e;
@@ -88,10 +112,10 @@ static const char *place_of_responses(const struct serve_config *c, struct buf *
     return NULL;
 }
 
-static int make_service(struct service **service, struct blocks *cache, const struct serve_config *c, const char *const *models, int n, bool verbose, struct err *e) {
+static int make_service(struct service **service, struct blocks *cache, struct books *books, const struct serve_config *c, const char *const *models, int n, bool verbose, struct err *e) {
     struct model_options m = {.kv_type = c->kv_type};
     struct service_options o = {.models = models, .n_models = n, .models_dir = c->models_dir, .adapters_dirs = c->adapters_dir.at, .n_adapters_dirs = c->adapters_dir.n, .threads = c->threads, .parallel = c->parallel,
-                                .normalise = c->normalise, .departures = verbose, .aliases = &c->alias};
+                                .normalise = c->normalise, .departures = verbose, .aliases = &c->alias, .books = books};
     struct buf own = {0};
     int code = kv_type_of(&m, "f16", &o.engine.kv_type, e);
     o.memory = c->model_memory ? c->model_memory : os_memory_total();
@@ -157,7 +181,9 @@ static int serve(struct http_server *server, struct service *service, const stru
 }
 
 static int run_server(const struct serve_config *c, const char *const *models, int n_models, bool verbose, struct err *e) {
-    static const struct http_dialect *const dialects[] = {&openai_dialect, &anthropic_dialect, &ollama_dialect};
+    static const struct http_dialect *const dialects[] = {&openai_dialect, &anthropic_dialect, &ollama_dialect, &own_dialect};
+    struct metrics *metrics = NULL;
+    struct books *books = NULL;
     struct http_server *server = NULL;
     struct service *service = NULL;
     struct blocks *cache = NULL;
@@ -165,17 +191,22 @@ static int run_server(const struct serve_config *c, const char *const *models, i
     (void)sigemptyset(&set);
     (void)sigaddset(&set, SIGINT), (void)sigaddset(&set, SIGTERM), (void)sigaddset(&set, SIGHUP), (void)sigaddset(&set, SIGUSR1);
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL); /* before there are other threads, which inherit it */
-    int code = disk_cache_open(&cache, c, e);
-    if (code == 0) code = make_service(&service, cache, c, models, n_models, verbose, e);
+    int code = metrics_new(&metrics, e);
+    if (code == 0) code = open_books(&books, c, metrics, e);
+    if (code == 0) code = disk_cache_open(&cache, c, e);
+    if (code == 0) code = make_service(&service, cache, books, c, models, n_models, verbose, e);
     if (code == 0) code = models_open_added(service_models(service), e); /* so that a wrong file is told now, and the first request need not wait */
-    const struct http_options o = {.dialects = dialects, .n_dialects = sizeof dialects / sizeof *dialects, .ctx = service, .origins = c->origin.at, .n_origins = c->origin.n};
+    const struct http_options o = {.dialects = dialects, .n_dialects = sizeof dialects / sizeof *dialects, .ctx = service, .metrics = metrics, .origins = c->origin.at, .n_origins = c->origin.n};
     if (code == 0) code = http_server_new(&server, &o, e);
     if (code == 0) code = read_keys(c, server, e);
     if (code == 0) code = listen_all(server, c, e);
     if (code == 0) code = serve(server, service, c, set, e);
-    service_free(service); /* gives back the requests' references */
+    service_free(service); /* gives back the requests' references, but for those of rows that are being written */
+    struct err late = {0};
+    if (books_free(books, &late)) log_warn("%s", late.msg);
     http_server_free(server);
     blocks_free(cache);
+    metrics_free(metrics);
     return code;
 }
 

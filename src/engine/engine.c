@@ -18,6 +18,12 @@ uint64_t engine_sequence_bytes(const struct engine *en, int n) {
     return bytes;
 }
 
+uint64_t engine_kv_bytes(const struct engine *en) {
+    uint64_t bytes = 0;
+    for (const struct seq *s = en->seqs; s; s = s->next) bytes += engine_sequence_bytes(en, s->length);
+    return bytes;
+}
+
 struct memory_need engine_memory(const struct engine *en) {
     return (struct memory_need){gguf_file_size(en->model->file), engine_sequence_bytes(en, en->o.n_ctx), graph_buffer_bytes(en->graph)};
 }

@@ -55,6 +55,7 @@ void engine_watch(struct engine *en, struct graph_watch *w); /* see graph_watch;
 
 /* Bytes of a sequence's keys, values and state when it holds n tokens. */
 uint64_t engine_sequence_bytes(const struct engine *en, int n);
+uint64_t engine_kv_bytes(const struct engine *en); /* the same of all sequences as they are; what they share counts for each */
 struct memory_need {
     uint64_t weights, sequence, buffers; /* bytes: the file, one full sequence, a step's buffers */
 };
@@ -157,6 +158,7 @@ struct result {
 };
 int engine_results(const struct engine *en, const struct result **r);
 int engine_step_rows(const struct engine *en); /* rows of the last step */
+int seq_step_rows(const struct seq *s);        /* those of them that were this sequence's */
 int engine_step_prompt_rows(const struct engine *en); /* those of them in spans of more than VERIFY_ROWS */
 
 /* Most rows of longer spans in a step that has some of at most VERIFY_ROWS: who generates waits for no more. At first max_rows. */

@@ -247,6 +247,8 @@ void job_finish(struct job *j, int end, const struct err *error) {
     else if (ev.stop >= 0 && end != JOB_FAILED) end = JOB_STOP; /* the last character made it whole */
     ev.end = (enum job_end)end;
     ev.error = error;
+    ev.energy_uj = j->energy_uj;
+    ev.energy_measured = j->energy_uj && !j->estimated;
     ev.queued_s = (j->started > 0 ? j->started : now) - j->submitted;
     ev.prompt_s = j->started > 0 ? (j->first > 0 ? j->first : now) - j->started : 0;
     ev.generate_s = j->first > 0 ? now - j->first : 0;

@@ -23,6 +23,8 @@ struct job {
     int cached, generated;
     int stop;                 /* the stop text that came */
     int told;                 /* tokens of the prompt whose logprobs were handed out */
+    uint64_t energy_uj;
+    bool estimated;           /* a part of the energy is */
     double submitted, started, first; /* os_now; first: of the first token */
 };
 

@@ -171,6 +171,23 @@ static struct pace *pace_of(struct scheduler *sc, const struct engine *en) {
 
 static void mix(double *mean, double value) { *mean = *mean > 0 ? *mean + (value - *mean) / 8 : value; }
 
+/* The step's energy among its jobs, to the microjoule. */
+static void share_energy(struct scheduler *sc, const struct engine *en, double took) {
+    bool measured = false;
+    uint64_t left = sc->o.spent(sc->o.ctx, took, &measured), rows = 0;
+    for (int i = 0; i < sc->n_live; i++)
+        if (sc->live[i]->spec.engine == en) rows += (uint64_t)seq_step_rows(sc->live[i]->seq);
+    for (int i = 0; i < sc->n_live && rows; i++) {
+        struct job *j = sc->live[i];
+        const uint64_t own = j->spec.engine == en ? (uint64_t)seq_step_rows(j->seq) : 0;
+        if (!own) continue;
+        const uint64_t part = left / rows * own + left % rows * own / rows;
+        j->energy_uj += part;
+        j->estimated |= !measured;
+        left -= part, rows -= own;
+    }
+}
+
 /* One step of an engine, prompts cut so that it takes about twice as long as without them. */
 static int run_step(struct scheduler *sc, struct engine *en, struct err *e) {
     struct pace *p = pace_of(sc, en);
@@ -187,6 +204,7 @@ static int run_step(struct scheduler *sc, struct engine *en, struct err *e) {
     sc->counts.busy_s += took;
     sc->counts.live = sc->n_live;
     (void)pthread_mutex_unlock(&sc->lock);
+    if (code == 0 && all && sc->o.spent) share_energy(sc, en, took);
     return code;
 }
 
@@ -245,7 +263,8 @@ static void drop_cancelled(struct scheduler *sc, bool all) {
 
 /* Waits for work; calls are answered here. *drain: all that there is must end. False: it is time to stop, and nothing waits any more. */
 static bool look_around(struct scheduler *sc, bool *drain) {
-    bool stopping;
+    bool stopping, measured;
+    const bool idle = !sc->n_live;
     (void)pthread_mutex_lock(&sc->lock);
     while (!sc->stopping && !sc->n_live && !sc->waiting && !sc->calls && sc->draining == sc->drained) (void)pthread_cond_wait(&sc->work, &sc->lock);
     for (struct call *c; (c = sc->calls);) {
@@ -265,6 +284,7 @@ static bool look_around(struct scheduler *sc, bool *drain) {
     stopping = sc->stopping;
     *drain = sc->draining;
     (void)pthread_mutex_unlock(&sc->lock);
+    if (idle && sc->n_live && sc->o.spent) (void)sc->o.spent(sc->o.ctx, 0, &measured);
     return !stopping;
 }
 

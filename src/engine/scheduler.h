@@ -50,6 +50,8 @@ struct job_event {
     const struct err *error;     /* JOB_FAILED: why */
     int storable_tokens;         /* JOB_STARTED: of the prompt, what a next one with the same beginning will find in the cache; those it took from there too */
     const struct seq_departure *departure; /* JOB_STARTED, where it was asked for: where the prompt departs from what is known; NULL: it does not */
+    uint64_t energy_uj;          /* JOB_ENDED: the job's part of the energy, microjoules; 0: not known */
+    bool energy_measured;        /* all of it; else it is estimated */
     double queued_s, prompt_s, generate_s; /* JOB_ENDED: waiting for a place, for the first token from then on, and from then to the end */
 };
 
@@ -83,6 +85,10 @@ struct scheduler_options {
     int max_live;    /* jobs that have a place, 1 to 256; 0: 16 */
     int max_waiting; /* jobs that wait for one; 0: 256 */
     uint64_t kv_bytes; /* of keys and values of all jobs that have a place, at their longest; 0: no limit */
+    /* Tells the energy since its last call, in microjoules, of which busy_s seconds were a step: it is shared out among the step's jobs by their rows. Called after each
+     * step, and with 0 before the first behind a pause, whose energy is nobody's. The scheduler's thread. NULL: energy is not known. */
+    uint64_t (*spent)(void *ctx, double busy_s, bool *measured);
+    void *ctx;
 };
 
 struct scheduler;

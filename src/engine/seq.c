@@ -98,6 +98,7 @@ void seq_prompt(struct seq *s) {
 }
 
 int seq_pending(const struct seq *s) { return s->pending; }
+int seq_step_rows(const struct seq *s) { return s->taken > 0 ? s->taken : 0; }
 int seq_length(const struct seq *s) { return s->length; }
 const int32_t *seq_tokens(const struct seq *s) { return s->tokens; }
 

@@ -108,6 +108,7 @@ struct answer *answer_new(struct service *s, struct http_request *r, const struc
     (void)pthread_mutex_init(&a->lock, NULL);
     (void)snprintf(a->id, sizeof a->id, "%016llx", (unsigned long long)http_id(r));
     http_ref(r);
+    books_open(service_books(s), &a->entry, r);
     if (!http_attach(r, a, client_left, release)) a->gone = true;
     return a;
 }
@@ -150,15 +151,26 @@ static void reply_whole(struct answer *a) {
 
 void answer_count(struct answer *a) {
     reply_whole(a);
+    books_close(service_books(a->service), &a->entry, 200, NULL);
     http_unref(a->http);
 }
 
+void answer_refuse(struct answer *a, int status, const char *message) {
+    http_hold(a->http);
+    (void)http_error(a->http, status, status == 503 ? 1 : 0, "%s", message);
+    books_close(service_books(a->service), &a->entry, status, &a->usage);
+    http_unref(a->http);
+}
+
+/* The client sees the end when it stands in the ledger. */
 void answer_conclude(struct answer *a) {
     const struct endpoint *p = a->endpoint;
+    const bool gone = is_gone(a);
     const int status = a->error.code ? status_of(a->error.code) : 200;
+    if (!a->detached) http_hold(a->http);
     if (a->detached) {
         /* the client has its reply */
-    } else if (is_gone(a)) {
+    } else if (gone) {
         http_stream_cut(a->http);
     } else if (a->begun) {
         if (a->error.code && p->failed) (void)p->failed(a, status, a->error.msg);
@@ -169,6 +181,7 @@ void answer_conclude(struct answer *a) {
     } else {
         reply_whole(a);
     }
+    books_close(service_books(a->service), &a->entry, gone ? 499 : status, &a->usage);
     http_unref(a->http); /* the answer may be gone from here on */
 }
 
@@ -260,6 +273,16 @@ static enum finish finish_of(const struct choice *c, const struct job_event *ev)
     return c->n_calls && c->calls[c->n_calls - 1].complete ? FINISH_CALLS : FINISH_END;
 }
 
+/* As the dialects count: the prompt once. */
+static void add_usage(const struct choice *c, const struct job_event *ev) {
+    struct usage *u = &c->answer->usage;
+    if (c->index == 0) u->cached = c->cached;
+    u->out += c->generated;
+    u->reasoning += c->reasoned;
+    u->measured = ev->energy_measured && (u->measured || !u->energy_uj);
+    u->energy_uj += ev->energy_uj;
+}
+
 static void hear_end(struct choice *c, const struct job_event *ev) {
     struct answer *a = c->answer;
     struct err e = {0};
@@ -278,8 +301,10 @@ static void hear_end(struct choice *c, const struct job_event *ev) {
     (void)pthread_mutex_lock(&a->lock);
     c->over = true;
     (void)pthread_mutex_unlock(&a->lock);
+    add_usage(c, ev);
     if (!a->error.code) {
         begin_stream(a);
+        if (atomic_load(&a->left) == 1) http_hold(a->http); /* what follows tells that the answer is complete */
         WRITE(c, choice_end, c);
     }
     if (atomic_fetch_sub(&a->left, 1) == 1) finish(a);
@@ -300,9 +325,12 @@ void answer_hear(void *ctx, const struct job_event *ev) {
         c->storable = ev->storable_tokens;
         if (ev->departure && c->index == 0) departure_log(c->answer, ev);
         if (ev->prompt_tokens - ev->cached_tokens > LONG_PROMPT) begin_stream(c->answer); /* no client waits for headers for ever; pings follow */
+        books_start(service_books(c->answer->service), &c->answer->entry, c->cached);
         break;
     case JOB_PROMPT: break;
     case JOB_TOKEN:
+        if (ev->generated == 1) books_start(service_books(c->answer->service), &c->answer->entry, c->cached);
+        books_tokens(service_books(c->answer->service), &c->answer->entry, 1);
         begin_stream(c->answer);
         if (hear_token(c, ev, &e)) {
             note_failure(c->answer, e.code, e.msg);

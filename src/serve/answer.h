@@ -16,6 +16,7 @@
 #include "base/json.h"
 #include "serve/ask.h"
 #include "serve/body.h"
+#include "serve/books.h"
 #include "serve/http.h"
 #include "serve/kept.h"
 #include "serve/models.h"
@@ -107,6 +108,8 @@ struct answer {
     bool cancelled;               /* likewise: by answer_cancel */
     bool begun;                   /* the stream is */
     struct err error;             /* of the first choice that failed; written under the lock */
+    struct entry entry;           /* in the books */
+    struct usage usage;           /* of all choices that are over */
     void *dialect;                /* the dialect's own, in the arena */
 };
 
@@ -123,6 +126,7 @@ struct service_options {
     bool normalise;               /* what clients make new with every request is left out of prompts (nonce.h) */
     bool departures;              /* say in the log where a prompt departs from those that are known */
     const struct config_list *aliases; /* alias.h; borrowed; NULL: none */
+    struct books *books;          /* borrowed */
     uint64_t memory, kv_bytes;    /* bytes that open models, and keys and values of all requests under way, may take; 0: no limit */
     double keep_s;                /* models of models_dir are closed when unused for so long; INFINITY: never */
 };
@@ -132,6 +136,8 @@ int service_new(struct service **s, const struct service_options *o, struct err 
 void service_free(struct service *s);
 struct models *service_models(struct service *s);
 struct kept *service_kept(struct service *s);
+struct books *service_books(struct service *s);
+struct scheduler *service_scheduler(struct service *s);
 
 /* On the loop: takes a reference to the request and answers it from elsewhere. */
 void answer_begin(struct service *s, struct http_request *r, const struct endpoint *endpoint);

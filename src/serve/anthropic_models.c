@@ -9,13 +9,13 @@
 enum { PAGE = 20, PAGE_MOST = 1000 }; /* models of a list, as that API has it */
 
 /* A model or an adapter, while the list is looked at. */
-struct entry {
+struct listed {
     const char *name;
     int64_t created; /* seconds since 1970 */
     int context;     /* tokens; 0: not open */
 };
 
-static void write_entry(struct jw *j, const struct entry *m) {
+static void write_entry(struct jw *j, const struct listed *m) {
     char when[32] = "1970-01-01T00:00:00Z";
     const time_t seconds = (time_t)m->created;
     struct tm t;
@@ -34,7 +34,7 @@ static void write_entry(struct jw *j, const struct entry *m) {
 /* ---- all that there is ---- */
 
 struct visit {
-    void (*fn)(void *ctx, const struct entry *m);
+    void (*fn)(void *ctx, const struct listed *m);
     void *ctx;
     const char *last; /* adapter: one that is open on several models is listed once */
 };
@@ -43,17 +43,17 @@ static int context_of(const struct served *s) { return s->life.state == SERVED_O
 
 static void visit_model(void *ctx, const struct served *s) {
     const struct visit *v = ctx;
-    v->fn(v->ctx, &(struct entry){s->name, s->created, context_of(s)});
+    v->fn(v->ctx, &(struct listed){s->name, s->created, context_of(s)});
 }
 
 static void visit_adapter(void *ctx, const struct adapter_view *a) {
     struct visit *v = ctx;
     if (v->last == a->name) return;
     v->last = a->name;
-    v->fn(v->ctx, &(struct entry){a->name, a->model ? a->model->created : 0, a->model && a->open ? context_of(a->model) : 0});
+    v->fn(v->ctx, &(struct listed){a->name, a->model ? a->model->created : 0, a->model && a->open ? context_of(a->model) : 0});
 }
 
-static void each(struct service *s, void (*fn)(void *ctx, const struct entry *m), void *ctx) {
+static void each(struct service *s, void (*fn)(void *ctx, const struct listed *m), void *ctx) {
     struct visit v = {.fn = fn, .ctx = ctx};
     models_each(service_models(s), visit_model, &v);
     models_each_adapter(service_models(s), visit_adapter, &v);
@@ -71,7 +71,7 @@ struct page {
 };
 
 /* Where the page begins. */
-static void locate(void *ctx, const struct entry *m) {
+static void locate(void *ctx, const struct listed *m) {
     struct page *p = ctx;
     if (p->after.p && slice_is(p->after, m->name)) p->from = p->at + 1, p->found = true;
     if (p->before.p && slice_is(p->before, m->name)) {
@@ -88,7 +88,7 @@ static void keep_name(struct page *p, struct buf *b, const char *name) {
     p->j.failed |= !buf_str(b, name);
 }
 
-static void add(void *ctx, const struct entry *m) {
+static void add(void *ctx, const struct listed *m) {
     struct page *p = ctx;
     if (p->at++ < p->from) return;
     if (p->n == p->limit) {
@@ -148,7 +148,7 @@ struct wanted {
     bool found;
 };
 
-static void the_model(void *ctx, const struct entry *m) {
+static void the_model(void *ctx, const struct listed *m) {
     struct wanted *w = ctx;
     if (w->found || (w->name.n && !slice_is(w->name, m->name))) return;
     w->found = true;

@@ -27,7 +27,7 @@ struct config_list {
 };
 
 enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_FLAG };
-enum { CONFIG_ROWS = 20 };
+enum { CONFIG_ROWS = 21 };
 
 struct serve_config {
     int port;
@@ -49,6 +49,7 @@ struct serve_config {
     const char *responses;                /* a file, or "none"; NULL: one among the user's own */
     struct config_list alias;             /* PATTERN=MODEL, see alias.h */
     bool normalise;                       /* what clients make new with every request is left out of prompts (nonce.h) */
+    const char *ledger;                   /* a file, or "none"; NULL: the one that `hearth ledger` reads */
     /* private */
     struct arena memory;
     struct {

@@ -159,7 +159,8 @@ static void on_load(void *ctx, struct http_request *r) { answer_aside(ctx, r, op
 static void on_unload(void *ctx, struct http_request *r) { answer_aside(ctx, r, openai_unload_adapter); }
 static void on_health(void *ctx, struct http_request *r) {
     (void)ctx;
-    (void)http_reply(r, &(struct http_reply){.status = 200, .type = "application/json", .body = SLICE("{\"status\": \"ok\"}")});
+    if (http_stopping(r)) (void)http_error(r, 503, 1, "the server is stopping");
+    else (void)http_reply(r, &(struct http_reply){.status = 200, .type = "application/json", .body = SLICE("{\"status\": \"ok\"}")});
 }
 
 static const struct http_route routes[] = {

@@ -24,6 +24,7 @@ struct service {
     struct scheduler *scheduler;
     struct models *models;
     struct kept *kept;
+    struct books *books;
     pthread_t front[FRONTS_MAX];
     int n_fronts, idle, aside, returning; /* of them: wait for an errand, or have ended; wait for a model; do so no more */
     pthread_mutex_t lock;
@@ -34,6 +35,8 @@ struct service {
 
 struct models *service_models(struct service *s) { return s->models; }
 struct kept *service_kept(struct service *s) { return s->kept; }
+struct books *service_books(struct service *s) { return s->books; }
+struct scheduler *service_scheduler(struct service *s) { return s->scheduler; }
 
 /* ---- one request ---- */
 
@@ -131,6 +134,7 @@ static void answer_request(struct answer *a) {
     struct err e = {0};
     int code = prepare(a, &ids, &e);
     const int n = a->ask.n;
+    if (a->model) books_model(a->service->books, &a->entry, a->model->name, a->fitted ? a->fitted->name : NULL, a->prompt_tokens);
     if (code == 0 && a->ask.count) {
         answer_count(a);
         tokens_free(&ids);
@@ -140,8 +144,7 @@ static void answer_request(struct answer *a) {
     const int submitted = code ? 0 : submit(a, &ids, &e); /* the answer may be gone from here on, if all were */
     tokens_free(&ids);
     if (code) {
-        (void)http_error(a->http, status_of(code), status_of(code) == 503 ? 1 : 0, "%s", e.msg);
-        http_unref(a->http);
+        answer_refuse(a, status_of(code), e.msg);
     } else if (submitted < n) {
         answer_fail(a, n - submitted, &e);
     }
@@ -229,8 +232,13 @@ static void send(struct service *s, struct http_request *r, struct answer *a, vo
     }
     if (taken) return;
     mem_free(job);
-    (void)http_error(r, 503, 1, job ? "the server is stopping" : "out of memory");
-    http_unref(r);
+    const char *why = job ? "the server is stopping" : "out of memory";
+    if (a) {
+        answer_refuse(a, 503, why);
+    } else {
+        (void)http_error(r, 503, 1, "%s", why);
+        http_unref(r);
+    }
 }
 
 void answer_begin(struct service *s, struct http_request *r, const struct endpoint *endpoint) {
@@ -263,17 +271,24 @@ static int start_fronts(struct service *s, struct err *e) {
     return ok ? 0 : err_set(e, ERR_MEMORY, "the system starts no thread for requests");
 }
 
+static uint64_t spent(void *ctx, double busy_s, bool *measured) {
+    const struct energy e = books_energy(ctx, busy_s);
+    *measured = e.measured;
+    return e.uj;
+}
+
 int service_new(struct service **out, const struct service_options *o, struct err *e) {
     struct service *s = *out = mem_calloc(1, sizeof *s);
     if (!s) return err_nomem(e, "the service", sizeof *s);
     s->last = &s->first;
     s->normalise = o->normalise;
     s->departures = o->departures;
+    s->books = o->books;
     (void)pthread_mutex_init(&s->lock, NULL);
     (void)pthread_cond_init(&s->work, NULL);
     (void)pthread_cond_init(&s->room, NULL);
     int code = pool_new(&s->pool, o->threads ? o->threads : os_cpu_count(), e);
-    if (code == 0) code = scheduler_new(&s->scheduler, (struct scheduler_options){.max_live = o->parallel, .kv_bytes = o->kv_bytes}, e);
+    if (code == 0) code = scheduler_new(&s->scheduler, (struct scheduler_options){.max_live = o->parallel, .kv_bytes = o->kv_bytes, .spent = spent, .ctx = s->books}, e);
     if (code == 0) code = models_new(&s->models, &(struct models_options){s->scheduler, s->pool, o->engine, o->memory, o->keep_s, o->aliases}, e);
     if (code == 0) code = kept_new(&s->kept, o->responses, e);
     if (code == 0) code = add_models(s, o, e);

@@ -1,0 +1,101 @@
+/* own_machine.c: GET /api/machine and GET /metrics: what the process, its models and their caches occupy; see own.h. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/os.h"
+#include "serve/own.h"
+
+struct survey {
+    struct service *service;
+    struct jw *j;              /* a member for each model; NULL: none are wanted */
+    struct metrics *metrics;   /* NULL: likewise */
+    uint64_t cache, cache_limit;
+};
+
+/* What only the scheduler's thread may ask. */
+struct inside {
+    const struct engine *engine;
+    uint64_t kv;
+    int context;
+    struct prefix_counts cache;
+};
+
+static int look_inside(void *ctx, struct err *e) {
+    struct inside *in = ctx;
+    (void)e;
+    in->kv = engine_kv_bytes(in->engine);
+    in->context = engine_context(in->engine);
+    in->cache = engine_cache(in->engine);
+    return 0;
+}
+
+static void model_metric(struct metrics *m, const char *kind, const char *name, uint64_t bytes) {
+    char labels[METRIC_VALUE_BYTES];
+    (void)snprintf(labels, sizeof labels, "%s\t%s", kind, name);
+    metric_set(m, METRIC_MODEL_BYTES, labels, (double)bytes);
+}
+
+/* A model cannot be closed meanwhile: the list is locked. */
+static void survey_model(void *ctx, const struct served *s) {
+    struct survey *v = ctx;
+    struct inside in = {.engine = s->life.state == SERVED_OPEN ? s->engine : NULL};
+    struct err ignored;
+    if (in.engine) (void)scheduler_call(service_scheduler(v->service), look_inside, &in, &ignored);
+    v->cache += in.cache.bytes;
+    v->cache_limit += in.cache.limit;
+    if (v->j) {
+        jw_open(v->j, NULL, '{');
+        jw_str(v->j, "name", s->name);
+        jw_str(v->j, "state", s->life.state == SERVED_OPEN ? "ready" : "not loaded");
+        jw_integer(v->j, "bytes_weights", (int64_t)s->weights);
+        jw_integer(v->j, "bytes_kv", (int64_t)in.kv);
+        jw_integer(v->j, "context", in.context);
+        jw_close(v->j, '}');
+    }
+    model_metric(v->metrics, "weights", s->name, s->weights);
+    model_metric(v->metrics, "buffers", s->name, s->buffers);
+    model_metric(v->metrics, "kv", s->name, in.kv);
+    metric_set(v->metrics, METRIC_CACHE_BYTES, s->name, (double)in.cache.bytes);
+    metric_set(v->metrics, METRIC_CACHE_LIMIT_BYTES, s->name, (double)in.cache.limit);
+}
+
+void own_machine(struct service *s, struct http_request *r) {
+    struct jw j = {.b = {.limit = 64 << 20}};
+    struct survey v = {.service = s, .j = &j};
+    jw_open(&j, NULL, '{');
+    jw_str(&j, "version", HEARTH_VERSION);
+    jw_integer(&j, "uptime_s", (int64_t)books_uptime(service_books(s)));
+    jw_open(&j, "memory", '{');
+    jw_integer(&j, "total", (int64_t)os_memory_total());
+    jw_integer(&j, "available", (int64_t)os_memory_available());
+    jw_integer(&j, "hearth", (int64_t)os_memory_resident());
+    jw_close(&j, '}');
+    jw_open(&j, "models", '[');
+    models_each(service_models(s), survey_model, &v);
+    jw_close(&j, ']');
+    jw_open(&j, "cache", '{');
+    jw_integer(&j, "ram_bytes", (int64_t)v.cache);
+    jw_integer(&j, "ram_limit", (int64_t)v.cache_limit);
+    jw_integer(&j, "disk_bytes", 0);
+    jw_integer(&j, "disk_limit", 0);
+    jw_close(&j, '}');
+    jw_open(&j, "adapters", '[');
+    jw_close(&j, ']');
+    jw_close(&j, '}');
+    answer_json(r, &j);
+}
+
+void own_metrics(struct service *s, struct http_request *r) {
+    struct metrics *m = books_metrics(service_books(s));
+    struct survey v = {.service = s, .metrics = m};
+    const struct scheduler_counts counts = scheduler_counts(service_scheduler(s));
+    struct buf b = {.limit = 64 << 20};
+    models_each(service_models(s), survey_model, &v);
+    metric_set(m, METRIC_JOBS_WAITING, NULL, counts.waiting);
+    metric_set(m, METRIC_JOBS_LIVE, NULL, counts.live);
+    metric_set(m, METRIC_MEMORY_BYTES, NULL, (double)os_memory_resident());
+    metric_set(m, METRIC_UPTIME_SECONDS, NULL, books_uptime(service_books(s)));
+    if (metrics_print(m, &b)) (void)http_reply(r, &(struct http_reply){.status = 200, .type = METRICS_TYPE, .body = {b.data ? b.data : "", b.len}});
+    else (void)http_error(r, 503, 1, "out of memory for the metrics");
+    buf_free(&b);
+}
