@@ -19,6 +19,7 @@ SHARED = os.path.join(TOP, os.environ.get("HEARTH_SHARED", "../shared"))
 EMBER = os.path.join(TOP, "models/ember/ember.gguf")
 USAGE, IO, FORMAT, UNSUPPORTED, MEMORY, CONTEXT, TEXT, TEMPLATE, CANCELLED, VANISHED = range(2, 12)
 TMP = tempfile.TemporaryDirectory()
+os.environ.update(XDG_STATE_HOME=os.path.join(TMP.name, "state"), XDG_CONFIG_HOME=os.path.join(TMP.name, "config"))  # a person's own files are not touched
 counts = {"passed": 0, "failed": 0, "skipped": 0}
 
 
