@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """test_web.py: the page of `hearth serve`: what is linked into the program is web/dist, web/dist is what web/src makes, the modules do what they
-should, and so does the page in a headless Chromium against a server that is faked (mock.py).
+should, and so does the page in a headless Chromium, against a server that is faked (mock.py) and against `hearth serve` itself.
 
 npm installs the packages of web/package-lock.json under BUILD/web; screenshots are left in BUILD/tests/web. What cannot be had is skipped, and named.
 HEARTH_BROWSER names a Chromium that is not found by itself.
@@ -14,6 +14,10 @@ import subprocess
 import sys
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(TOP, "tests/serve"))
+from server import Server  # noqa: E402
+from hearth import tmp  # noqa: E402
+
 BUILD = os.path.abspath(os.environ.get("HEARTH_BUILD", os.path.join(TOP, "build")))
 WORK, SHOTS = os.path.join(BUILD, "web"), os.path.join(BUILD, "tests", "web")
 DIST, FRESH = os.path.join(TOP, "web/dist"), os.path.join(WORK, "dist")
@@ -39,9 +43,9 @@ def finish():
     sys.exit(counts["failed"] > 0)
 
 
-def run_counted(*command):
+def run_counted(*command, **environment):
     """A program that ends with "N passed, N failed"."""
-    p = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
+    p = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False, env={**os.environ, **environment})
     found = re.findall(r"^(\d+) passed, (\d+) failed$", p.stdout, re.M)
     print("".join(f"{line}\n" for line in p.stdout.splitlines() if not re.match(r"\d+ passed, ", line)) + p.stderr, end="")
     if not found:
@@ -92,6 +96,18 @@ def browser():
     return None
 
 
+def test_served(chromium):
+    """The embedded model behind the real server, without a key and with one."""
+    script = os.path.join(TOP, "tests/web/served.mjs")
+    with Server() as s:
+        run_counted("node", script, f"{s.base}/", WORK, SHOTS, chromium)
+        check(s.stop()[0] == 0, "the server ends in order")
+    keys = tmp("keys", "me a-key-for-me\n")
+    os.chmod(keys, 0o600)
+    with Server("--api-key-file", keys, "--parallel", "1") as s:
+        run_counted("node", script, f"{s.base}/", WORK, SHOTS, chromium, HEARTH_TEST_KEY="a-key-for-me")
+
+
 def test_page():
     version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=False).stdout.strip()
     if int(re.match(r"v(\d+)|", version)[1] or 0) < NODE_MIN:
@@ -102,6 +118,7 @@ def test_page():
         skip("no Chromium is installed: the page is not tested in a browser (sh tools/setup.sh page)")
         return
     os.makedirs(SHOTS, exist_ok=True)
+    test_served(chromium)
     with subprocess.Popen([sys.executable, os.path.join(TOP, "tests/web/mock.py"), DIST], stdout=subprocess.PIPE, text=True) as mock:
         try:
             port = mock.stdout.readline().strip()
