@@ -79,6 +79,7 @@ static int follow(struct ledger_db *d, const char *path, struct err *e) {
 
 int ledger_db_begin(struct ledger_db *d, const char *path, struct err *e) {
     int code = follow(d, path, e);
+    if (code == 0) ledger_db_rollback(d); /* one that there was no memory for */
     return code ? code : db_file_execute(&d->file, "BEGIN IMMEDIATE", "written", e);
 }
 

@@ -125,9 +125,9 @@ static void every_allocation_fails_once(void **state) {
     assert_int_equal(pthread_create(&thread, NULL, serve, s), 0);
     const int port = http_server_port(s);
     assert_true(scenario(port));
-    metric_add(m, METRIC_REQUESTS, "499", 1); /* values of labels stay: have all of them now */
-    metric_add(m, METRIC_REQUESTS, "500", 1);
-    metric_add(m, METRIC_REQUESTS, "503", 1);
+    metric_add(m, METRIC_HTTP_REQUESTS, "499", 1); /* values of labels stay: have all of them now */
+    metric_add(m, METRIC_HTTP_REQUESTS, "500", 1);
+    metric_add(m, METRIC_HTTP_REQUESTS, "503", 1);
     metric_add(m, METRIC_STREAMS_CUT, "memory", 1);
     metric_add(m, METRIC_STREAMS_CUT, "cut", 1);
     while (http_server_live(s)) nap();
