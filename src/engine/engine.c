@@ -18,10 +18,18 @@ uint64_t engine_sequence_bytes(const struct engine *en, int n) {
     return bytes;
 }
 
-uint64_t engine_kv_bytes(const struct engine *en) {
-    uint64_t bytes = 0;
-    for (const struct seq *s = en->seqs; s; s = s->next) bytes += engine_sequence_bytes(en, s->length);
-    return bytes;
+void engine_note_use(struct engine *en) {
+    const struct prefix_counts cache = prefix_counts(en->tree);
+    uint64_t kv = 0;
+    for (const struct seq *s = en->seqs; s; s = s->next) kv += engine_sequence_bytes(en, s->length);
+    atomic_store_explicit(&en->kv_used, kv, memory_order_relaxed);
+    atomic_store_explicit(&en->cache_used, cache.bytes, memory_order_relaxed);
+    atomic_store_explicit(&en->cache_limit, cache.limit, memory_order_relaxed);
+}
+
+struct engine_use engine_use(const struct engine *en) {
+    return (struct engine_use){atomic_load_explicit(&en->kv_used, memory_order_relaxed), atomic_load_explicit(&en->cache_used, memory_order_relaxed),
+                               atomic_load_explicit(&en->cache_limit, memory_order_relaxed)};
 }
 
 struct memory_need engine_memory(const struct engine *en) {
@@ -133,9 +141,13 @@ int engine_new(struct engine **out, const struct model *m, struct pool *pool, st
     en->pool = pool;
     en->o = o;
     int code = set_up(en, asked, e);
-    if (code) engine_free(en);
-    else *out = en;
-    return code;
+    if (code) {
+        engine_free(en);
+        return code;
+    }
+    engine_note_use(en);
+    *out = en;
+    return 0;
 }
 
 void engine_free(struct engine *en) {
@@ -312,6 +324,7 @@ int engine_step(struct engine *en, struct err *e) {
     for (struct seq *s = en->seqs; s; s = s->next)
         if (s->taken > 0) seq_advance(s, s->taken);
     note_cost(en, os_now() - start);
+    engine_note_use(en);
     return 0;
 }
 

@@ -55,7 +55,6 @@ void engine_watch(struct engine *en, struct graph_watch *w); /* see graph_watch;
 
 /* Bytes of a sequence's keys, values and state when it holds n tokens. */
 uint64_t engine_sequence_bytes(const struct engine *en, int n);
-uint64_t engine_kv_bytes(const struct engine *en); /* the same of all sequences as they are; what they share counts for each */
 struct memory_need {
     uint64_t weights, sequence, buffers; /* bytes: the file, one full sequence, a step's buffers */
 };
@@ -115,6 +114,13 @@ void seq_expect_reuse(struct seq *s, int position);
 
 struct prefix_counts engine_cache(const struct engine *en);
 void engine_limit_cache(struct engine *en, uint64_t bytes);  /* cache_bytes from now on, if it was not 0; more than 0. What is too much goes at once */
+
+/* What the engine occupied after its last step, or the end of a sequence since; for any thread, while the engine is there. */
+struct engine_use {
+    uint64_t kv;                  /* bytes of all sequences' keys, values and states; what they share counts for each */
+    uint64_t cache, cache_limit;  /* as of engine_cache */
+};
+struct engine_use engine_use(const struct engine *en);
 int seq_pending(const struct seq *s);                        /* tokens fed and not computed yet */
 int seq_length(const struct seq *s);                         /* tokens computed */
 const int32_t *seq_tokens(const struct seq *s);              /* [seq_length + seq_pending] */

@@ -2,6 +2,8 @@
 #ifndef HEARTH_ENGINE_INTERNAL_H
 #define HEARTH_ENGINE_INTERNAL_H
 
+#include <stdatomic.h>
+
 #include "engine/engine.h"
 #include "engine/pages.h"
 
@@ -70,11 +72,13 @@ struct engine {
     uint64_t made, steps;    /* sequences and steps so far */
     int prompt_rows, most_prompt_rows; /* of the step being packed; beside small spans */
     struct step_costs costs;
+    _Atomic uint64_t kv_used, cache_used, cache_limit; /* for engine_use */
     int *adapter_users; /* [n_adapters] sequences that have each adapter, by its number */
     struct prefix_node **adapter_root; /* [n_adapters] where texts begin in the tree that it acts on from the first token on; NULL: without a tree */
     int n_adapters;
 };
 
+void engine_note_use(struct engine *en); /* what engine_use tells from now on */
 void seq_use_adapter(struct seq *s, int id, int from); /* without asking whether that makes sense */
 int seq_reserve(struct seq *s, int n, struct err *e); /* pages for the next n positions, owned by s alone */
 void seq_advance(struct seq *s, int n);               /* after a step: n pending tokens are computed; pages behind windows are given back */

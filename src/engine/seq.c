@@ -60,6 +60,7 @@ void seq_free(struct seq *s) {
     mem_free(s->tokens);
     mem_free(s->wants);
     mem_free(s);
+    engine_note_use(en);
 }
 
 int seq_fork(struct seq **out, struct seq *s, struct err *e) {

@@ -126,7 +126,7 @@ struct service_options {
     bool normalise;               /* what clients make new with every request is left out of prompts (nonce.h) */
     bool departures;              /* say in the log where a prompt departs from those that are known */
     const struct config_list *aliases; /* alias.h; borrowed; NULL: none */
-    struct books *books;          /* borrowed */
+    struct books *books;          /* borrowed; NULL: nothing is written down */
     uint64_t memory, kv_bytes;    /* bytes that open models, and keys and values of all requests under way, may take; 0: no limit */
     double keep_s;                /* models of models_dir are closed when unused for so long; INFINITY: never */
 };

@@ -9,7 +9,7 @@ extern const struct http_dialect own_dialect;
 /* GET /api/ledger; on a front thread. */
 void own_ledger(struct service *s, struct http_request *r);
 
-/* GET /api/machine and GET /metrics; on a front thread, since engines are asked between two of their steps. */
+/* GET /api/machine and GET /metrics; on a front thread. */
 void own_machine(struct service *s, struct http_request *r);
 void own_metrics(struct service *s, struct http_request *r);
 

@@ -6,28 +6,10 @@
 #include "serve/own.h"
 
 struct survey {
-    struct service *service;
     struct jw *j;              /* a member for each model; NULL: none are wanted */
     struct metrics *metrics;   /* NULL: likewise */
     uint64_t cache, cache_limit;
 };
-
-/* What only the scheduler's thread may ask. */
-struct inside {
-    const struct engine *engine;
-    uint64_t kv;
-    int context;
-    struct prefix_counts cache;
-};
-
-static int look_inside(void *ctx, struct err *e) {
-    struct inside *in = ctx;
-    (void)e;
-    in->kv = engine_kv_bytes(in->engine);
-    in->context = engine_context(in->engine);
-    in->cache = engine_cache(in->engine);
-    return 0;
-}
 
 static void model_metric(struct metrics *m, const char *kind, const char *name, uint64_t bytes) {
     char labels[METRIC_VALUE_BYTES];
@@ -38,30 +20,28 @@ static void model_metric(struct metrics *m, const char *kind, const char *name, 
 /* A model cannot be closed meanwhile: the list is locked. */
 static void survey_model(void *ctx, const struct served *s) {
     struct survey *v = ctx;
-    struct inside in = {.engine = s->life.state == SERVED_OPEN ? s->engine : NULL};
-    struct err ignored;
-    if (in.engine) (void)scheduler_call(service_scheduler(v->service), look_inside, &in, &ignored);
-    v->cache += in.cache.bytes;
-    v->cache_limit += in.cache.limit;
+    const struct engine_use use = s->life.state == SERVED_OPEN ? engine_use(s->engine) : (struct engine_use){0};
+    v->cache += use.cache;
+    v->cache_limit += use.cache_limit;
     if (v->j) {
         jw_open(v->j, NULL, '{');
         jw_str(v->j, "name", s->name);
         jw_str(v->j, "state", s->life.state == SERVED_OPEN ? "ready" : "not loaded");
         jw_integer(v->j, "bytes_weights", (int64_t)s->weights);
-        jw_integer(v->j, "bytes_kv", (int64_t)in.kv);
-        jw_integer(v->j, "context", in.context);
+        jw_integer(v->j, "bytes_kv", (int64_t)use.kv);
+        jw_integer(v->j, "context", s->life.state == SERVED_OPEN ? engine_context(s->engine) : 0);
         jw_close(v->j, '}');
     }
     model_metric(v->metrics, "weights", s->name, s->weights);
     model_metric(v->metrics, "buffers", s->name, s->buffers);
-    model_metric(v->metrics, "kv", s->name, in.kv);
-    metric_set(v->metrics, METRIC_CACHE_BYTES, s->name, (double)in.cache.bytes);
-    metric_set(v->metrics, METRIC_CACHE_LIMIT_BYTES, s->name, (double)in.cache.limit);
+    model_metric(v->metrics, "kv", s->name, use.kv);
+    metric_set(v->metrics, METRIC_CACHE_BYTES, s->name, (double)use.cache);
+    metric_set(v->metrics, METRIC_CACHE_LIMIT_BYTES, s->name, (double)use.cache_limit);
 }
 
 void own_machine(struct service *s, struct http_request *r) {
     struct jw j = {.b = {.limit = 64 << 20}};
-    struct survey v = {.service = s, .j = &j};
+    struct survey v = {.j = &j};
     jw_open(&j, NULL, '{');
     jw_str(&j, "version", HEARTH_VERSION);
     jw_integer(&j, "uptime_s", (int64_t)books_uptime(service_books(s)));
@@ -87,7 +67,7 @@ void own_machine(struct service *s, struct http_request *r) {
 
 void own_metrics(struct service *s, struct http_request *r) {
     struct metrics *m = books_metrics(service_books(s));
-    struct survey v = {.service = s, .metrics = m};
+    struct survey v = {.metrics = m};
     const struct scheduler_counts counts = scheduler_counts(service_scheduler(s));
     struct buf b = {.limit = 64 << 20};
     models_each(service_models(s), survey_model, &v);

@@ -24,7 +24,7 @@ struct service {
     struct scheduler *scheduler;
     struct models *models;
     struct kept *kept;
-    struct books *books;
+    struct books *books, *own_books; /* own: where nobody has given any */
     pthread_t front[FRONTS_MAX];
     int n_fronts, idle, aside, returning; /* of them: wait for an errand, or have ended; wait for a model; do so no more */
     pthread_mutex_t lock;
@@ -287,7 +287,9 @@ int service_new(struct service **out, const struct service_options *o, struct er
     (void)pthread_mutex_init(&s->lock, NULL);
     (void)pthread_cond_init(&s->work, NULL);
     (void)pthread_cond_init(&s->room, NULL);
-    int code = pool_new(&s->pool, o->threads ? o->threads : os_cpu_count(), e);
+    int code = o->books ? 0 : books_new(&s->own_books, &(struct books_options){.watts = -1}, e);
+    if (!o->books) s->books = s->own_books;
+    if (code == 0) code = pool_new(&s->pool, o->threads ? o->threads : os_cpu_count(), e);
     if (code == 0) code = scheduler_new(&s->scheduler, (struct scheduler_options){.max_live = o->parallel, .kv_bytes = o->kv_bytes, .spent = spent, .ctx = s->books}, e);
     if (code == 0) code = models_new(&s->models, &(struct models_options){s->scheduler, s->pool, o->engine, o->memory, o->keep_s, o->aliases}, e);
     if (code == 0) code = kept_new(&s->kept, o->responses, e);
@@ -312,6 +314,7 @@ void service_free(struct service *s) {
     models_free(s->models);
     scheduler_free(s->scheduler);
     pool_free(s->pool);
+    (void)books_free(s->own_books, NULL);
     (void)pthread_mutex_destroy(&s->lock);
     (void)pthread_cond_destroy(&s->work);
     (void)pthread_cond_destroy(&s->room);
