@@ -170,6 +170,7 @@ void engine_free(struct engine *en) {
 
 void engine_limit_cache(struct engine *en, uint64_t bytes) {
     if (en->tree) prefix_set_limit(en->tree, bytes);
+    engine_note_use(en);
 }
 
 void engine_keep(struct engine *en) { keeper_put_all(en->keeper); }

@@ -115,7 +115,7 @@ void seq_expect_reuse(struct seq *s, int position);
 struct prefix_counts engine_cache(const struct engine *en);
 void engine_limit_cache(struct engine *en, uint64_t bytes);  /* cache_bytes from now on, if it was not 0; more than 0. What is too much goes at once */
 
-/* What the engine occupied after its last step, or the end of a sequence since; for any thread, while the engine is there. */
+/* What the engine occupied after its last step, or the end of a sequence or another limit since; for any thread, while the engine is there. */
 struct engine_use {
     uint64_t kv;                  /* bytes of all sequences' keys, values and states; what they share counts for each */
     uint64_t cache, cache_limit;  /* as of engine_cache */

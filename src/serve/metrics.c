@@ -121,6 +121,16 @@ void metric_set(struct metrics *m, enum metric which, const char *value, double 
     (void)pthread_mutex_unlock(&m->lock);
 }
 
+void metric_clear(struct metrics *m, enum metric which) {
+    assert(rows[which].kind == GAUGE);
+    if (!m) return;
+    struct family *f = &m->family[which];
+    (void)pthread_mutex_lock(&m->lock);
+    for (int i = 0; i < f->n; i++) f->at[i].sum = 0;
+    f->other.sum = 0;
+    (void)pthread_mutex_unlock(&m->lock);
+}
+
 void metric_observe(struct metrics *m, enum metric which, const char *value, double x) {
     assert(rows[which].kind == HISTOGRAM);
     if (!m || isnan(x)) return;

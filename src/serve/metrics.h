@@ -53,6 +53,7 @@ void metrics_free(struct metrics *m); /* NULL is fine */
 /* value: of the row's label ("200"), NULL where it has none, with tabs between the values of several ("/v1/messages\t200\tember"; the last may have tabs in it). When memory for a new value is short it is counted as "other". */
 void metric_add(struct metrics *m, enum metric which, const char *value, double more);  /* counters and gauges; a counter takes nothing below 0 */
 void metric_set(struct metrics *m, enum metric which, const char *value, double to);    /* gauges */
+void metric_clear(struct metrics *m, enum metric which);                                 /* gauges: all values of its labels are 0 */
 void metric_observe(struct metrics *m, enum metric which, const char *value, double x); /* histograms; what is no number is left out */
 
 /* Appends the text that Prometheus reads (content type METRICS_TYPE), one moment of all. false: out of memory. */

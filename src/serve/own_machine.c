@@ -19,6 +19,7 @@ static void model_metric(struct metrics *m, const char *kind, const char *name, 
 
 /* A model cannot be closed meanwhile: the list is locked. */
 static void survey_model(void *ctx, const struct served *s) {
+    static const char *const states[] = {[SERVED_CLOSED] = "not loaded", [SERVED_OPENING] = "loading", [SERVED_OPEN] = "ready", [SERVED_CLOSING] = "closing"};
     struct survey *v = ctx;
     const struct engine_use use = s->life.state == SERVED_OPEN ? engine_use(s->engine) : (struct engine_use){0};
     v->cache += use.cache;
@@ -26,7 +27,7 @@ static void survey_model(void *ctx, const struct served *s) {
     if (v->j) {
         jw_open(v->j, NULL, '{');
         jw_str(v->j, "name", s->name);
-        jw_str(v->j, "state", s->life.state == SERVED_OPEN ? "ready" : "not loaded");
+        jw_str(v->j, "state", states[s->life.state]);
         jw_integer(v->j, "bytes_weights", (int64_t)s->weights);
         jw_integer(v->j, "bytes_kv", (int64_t)use.kv);
         jw_integer(v->j, "context", s->life.state == SERVED_OPEN ? engine_context(s->engine) : 0);
@@ -37,6 +38,17 @@ static void survey_model(void *ctx, const struct served *s) {
     model_metric(v->metrics, "kv", s->name, use.kv);
     metric_set(v->metrics, METRIC_CACHE_BYTES, s->name, (double)use.cache);
     metric_set(v->metrics, METRIC_CACHE_LIMIT_BYTES, s->name, (double)use.cache_limit);
+}
+
+/* Those that are open. */
+static void show_adapter(void *ctx, const struct adapter_view *a) {
+    struct jw *j = ctx;
+    if (!a->open) return;
+    jw_open(j, NULL, '{');
+    jw_str(j, "name", a->name);
+    jw_str(j, "model", a->open->model->name);
+    jw_integer(j, "bytes", (int64_t)a->open->bytes);
+    jw_close(j, '}');
 }
 
 void own_machine(struct service *s, struct http_request *r) {
@@ -60,6 +72,7 @@ void own_machine(struct service *s, struct http_request *r) {
     jw_integer(&j, "disk_limit", 0);
     jw_close(&j, '}');
     jw_open(&j, "adapters", '[');
+    models_each_adapter(service_models(s), show_adapter, &j);
     jw_close(&j, ']');
     jw_close(&j, '}');
     answer_json(r, &j);
@@ -70,6 +83,8 @@ void own_metrics(struct service *s, struct http_request *r) {
     struct survey v = {.metrics = m};
     const struct scheduler_counts counts = scheduler_counts(service_scheduler(s));
     struct buf b = {.limit = 64 << 20};
+    static const enum metric by_model[] = {METRIC_MODEL_BYTES, METRIC_CACHE_BYTES, METRIC_CACHE_LIMIT_BYTES};
+    for (size_t i = 0; i < sizeof by_model / sizeof *by_model; i++) metric_clear(m, by_model[i]); /* of models that are not there any more */
     models_each(service_models(s), survey_model, &v);
     metric_set(m, METRIC_JOBS_WAITING, NULL, counts.waiting);
     metric_set(m, METRIC_JOBS_LIVE, NULL, counts.live);

@@ -150,6 +150,20 @@ def names_of_keys():
         check(os.stat(path_of(s)).st_mode & 0o77 == 0, "nobody else may read it")
 
 
+def adapters():
+    from test_adapters import write_gguf
+    folder = os.path.join(TMP.name, "adapters")
+    os.makedirs(folder, exist_ok=True)
+    write_gguf(os.path.join(folder, "one.gguf"), 1)
+    with Server("--adapters-dir", folder) as s:
+        check(s.get("/api/machine")[2]["adapters"] == [], "no adapter is open yet")
+        told = chat(s, {"User-Agent": "adapted"}, model="one")
+        r = rows(s)[-1]
+        check((r["model"], r["adapter"], r["tokens_in"], r["tokens_out"]) == ("ember", "one", told[0], told[3]), "an answer of an adapter names both", r)
+        machine = s.get("/api/machine")[2]
+        check([(a["name"], a["model"]) for a in machine["adapters"]] == [("one", "ember")] and machine["adapters"][0]["bytes"] > 1000, "and the machine shows it", machine)
+
+
 def the_end_waits(s):
     """While somebody else holds the file, no reply ends. The ledger waits five seconds for it and then gives the row up."""
     db = sqlite3.connect(path_of(s), isolation_level=None)
@@ -242,6 +256,7 @@ def main():
         status, err = s.stop()
         check(status == 0 and "missing in the ledger" in err, "it ends in order, and has told of the row that was lost", (status, err))
     names_of_keys()
+    adapters()
     killed()
     opening()
     finish()

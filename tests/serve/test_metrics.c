@@ -126,6 +126,12 @@ static void several_labels(void **state) {
     HAS(b.data, "hearth_requests_total{endpoint=\"/v1/messages\",status=\"\",model=\"\"} 1");
     HAS(b.data, "hearth_token_seconds_bucket{model=\"ember\",le=\"0.005\"} 1");
     HAS(b.data, "hearth_token_seconds_bucket{model=\"ember\",le=\"0.0025\"} 0");
+    metric_set(m, METRIC_CACHE_BYTES, "a", 5);
+    metric_set(m, METRIC_CACHE_BYTES, "b", 6);
+    metric_clear(m, METRIC_CACHE_BYTES);
+    metric_set(m, METRIC_CACHE_BYTES, "b", 7);
+    HAS(print(m, &b), "hearth_cache_bytes{model=\"a\"} 0");
+    HAS(b.data, "hearth_cache_bytes{model=\"b\"} 7");
     for (int i = 0; i < METRIC_VALUES; i++) {
         snprintf(value, sizeof value, "/v%d\t200\tember", i);
         metric_add(m, METRIC_REQUESTS, value, 1);
