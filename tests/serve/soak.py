@@ -63,7 +63,7 @@ ENDPOINTS = [
     ("/api/generate", lambda r: {"model": "ember", "prompt": r.choice(TEXTS), "options": {"num_predict": 16}}),
     ("/tokenize", lambda r: {"content": r.choice(TEXTS)}),
 ]
-LOOKS = ["/health", "/v1/models", "/metrics", "/slots", "/api/machine", "/api/tags", "/api/ps", "/"]
+LOOKS = ["/health", "/v1/models", "/metrics", "/slots", "/api/machine", "/api/ledger?by=model", "/api/tags", "/api/ps", "/"]
 
 
 class Soak:
