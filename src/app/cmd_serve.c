@@ -25,7 +25,7 @@ enum { MODELS_MAX = 64 };
 
 struct options {
     const char *config, *port, *host, *key_file, *ctx, *parallel, *threads, *models_dir, *keep_alive, *memory, *kv_type, *cache_ram, *ledger, *responses, *normalise, *cache_disk, *cache_dir, *cache_key;
-    struct string_list key, origin, adapters_dir, alias;
+    struct string_list key, origin, adapters_dir, alias, capture;
     bool verbose;
 };
 
@@ -49,7 +49,8 @@ static const struct flag flags[] = {
     TEXT("--cache-disk", cache_disk, "BYTES", "room on disk for what is known of prompts, such as 20G; it outlives a restart. Texts can be guessed from it (default 0: none)"),
     TEXT("--cache-dir", cache_dir, "FOLDER", "where that is (default ~/.cache/hearth/prefixes)"),
     TEXT("--cache-key-file", cache_key, "FILE", "encrypt it with the key in this file: 64 hexadecimal digits"),
-    TEXT("--ledger", ledger, "FILE", "what requests took, a row each, never their text; none: keeps none (default: the one that hearth ledger reads)"),
+    TEXT("--ledger", ledger, "FILE", "what requests took, a row each; none: keeps none (default: the one that hearth ledger reads)"),
+    {"--capture", NULL, FLAG_LIST, offsetof(struct options, capture), "CLIENT", "keep the texts of this client in the ledger, to learn from; those of others are never kept; may be repeated", 0, 0},
     TEXT("--responses", responses, "FILE", "what /v1/responses keeps for 30 days, so that it can be continued; none: only until the end of the server (default: among the user's own files)"),
     {"--alias", NULL, FLAG_LIST, offsetof(struct options, alias), "PATTERN=MODEL", "the model that answers to a name, which may end with *; may be repeated (claude-* is the default model)", 0, 0},
     TEXT("--normalise", normalise, "yes|no", "leave out of prompts what clients make new with every request, such as billing marks (default yes)"),
@@ -84,9 +85,10 @@ static int read_keys(const struct serve_config *c, struct http_server *server, s
 
 /* The ledger that the settings name. The prices say what the machine takes while it works; a mistake in them is told now, and not when somebody wants to see the ledger. */
 static int open_books(struct books **books, const struct serve_config *c, struct metrics *metrics, struct err *e) {
-    struct books_options o = {.watts = -1, .metrics = metrics};
+    struct books_options o = {.watts = -1, .metrics = metrics, .captured = c->capture.at, .n_captured = c->capture.n};
     struct price_table prices;
     struct buf own = {0};
+    if (c->ledger && strcmp(c->ledger, "none") == 0 && c->capture.n) return err_set(e, ERR_USAGE, "capture %s: texts are kept in the ledger, and there is none", c->capture.at[0]);
     if (c->ledger && strcmp(c->ledger, "none") == 0) return books_new(books, &o, e);
     int code = price_table_load(&prices, NULL, e);
     o.watts = prices.watts;

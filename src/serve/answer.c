@@ -162,6 +162,44 @@ void answer_refuse(struct answer *a, int status, const char *message) {
     http_unref(a->http);
 }
 
+/* What the choices have said, whatever the dialect. */
+static void write_answered(const struct answer *a, struct jw *j) {
+    static const char *const ends[] = {[FINISH_NONE] = "", [FINISH_END] = "end", [FINISH_STOP] = "stop", [FINISH_CALLS] = "calls", [FINISH_LENGTH] = "length", [FINISH_CANCELLED] = "cancelled", [FINISH_FAILED] = "failed"};
+    jw_open(j, NULL, '[');
+    for (int i = 0; a->choices && i < a->ask.n; i++) {
+        const struct choice *c = &a->choices[i];
+        jw_open(j, NULL, '{');
+        jw_text(j, "content", (struct slice){c->content.data ? c->content.data : "", c->content.len});
+        jw_text(j, "reasoning", (struct slice){c->reasoning.data ? c->reasoning.data : "", c->reasoning.len});
+        jw_open(j, "calls", '[');
+        for (size_t k = 0; k < c->n_calls; k++) {
+            jw_open(j, NULL, '{');
+            jw_str(j, "name", c->calls[k].name);
+            jw_text(j, "arguments", (struct slice){c->calls[k].arguments.data ? c->calls[k].arguments.data : "", c->calls[k].arguments.len});
+            jw_close(j, '}');
+        }
+        jw_close(j, ']');
+        jw_str(j, "end", ends[c->finish]);
+        jw_close(j, '}');
+    }
+    jw_close(j, ']');
+}
+
+/* Writes the answer down, with its texts where its client is captured and the answer is whole. */
+static void close_books(struct answer *a, int status) {
+    struct books *b = service_books(a->service);
+    struct jw j = {.b = {.limit = (size_t)1 << 30}};
+    struct ledger_text text;
+    if (status == 200 && books_captures(b, &a->entry)) {
+        write_answered(a, &j);
+        text = (struct ledger_text){http_body(a->http), {j.b.data, j.b.len}};
+        if (j.failed) log_warn("out of memory: a text that was to be captured is not");
+        else a->usage.text = &text;
+    }
+    books_close(b, &a->entry, status, &a->usage);
+    buf_free(&j.b);
+}
+
 /* The client sees the end when it stands in the ledger. */
 void answer_conclude(struct answer *a) {
     const struct endpoint *p = a->endpoint;
@@ -181,7 +219,7 @@ void answer_conclude(struct answer *a) {
     } else {
         reply_whole(a);
     }
-    books_close(service_books(a->service), &a->entry, gone ? 499 : status, &a->usage);
+    close_books(a, gone ? 499 : status);
     http_unref(a->http); /* the answer may be gone from here on */
 }
 

@@ -9,7 +9,6 @@
 
 #include "base/log.h"
 #include "base/os.h"
-#include "store/ledger.h"
 
 #define MARK_S 2.0    /* the speed is that of the last one to two of these */
 #define WARN_S 60.0   /* rows that are lost are told of no more often */
@@ -20,6 +19,8 @@ struct books {
     struct ledger *ledger; /* NULL: none is kept */
     struct energy_meter *meter; /* NULL: energy is not known */
     struct metrics *metrics;
+    const char *const *captured;
+    int n_captured;
     double begin;
     _Atomic double warned;
     pthread_mutex_t lock;
@@ -32,6 +33,8 @@ int books_new(struct books **out, const struct books_options *o, struct err *e) 
     struct books *b = *out = mem_calloc(1, sizeof *b);
     if (!b) return err_nomem(e, "the books", sizeof *b);
     b->metrics = o->metrics;
+    b->captured = o->captured;
+    b->n_captured = o->n_captured;
     b->begin = os_now();
     atomic_store(&b->warned, -WARN_S);
     (void)pthread_mutex_init(&b->lock, NULL);
@@ -78,6 +81,12 @@ static struct slice client_of(const struct http_request *r) {
         if (agent.p[i] == '/' && i + 1 < n && agent.p[i + 1] >= '0' && agent.p[i + 1] <= '9') n = i;
     if (n == 7 && memcmp(agent.p, "Mozilla", n) == 0) return SLICE("browser"); /* as all of them say */
     return n ? (struct slice){agent.p, n} : slice_of(http_address(r));
+}
+
+bool books_captures(const struct books *b, const struct entry *n) {
+    for (int i = 0; b->ledger && i < b->n_captured; i++)
+        if (slice_is(client_of(n->http), b->captured[i])) return true;
+    return false;
 }
 
 /* ---- open entries ---- */
@@ -205,12 +214,12 @@ static void done(void *ctx, const struct err *e) {
 }
 
 /* 0: the reply is released when the row is safe. */
-static int add_row(struct books *b, struct http_request *r, const struct ledger_row *row, struct err *e) {
+static int add_row(struct books *b, struct http_request *r, const struct ledger_row *row, const struct ledger_text *text, struct err *e) {
     struct pending *p = mem_alloc(sizeof *p);
     if (!p) return err_nomem(e, "a row of the ledger", sizeof *p);
     *p = (struct pending){b, r};
     http_ref(r);
-    const int code = ledger_add(b->ledger, row, done, p, e);
+    const int code = text ? ledger_add_text(b->ledger, row, text, done, p, e) : ledger_add(b->ledger, row, done, p, e);
     if (code == 0) return 0;
     http_unref(r);
     mem_free(p);
@@ -230,7 +239,7 @@ void books_close(struct books *b, struct entry *n, int status, const struct usag
     count(b, n, status, u, now);
     if (b->ledger && u) {
         const struct ledger_row row = row_of(n, status, u, now);
-        if (add_row(b, r, &row, &e) == 0) return;
+        if (add_row(b, r, &row, u->text, &e) == 0) return;
         lost(b, &e);
     }
     http_release(r);

@@ -17,12 +17,15 @@
 #include "base/json.h"
 #include "host/energy.h"
 #include "serve/http.h"
+#include "store/ledger.h"
 
 struct books;
 
 struct books_options {
     const char *ledger;      /* its path, copied; NULL: none is kept */
     int64_t watts;           /* for estimates of energy; -1: none are made */
+    const char *const *captured; /* [n_captured] clients whose texts are kept in the ledger; borrowed */
+    int n_captured;
     struct metrics *metrics; /* borrowed; NULL: nothing is counted */
 };
 
@@ -55,6 +58,7 @@ struct usage {
     int64_t cached, written, out, reasoning; /* tokens; of the prompt: from the cache, and kept there at the client's wish */
     uint64_t energy_uj;                      /* microjoules; 0: not known */
     bool measured;                           /* else estimated */
+    const struct ledger_text *text;          /* where books_captures says so; NULL: it is not kept */
 };
 
 void books_open(struct books *b, struct entry *entry, struct http_request *r);
@@ -64,6 +68,9 @@ void books_start(struct books *b, struct entry *entry, int64_t cached); /* work 
 void books_tokens(struct books *b, struct entry *entry, int64_t n);     /* n more were generated */
 /* status: of HTTP, also where a stream that began with a 200 failed. u NULL: nothing was to be computed (tokens that were only counted): no row. The entry is free from here on; the reply is released, now or soon. */
 void books_close(struct books *b, struct entry *entry, int status, const struct usage *u);
+
+/* Whether the texts of the entry's client are to be kept. */
+bool books_captures(const struct books *b, const struct entry *entry);
 
 /* A list with an object for each open entry, the oldest first. */
 void books_slots(struct books *b, struct jw *j);

@@ -40,6 +40,7 @@ static const struct row {
     {"alias", LIST, offsetof(struct serve_config, alias), 0, 0},
     {"normalise", BOOL, offsetof(struct serve_config, normalise), 0, 0},
     {"ledger", TEXT, offsetof(struct serve_config, ledger), 0, 0},
+    {"capture", LIST, offsetof(struct serve_config, capture), 0, 0},
 };
 _Static_assert(sizeof rows / sizeof *rows == CONFIG_ROWS, "a place in struct serve_config for each row");
 

@@ -27,7 +27,7 @@ struct config_list {
 };
 
 enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_FLAG };
-enum { CONFIG_ROWS = 21 };
+enum { CONFIG_ROWS = 22 };
 
 struct serve_config {
     int port;
@@ -50,6 +50,7 @@ struct serve_config {
     struct config_list alias;             /* PATTERN=MODEL, see alias.h */
     bool normalise;                       /* what clients make new with every request is left out of prompts (nonce.h) */
     const char *ledger;                   /* a file, or "none"; NULL: the one that `hearth ledger` reads */
+    struct config_list capture;           /* clients whose texts are kept in it; may be given several times, too */
     /* private */
     struct arena memory;
     struct {

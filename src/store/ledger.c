@@ -18,6 +18,7 @@ struct item {
     ledger_done *done;
     void *ctx;
     struct ledger_row row; /* its names lie in text */
+    struct ledger_text captured; /* likewise; empty: nothing is */
     char text[];
 };
 
@@ -27,6 +28,7 @@ struct ledger {
     struct item *first, **last; /* under the lock, as are the next two */
     bool closing;
     struct ledger_state state;
+    size_t texts;               /* bytes of captured ones that wait; likewise */
     struct ledger_db db;        /* of the thread */
     char *path;
     pthread_t thread;
@@ -49,16 +51,20 @@ static struct item *take_batch(struct ledger *l) {
 
 static int write_batch(struct ledger *l, const struct item *batch, struct err *e) {
     int code = ledger_db_begin(&l->db, l->path, e);
-    for (; code == 0 && batch; batch = batch->next) code = ledger_db_insert(&l->db, &batch->row, e);
+    for (; code == 0 && batch; batch = batch->next) code = ledger_db_insert(&l->db, &batch->row, &batch->captured, e);
     if (code == 0) code = ledger_db_commit(&l->db, e);
     if (code) ledger_db_rollback(&l->db);
     return code;
 }
 
+static size_t text_bytes(const struct ledger_text *t) { return t->asked.n + t->answered.n; }
+
 static void tell(struct ledger *l, struct item *batch, int code, const struct err *e) {
     uint64_t n = 0;
-    for (const struct item *i = batch; i; i = i->next) n++;
+    size_t texts = 0;
+    for (const struct item *i = batch; i; i = i->next) n++, texts += text_bytes(&i->captured);
     (void)pthread_mutex_lock(&l->lock);
+    l->texts -= texts;
     l->state.waiting -= n;
     if (code) {
         l->state.lost += n;
@@ -137,9 +143,9 @@ int ledger_close(struct ledger *l, struct err *e) {
 }
 
 /* A copy of a row, with its names made fit to be kept and shown. */
-static struct item *copy_row(const struct ledger_row *row, struct err *e) {
+static struct item *copy_row(const struct ledger_row *row, const struct ledger_text *captured, struct err *e) {
     char text[NAMES][LEDGER_NAME];
-    size_t total = 0, len[NAMES];
+    size_t total = text_bytes(captured), len[NAMES];
     const struct ledger_column *c = ledger_columns;
     int n = 0;
     for (; c->name; c++) {
@@ -162,19 +168,30 @@ static struct item *copy_row(const struct ledger_row *row, struct err *e) {
         *(struct slice *)(void *)((char *)&i->row + c->offset) = (struct slice){at, len[n]};
         at += len[n++];
     }
+    i->captured = (struct ledger_text){{at, captured->asked.n}, {at + captured->asked.n, captured->answered.n}};
+    if (captured->asked.n) memcpy(at, captured->asked.p, captured->asked.n);
+    if (captured->answered.n) memcpy(at + captured->asked.n, captured->answered.p, captured->answered.n);
     return i;
 }
 
 int ledger_add(struct ledger *l, const struct ledger_row *row, ledger_done *done, void *ctx, struct err *e) {
+    return ledger_add_text(l, row, &(struct ledger_text){{0}, {0}}, done, ctx, e);
+}
+
+int ledger_add_text(struct ledger *l, const struct ledger_row *row, const struct ledger_text *text, ledger_done *done, void *ctx, struct err *e) {
     int code = ledger_row_check(row, e);
     if (code) return code;
-    struct item *i = copy_row(row, e);
+    struct item *i = copy_row(row, text, e);
     if (!i) return ERR_MEMORY;
     i->next = NULL;
     i->done = done;
     i->ctx = ctx;
     (void)pthread_mutex_lock(&l->lock);
-    if (l->state.waiting >= LEDGER_QUEUE) {
+    if (l->texts && l->texts + text_bytes(text) > LEDGER_TEXTS && text_bytes(text)) {
+        l->state.lost++;
+        code = err_set(&l->state.last, ERR_IO, "%s: the disk is too slow for the ledger: %zu MB of captured texts wait to be written", l->path, l->texts / 1000000);
+        if (e) *e = l->state.last;
+    } else if (l->state.waiting >= LEDGER_QUEUE) {
         l->state.lost++;
         code = err_set(&l->state.last, ERR_IO, "%s: the disk is too slow for the ledger: %d rows wait to be written", l->path, LEDGER_QUEUE);
         if (e) *e = l->state.last;
@@ -182,6 +199,7 @@ int ledger_add(struct ledger *l, const struct ledger_row *row, ledger_done *done
         *l->last = i;
         l->last = &i->next;
         l->state.waiting++;
+        l->texts += text_bytes(text);
         (void)pthread_cond_signal(&l->work);
     }
     (void)pthread_mutex_unlock(&l->lock);

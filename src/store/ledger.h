@@ -1,4 +1,5 @@
-/* ledger.h: what every request took, one row each, in an SQLite file. Numbers and names, never a text.
+/* ledger.h: what every request took, one row each, in an SQLite file. Numbers and names; a text only where whoever writes the row hands one over, which a server does for
+ * those clients alone whose owner has asked for it (the table `capture`: a row's id, what was asked and what was answered, as JSON).
  *
  * Acknowledged. A row is acknowledged when its `done` was called without an error, or ledger_write returned 0: it is then committed to the file's
  * write-ahead log and the log is synced (synchronous=FULL), so that neither kill -9 nor a power failure takes it away, as far as the disk keeps
@@ -55,6 +56,13 @@ typedef void ledger_done(void *ctx, const struct err *e);
  * ERR_IO: LEDGER_QUEUE rows wait already; ERR_INTERNAL: a number that cannot be. */
 enum { LEDGER_QUEUE = 16384 };
 int ledger_add(struct ledger *l, const struct ledger_row *row, ledger_done *done, void *ctx, struct err *e);
+
+/* The same with the texts of a request, as JSON in UTF-8: copied. ERR_IO also when more than LEDGER_TEXTS bytes of them wait already. */
+struct ledger_text {
+    struct slice asked, answered;
+};
+enum { LEDGER_TEXTS = 256 << 20 };
+int ledger_add_text(struct ledger *l, const struct ledger_row *row, const struct ledger_text *text, ledger_done *done, void *ctx, struct err *e);
 
 /* The same, waiting until the row is acknowledged. For threads that may wait. */
 int ledger_write(struct ledger *l, const struct ledger_row *row, struct err *e);

@@ -16,6 +16,7 @@ static const char *const migrations[] = {
     "tokens_reasoning INTEGER NOT NULL, queued_us INTEGER NOT NULL, first_us INTEGER NOT NULL, total_us INTEGER NOT NULL, bytes_in INTEGER NOT NULL,"
     "bytes_out INTEGER NOT NULL, status INTEGER NOT NULL, energy_uj INTEGER NOT NULL, energy INTEGER NOT NULL) STRICT;"
     "CREATE INDEX request_started ON request(started_ms);",
+    "CREATE TABLE capture (request INTEGER PRIMARY KEY REFERENCES request(id), asked TEXT NOT NULL, answered TEXT NOT NULL) STRICT;",
 };
 _Static_assert(sizeof migrations / sizeof *migrations == LEDGER_VERSION, "a step for each version");
 static const struct db_kind kind = {.noun = "ledger", .application = LEDGER_APPLICATION, .version = LEDGER_VERSION, .migrations = migrations};
@@ -48,6 +49,7 @@ static int prepare_insert(struct ledger_db *d, struct err *e) {
     struct buf sql = {0};
     int code = statement(&sql, "INSERT INTO request (", ") VALUES (", ")", e);
     if (code == 0) code = db_file_prepare(&d->file, sql.data, &d->insert, e);
+    if (code == 0) code = db_file_prepare(&d->file, "INSERT INTO capture VALUES (last_insert_rowid(), ?, ?)", &d->capture, e);
     buf_free(&sql);
     return code;
 }
@@ -56,6 +58,7 @@ static int prepare_insert(struct ledger_db *d, struct err *e) {
 
 void ledger_db_close(struct ledger_db *d) {
     (void)sqlite3_finalize(d->insert);
+    (void)sqlite3_finalize(d->capture);
     db_file_close(&d->file);
     *d = (struct ledger_db){0};
 }
@@ -83,7 +86,17 @@ int ledger_db_begin(struct ledger_db *d, const char *path, struct err *e) {
     return code ? code : db_file_execute(&d->file, "BEGIN IMMEDIATE", "written", e);
 }
 
-int ledger_db_insert(struct ledger_db *d, const struct ledger_row *row, struct err *e) {
+/* The texts of the row that was written last. */
+static int insert_text(struct ledger_db *d, const struct ledger_text *text, struct err *e) {
+    int rc = sqlite3_bind_text64(d->capture, 1, text->asked.p, text->asked.n, SQLITE_STATIC, SQLITE_UTF8);
+    if (rc == SQLITE_OK) rc = sqlite3_bind_text64(d->capture, 2, text->answered.p, text->answered.n, SQLITE_STATIC, SQLITE_UTF8);
+    if (rc == SQLITE_OK && (rc = sqlite3_step(d->capture)) == SQLITE_DONE) rc = SQLITE_OK;
+    int code = rc == SQLITE_OK ? 0 : db_file_error(&d->file, rc, "written", e);
+    (void)sqlite3_reset(d->capture);
+    return code;
+}
+
+int ledger_db_insert(struct ledger_db *d, const struct ledger_row *row, const struct ledger_text *captured, struct err *e) {
     int rc = SQLITE_OK, i = 1;
     for (const struct ledger_column *c = ledger_columns; rc == SQLITE_OK && c->name; c++, i++) {
         const void *field = (const char *)row + c->offset;
@@ -94,7 +107,7 @@ int ledger_db_insert(struct ledger_db *d, const struct ledger_row *row, struct e
     if (rc == SQLITE_OK && (rc = sqlite3_step(d->insert)) == SQLITE_DONE) rc = SQLITE_OK;
     int code = rc == SQLITE_OK ? 0 : db_file_error(&d->file, rc, "written", e);
     (void)sqlite3_reset(d->insert);
-    return code;
+    return code || !captured->asked.n ? code : insert_text(d, captured, e);
 }
 
 int ledger_db_commit(struct ledger_db *d, struct err *e) { return db_file_execute(&d->file, "COMMIT", "written", e); }

@@ -6,7 +6,7 @@
 #include "store/db_file.h"
 #include "store/ledger.h"
 
-enum { LEDGER_APPLICATION = 0x48724c67 /* "HrLg": says in the file's header whose it is */, LEDGER_VERSION = 1 };
+enum { LEDGER_APPLICATION = 0x48724c67 /* "HrLg": says in the file's header whose it is */, LEDGER_VERSION = 2 };
 
 /* A column of the table, and where its value lies in a row: the statement of both. */
 struct ledger_column {
@@ -18,7 +18,7 @@ extern const struct ledger_column ledger_columns[]; /* ended by one without a na
 
 struct ledger_db {
     struct db_file file;
-    sqlite3_stmt *insert;
+    sqlite3_stmt *insert, *capture;
 };
 
 /* On error *d is closed. *d stays where it is. */
@@ -27,7 +27,7 @@ void ledger_db_close(struct ledger_db *d); /* any number of times */
 
 /* begin, insert each row, commit; after an error of any of them ledger_db_rollback. begin opens the file at path anew if it has gone from there. */
 int ledger_db_begin(struct ledger_db *d, const char *path, struct err *e);
-int ledger_db_insert(struct ledger_db *d, const struct ledger_row *row, struct err *e);
+int ledger_db_insert(struct ledger_db *d, const struct ledger_row *row, const struct ledger_text *captured, struct err *e); /* captured->asked empty: no text */
 int ledger_db_commit(struct ledger_db *d, struct err *e);
 void ledger_db_rollback(struct ledger_db *d);
 

@@ -23,7 +23,7 @@ COLUMNS = ["started_ms", "model", "adapter", "client", "dialect", "endpoint"] + 
 # The file as version 1 of it is; what is different here is a change of the format, which takes a migration.
 SCHEMA = ("CREATE TABLE request (id INTEGER PRIMARY KEY, started_ms INTEGER NOT NULL, model TEXT NOT NULL, adapter TEXT NOT NULL, client TEXT NOT NULL,"
           "dialect TEXT NOT NULL, endpoint TEXT NOT NULL, " + ", ".join(f"{c} INTEGER NOT NULL" for c in NUMBERS) + ") STRICT;"
-          "CREATE INDEX request_started ON request(started_ms); PRAGMA application_id=0x48724c67; PRAGMA user_version=1; PRAGMA journal_mode=WAL;")
+          "CREATE INDEX request_started ON request(started_ms); PRAGMA application_id=0x48724c67; CREATE TABLE capture(request INTEGER PRIMARY KEY REFERENCES request(id), asked TEXT NOT NULL, answered TEXT NOT NULL) STRICT; PRAGMA user_version=2; PRAGMA journal_mode=WAL;")
 
 PRICES = """[settings]
 per_kwh = 0.2871
@@ -208,7 +208,7 @@ def errors():
     refused(FORMAT, "not an SQLite database", "ledger", "--db", tmp("text", "no database at all\n" * 100))
     refused(FORMAT, "another program", "ledger", "--db", foreign("PRAGMA user_version=1; CREATE TABLE t(x)"))
     refused(UNSUPPORTED, "later Hearth", "ledger", "--db", foreign(SCHEMA + "PRAGMA user_version=9"))
-    refused(FORMAT, "table", "ledger", "--db", foreign("CREATE TABLE t(x); PRAGMA application_id=0x48724c67; PRAGMA user_version=1"))
+    refused(FORMAT, "table", "ledger", "--db", foreign("CREATE TABLE t(x); PRAGMA application_id=0x48724c67; PRAGMA user_version=2"))
     refused(IO, "regular file", "ledger", "--db", TMP.name)
 
 

@@ -15,7 +15,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from server import Server, wait_until  # noqa: E402
-from hearth import FORMAT, IO, PROGRAM, TMP, check, finish, refused, tmp  # noqa: E402
+from hearth import FORMAT, IO, PROGRAM, TMP, USAGE, check, finish, refused, tmp  # noqa: E402
 
 HELLO = [{"role": "user", "content": "What is the capital of France?"}]
 LONG = [{"role": "user", "content": "Tell me of the sea, of ships and of the harbour. " * 60}]
@@ -150,6 +150,28 @@ def names_of_keys():
         check(os.stat(path_of(s)).st_mode & 0o77 == 0, "nobody else may read it")
 
 
+def capture():
+    """The texts of the clients that are named, of whole answers, and of nobody else."""
+    with Server("--capture", "shown", "--capture", "seen") as s:
+        secret = [{"role": "user", "content": "A secret, \u20ac and \0 in it."}]
+        chat(s, {"User-Agent": "hidden/1.0"}, messages=secret)
+        chat(s, {"User-Agent": "showntoo"}, messages=secret)
+        body = {"messages": HELLO, "max_tokens": 9, "n": 2, "seed": 3}
+        told = s.post("/v1/chat/completions", body, {"User-Agent": "shown/1.0"})[2]
+        text = "".join(json.loads(d)["delta"].get("text", "") for n, d in s.stream("/v1/messages", {"model": "ember", "max_tokens": 9, "messages": HELLO, "stream": True}, {"User-Agent": "seen"})
+                       if n == "content_block_delta")
+        s.post("/v1/chat/completions", b'{"messages": 5}', {"User-Agent": "seen"})
+        with contextlib.closing(sqlite3.connect(path_of(s))) as db:
+            kept = db.execute("SELECT client, asked, answered FROM request JOIN capture ON request.id = capture.request ORDER BY id").fetchall()
+            check(db.execute("SELECT count(*) FROM request").fetchone()[0] == 5 and [k[0] for k in kept] == ["shown", "seen"], "who is captured", kept)
+        check(json.loads(kept[0][1]) == body and [a["content"] for a in json.loads(kept[0][2])] == [c["message"]["content"] for c in told["choices"]], "what was asked and answered", kept[0])
+        check([(a["content"], a["end"], a["calls"]) for a in json.loads(kept[1][2])] == [(text, "length", [])], "of a stream too", kept[1])
+        s.stop()
+        with open(path_of(s), "rb") as f:
+            check(b"secret" not in f.read(), "and nothing of others")
+    refused(USAGE, "capture", "serve", "--port", "0", "--ledger", "none", "--capture", "x")
+
+
 def adapters():
     from test_adapters import write_gguf
     folder = os.path.join(TMP.name, "adapters")
@@ -256,6 +278,7 @@ def main():
         status, err = s.stop()
         check(status == 0 and "missing in the ledger" in err, "it ends in order, and has told of the row that was lost", (status, err))
     names_of_keys()
+    capture()
     adapters()
     killed()
     opening()

@@ -309,10 +309,69 @@ static void others_files(void **state) {
     place_remove(&p);
     place_make(&p);
     write_rows(p.path, 0, 3);
-    sql(p.path, "PRAGMA user_version=2");
+    sql(p.path, "PRAGMA user_version=3");
     refuses(p.path, ERR_UNSUPPORTED, "later Hearth");
-    sql(p.path, "PRAGMA user_version=1; ALTER TABLE request RENAME COLUMN client TO klient");
+    sql(p.path, "PRAGMA user_version=2; ALTER TABLE request RENAME COLUMN client TO klient");
     refuses(p.path, ERR_FORMAT, "client");
+    place_remove(&p);
+}
+
+/* A file of version 1 is read by nobody before a writer has brought it up to date, and keeps its rows. */
+static void an_older_file(void **state) {
+    (void)state;
+    struct place p;
+    place_make(&p);
+    write_rows(p.path, 0, 3);
+    sql(p.path, "DROP TABLE capture; PRAGMA user_version=1");
+    struct err e = {0};
+    struct seen s = {.n = 3};
+    assert_int_equal(ledger_read(p.path, 0, INT64_MAX, see, &s, &e), ERR_UNSUPPORTED);
+    assert_non_null(strstr(e.msg, "start the server once"));
+    write_rows(p.path, 3, 2);
+    holds(p.path, 0, 5);
+    sql(p.path, "INSERT INTO capture VALUES (1, '', '')");
+    place_remove(&p);
+}
+
+/* The only value of a query. */
+static void one_text(const char *path, const char *query, char *out, size_t cap) {
+    sqlite3 *db;
+    sqlite3_stmt *s;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, query, -1, &s, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(s), SQLITE_ROW);
+    (void)snprintf(out, cap, "%s", (const char *)sqlite3_column_text(s, 0));
+    assert_int_equal(sqlite3_finalize(s), SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+static void captured_texts(void **state) {
+    (void)state;
+    struct place p;
+    char got[200];
+    place_make(&p);
+    struct ledger *l = open_ledger(p.path);
+    for (int64_t i = 0; i < 6; i++) {
+        struct err e = {0};
+        char asked[40], answered[40];
+        struct ledger_row row = row_of(i);
+        (void)snprintf(asked, sizeof asked, "asked %d \xc3\xa9", (int)i);
+        (void)snprintf(answered, sizeof answered, "answered %d", (int)i);
+        const struct ledger_text text = {slice_of(asked), slice_of(answered)};
+        assert_int_equal(i % 2 ? ledger_add_text(l, &row, &text, NULL, NULL, &e) : ledger_add(l, &row, NULL, NULL, &e), 0);
+        memset(asked, 0, sizeof asked); /* it was copied */
+    }
+    struct err e = {0};
+    assert_int_equal(ledger_close(l, &e), 0);
+    holds(p.path, 0, 6);
+    one_text(p.path, "SELECT group_concat(r.tokens_in || ' ' || asked || answered, '|') FROM (SELECT * FROM request ORDER BY id) r JOIN capture c ON c.request = r.id", got, sizeof got);
+    for (int i = 1; i < 6; i += 2) {
+        char want[80];
+        (void)snprintf(want, sizeof want, "%lld asked %d \xc3\xa9" "answered %d", (long long)row_of(i).tokens_in, i, i);
+        assert_non_null(strstr(got, want));
+    }
+    one_text(p.path, "SELECT count(*) FROM capture", got, sizeof got);
+    assert_string_equal(got, "3");
     place_remove(&p);
 }
 
@@ -485,12 +544,14 @@ static void out_of_memory(void **state) {
         struct err e = {0};
         struct seen s = {.n = 10};
         struct ledger *l = NULL;
+        struct ledger_row row_of_texts = row_of(9);
         int acknowledged = 0, all = 0;
         place_make(&p);
         mem_fail_after(n);
         int opened = ledger_open(&l, p.path, &e), read = 0;
         for (int i = 0; opened == 0 && i < 3; i++) {
             struct ledger_row row = row_of(i);
+            if (i == 1) (void)ledger_add_text(l, &row_of_texts, &(struct ledger_text){SLICE("asked"), SLICE("answered")}, NULL, NULL, NULL);
             acknowledged |= (ledger_write(l, &row, &e) == 0) << i;
             all |= 1 << i;
         }
@@ -562,7 +623,7 @@ int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_come_back), cmocka_unit_test(folders_are_made), cmocka_unit_test(odd_names), cmocka_unit_test(names_are_made_fit),
         cmocka_unit_test(rows_that_cannot_be), cmocka_unit_test(many_threads), cmocka_unit_test(nothing_is_forgotten), cmocka_unit_test(two_writers),
-        cmocka_unit_test(others_files), cmocka_unit_test(no_files), cmocka_unit_test(edited), cmocka_unit_test(refused_by_the_table),
+        cmocka_unit_test(others_files), cmocka_unit_test(an_older_file), cmocka_unit_test(captured_texts), cmocka_unit_test(no_files), cmocka_unit_test(edited), cmocka_unit_test(refused_by_the_table),
         cmocka_unit_test(damaged), cmocka_unit_test(moved_away),
         cmocka_unit_test(full_disk), cmocka_unit_test(out_of_memory),
     };
