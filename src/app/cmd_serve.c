@@ -203,7 +203,7 @@ static int run_server(const struct serve_config *c, const char *const *models, i
     if (code == 0) code = read_keys(c, server, e);
     if (code == 0) code = listen_all(server, c, e);
     if (code == 0) code = serve(server, service, c, set, e);
-    service_free(service); /* gives back the requests' references, but for those of rows that are being written */
+    service_free(service); /* gives back the requests' references */
     struct err late = {0};
     if (books_free(books, &late)) log_warn("%s", late.msg);
     http_server_free(server);

@@ -24,6 +24,8 @@ struct books {
     double begin;
     _Atomic double warned;
     pthread_mutex_t lock;
+    pthread_cond_t settled;
+    int pending; /* rows on their way */
     struct entry *first, *last;
 };
 
@@ -38,6 +40,7 @@ int books_new(struct books **out, const struct books_options *o, struct err *e) 
     b->begin = os_now();
     atomic_store(&b->warned, -WARN_S);
     (void)pthread_mutex_init(&b->lock, NULL);
+    (void)pthread_cond_init(&b->settled, NULL);
     int code = 0;
     if (o->ledger && !(b->path = mem_strndup(o->ledger, strlen(o->ledger)))) code = err_nomem(e, "the ledger's path", strlen(o->ledger));
     if (code == 0 && o->ledger) code = ledger_open(&b->ledger, o->ledger, e);
@@ -56,6 +59,7 @@ int books_free(struct books *b, struct err *e) {
     const int code = ledger_close(b->ledger, e);
     energy_close(b->meter);
     (void)pthread_mutex_destroy(&b->lock);
+    (void)pthread_cond_destroy(&b->settled);
     mem_free(b->path);
     mem_free(b);
     return code;
@@ -204,13 +208,28 @@ struct pending {
     struct http_request *http;
 };
 
+static void add_pending(struct books *b, int more) {
+    (void)pthread_mutex_lock(&b->lock);
+    b->pending += more;
+    if (!b->pending) (void)pthread_cond_broadcast(&b->settled);
+    (void)pthread_mutex_unlock(&b->lock);
+}
+
+void books_settle(struct books *b) {
+    (void)pthread_mutex_lock(&b->lock);
+    while (b->pending) (void)pthread_cond_wait(&b->settled, &b->lock);
+    (void)pthread_mutex_unlock(&b->lock);
+}
+
 static void done(void *ctx, const struct err *e) {
     struct pending *p = ctx;
-    if (e) lost(p->books, e);
-    else metric_add(p->books->metrics, METRIC_LEDGER_ROWS, "written", 1);
+    struct books *b = p->books;
+    if (e) lost(b, e);
+    else metric_add(b->metrics, METRIC_LEDGER_ROWS, "written", 1);
     http_release(p->http);
     http_unref(p->http);
     mem_free(p);
+    add_pending(b, -1);
 }
 
 /* 0: the reply is released when the row is safe. */
@@ -219,8 +238,10 @@ static int add_row(struct books *b, struct http_request *r, const struct ledger_
     if (!p) return err_nomem(e, "a row of the ledger", sizeof *p);
     *p = (struct pending){b, r};
     http_ref(r);
+    add_pending(b, 1);
     const int code = text ? ledger_add_text(b->ledger, row, text, done, p, e) : ledger_add(b->ledger, row, done, p, e);
     if (code == 0) return 0;
+    add_pending(b, -1);
     http_unref(r);
     mem_free(p);
     return code;

@@ -31,6 +31,8 @@ struct books_options {
 
 /* Errors are those of ledger_open and energy_open. */
 int books_new(struct books **b, const struct books_options *o, struct err *e);
+/* Returns when all rows that were handed over are written, or known to be lost, and what their replies held is given back: before anything goes that requests are tied to. */
+void books_settle(struct books *b);
 /* Rows that wait are written, and replies that wait for them go out. All entries are closed. NULL is fine. The ledger's last error. */
 int books_free(struct books *b, struct err *e);
 

@@ -311,6 +311,7 @@ void service_free(struct service *s) {
     for (int i = 0; i < s->n_fronts; i++) (void)pthread_join(s->front[i], NULL);
     if (s->scheduler) scheduler_drain(s->scheduler);
     kept_free(s->kept); /* ends the answers that wait for it */
+    if (s->books) books_settle(s->books); /* requests use models to the end */
     models_free(s->models);
     scheduler_free(s->scheduler);
     pool_free(s->pool);

@@ -215,6 +215,33 @@ def the_end_waits(s):
     check(usage[3] > 0 and not rows(s, "client = 'lost'") and metric(s, 'hearth_ledger_rows_total{result="lost"}') == lost + 1, "a row that cannot be written costs no answer, and is counted", usage)
 
 
+def ending():
+    """A server that must end at once while a row is on its way: the row is written, and nothing goes before it that it holds."""
+    with Server() as s:
+        chat(s, {})
+        with contextlib.closing(sqlite3.connect(path_of(s), isolation_level=None)) as db:
+            db.execute("BEGIN IMMEDIATE")
+            c, r = s.request("POST", "/v1/chat/completions", {"messages": HELLO, "stream": True, "max_tokens": 1, "ignore_eos": True}, {"User-Agent": "late"})
+            while b'"content"' not in r.readline().replace(b'"content": ""', b""):
+                pass
+            wait_until(lambda: not s.get("/slots")[2])
+            s.p.send_signal(signal.SIGTERM)
+            time.sleep(0.1)
+            s.p.send_signal(signal.SIGTERM)
+            check(not ended_well(r), "the reply is cut")
+            time.sleep(0.2)
+            db.execute("ROLLBACK")
+        c.close()
+        check(s.stop()[0] == 0 and [x["status"] for x in rows(s, "client = 'late'")] == [200], "it ends in order, with the row", rows(s))
+
+
+def ended_well(r):
+    try:
+        return b"[DONE]" in r.read()
+    except (OSError, http.client.HTTPException):
+        return False
+
+
 def metric(s, name):
     found = re.search(rf"^{re.escape(name)} (\S+)$", s.get("/metrics")[2].decode(), re.M)
     return float(found[1]) if found else 0
@@ -277,6 +304,7 @@ def main():
         the_end_waits(s)
         status, err = s.stop()
         check(status == 0 and "missing in the ledger" in err, "it ends in order, and has told of the row that was lost", (status, err))
+    ending()
     names_of_keys()
     capture()
     adapters()
