@@ -46,6 +46,10 @@ enum { OLLAMA_TIME = 40 };
 const char *ollama_now(char out[OLLAMA_TIME]);
 const char *ollama_time(char out[OLLAMA_TIME], int64_t seconds);
 
+/* GET / for clients that say what they accept, and that it is no page: "Ollama is running", which is how they find out whom they talk to. False: a page is wanted, nothing
+ * was replied. */
+bool ollama_hello(struct http_request *r);
+
 /* ---- models: each runs on a front thread and replies ---- */
 void ollama_tags(struct service *s, struct http_request *r);
 void ollama_show(struct service *s, struct http_request *r);

@@ -218,10 +218,13 @@ static void whole(struct answer *a, struct jw *j) {
 
 /* ---- routes ---- */
 
-/* How clients find out whom they talk to. */
-static void greet(void *ctx, struct http_request *r) {
-    (void)ctx;
+bool ollama_hello(struct http_request *r) {
+    const struct slice accept = http_header(r, "accept");
+    if (!accept.p) return false;
+    for (size_t i = 0; i + 9 <= accept.n; i++)
+        if (memcmp(accept.p + i, "text/html", 9) == 0) return false;
     (void)http_reply(r, &(struct http_reply){.status = 200, .type = "text/plain; charset=utf-8", .body = SLICE("Ollama is running")});
+    return true;
 }
 
 static const struct endpoint chat = {.read = ollama_read_chat, .opened = ollama_opened, .text = stream_text, .reasoning = stream_thinking, .call_end = stream_call, .end = stream_end,
@@ -249,7 +252,7 @@ static void on_keeping(void *ctx, struct http_request *r) {
 
 static const struct http_route routes[] = {
     {"POST", "/api/chat", on_chat, 0}, {"POST", "/api/generate", on_generate, 0}, {"GET", "/api/tags", on_tags, 0}, {"POST", "/api/show", on_show, 0}, {"GET", "/api/ps", on_ps, 0},
-    {"GET", "/api/version", on_version, HTTP_QUIET}, {"GET", "/", greet, HTTP_OPEN | HTTP_QUIET}, {"POST", "/api/pull", on_pull, 0}, {"POST", "/api/push", on_keeping, 0}, {"POST", "/api/create", on_keeping, 0},
+    {"GET", "/api/version", on_version, HTTP_QUIET}, {"POST", "/api/pull", on_pull, 0}, {"POST", "/api/push", on_keeping, 0}, {"POST", "/api/create", on_keeping, 0},
     {"POST", "/api/copy", on_keeping, 0}, {"DELETE", "/api/delete", on_keeping, 0}, {"POST", "/api/blobs/{digest}", on_keeping, 0}, {"GET", "/api/blobs/{digest}", on_keeping, 0},
 };
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "serve/http_parse.h"
+#include "serve/ollama.h"
 #include "serve/openai.h"
 #include "serve/page.h"
 
@@ -68,6 +69,7 @@ static void on_file(void *ctx, struct http_request *r) {
     struct http_field fields[PAGE_FIELDS];
     int n = 0;
     (void)ctx;
+    if (slice_is(http_path(r), "/") && ollama_hello(r)) return;
     if (!f) {
         (void)http_error(r, 404, 0, "the page has no such file");
         return;

@@ -228,9 +228,12 @@ def refusals(s):
 
 
 def hello(s):
-    for accept in (None, "*/*", "application/json"):
-        status, _, body = s.get("/", {"Accept": accept} if accept else {})
+    for accept in ("*/*", "application/json"):
+        status, _, body = s.get("/", {"Accept": accept})
         check(status == 200 and body == b"Ollama is running", f"who asks for no page ({accept}) is greeted", (status, body))
+    for accept in (None, "text/html,application/xhtml+xml,*/*;q=0.8"):
+        status, headers, body = s.get("/", {"Accept": accept} if accept else {})
+        check(status == 200 and headers["Content-Type"].startswith("text/html"), f"who accepts a page ({accept}) gets it", (status, headers))
     for method, path in (("HEAD", "/"), ("HEAD", "/api/tags"), ("HEAD", "/api/version")):
         c, r = s.request(method, path)
         with contextlib.closing(c):
