@@ -60,7 +60,7 @@ static void forget(void *ctx, struct http_request *r) { (void)ctx, http_hold(r),
 static bool error(int status, const char *message, struct buf *b) { return buf_printf(b, "%d %s", status, message); }
 
 static const struct http_route routes[] = {{"GET", "/answer/{kind}", answer, 0}, {"GET", "/count", count, 0}, {"GET", "/refuse", refuse, 0}, {"GET", "/forget", forget, 0}};
-static const struct http_dialect dialect = {"test", routes, 4, NULL, NULL, error};
+static const struct http_dialect dialect = {.name = "test", .routes = routes, .n_routes = 4, .error = error};
 static const struct http_dialect *const dialects[] = {&dialect};
 
 /* ---- a server in this process ---- */

@@ -286,7 +286,7 @@ def opening():
     refused(FORMAT, f"{prices}:2", "serve", "--port", "0")
     os.remove(prices)
     with Server("--ledger", "none") as s:
-        check(chat(s, {})[3] > 0 and s.get("/api/ledger?by=day")[0] == 404 and not os.path.exists(os.path.join(s.home, "state")), "a server without a ledger answers, and writes nothing")
+        check(chat(s, {})[3] > 0 and s.get("/api/ledger?by=day")[0] == 404 and not os.path.exists(os.path.join(s.home, "state/hearth/ledger.db")), "a server without a ledger answers, and writes nothing")
     other = tmp("folder/other.db", None)
     with Server("--ledger", other) as s:
         chat(s, {})

@@ -50,7 +50,7 @@ static void put_model(const char *name) { put(name, hearth_embedded_model, embed
 static struct models *open_models(uint64_t memory, double keep_s) {
     struct err e = {0};
     struct models *m;
-    OK(models_new(&m, &(struct models_options){scheduler, pool, {.n_ctx = N_CTX, .max_rows = 32, .cache_bytes = CACHE}, memory, keep_s}, &e));
+    OK(models_new(&m, &(struct models_options){scheduler, pool, {.n_ctx = N_CTX, .max_rows = 32, .cache_bytes = CACHE}, memory, keep_s, NULL}, &e));
     return m;
 }
 
@@ -437,7 +437,7 @@ static int short_life(struct err *e) {
     struct models *m = NULL;
     struct served *s;
     struct fitted *f;
-    int code = models_new(&m, &(struct models_options){scheduler, pool, {.n_ctx = N_CTX, .max_rows = 32, .cache_bytes = CACHE}, 0, 0}, e);
+    int code = models_new(&m, &(struct models_options){scheduler, pool, {.n_ctx = N_CTX, .max_rows = 32, .cache_bytes = CACHE}, 0, 0, NULL}, e);
     if (code == 0) code = models_add(m, NULL, e);
     if (code == 0) code = models_add_folder(m, folder, e);
     if (code == 0) code = models_add_adapters(m, adapters, e);
