@@ -108,7 +108,7 @@ struct answer {
     bool cancelled;               /* likewise: by answer_cancel */
     bool begun;                   /* the stream is */
     struct err error;             /* of the first choice that failed; written under the lock */
-    struct entry entry;           /* in the books */
+    struct books_entry entry;           /* in the books */
     struct usage usage;           /* of all choices that are over */
     void *dialect;                /* the dialect's own, in the arena */
 };

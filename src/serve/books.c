@@ -26,7 +26,7 @@ struct books {
     pthread_mutex_t lock;
     pthread_cond_t settled;
     int pending; /* rows on their way */
-    struct entry *first, *last;
+    struct books_entry *first, *last;
 };
 
 /* ---- life ---- */
@@ -87,7 +87,7 @@ static struct slice client_of(const struct http_request *r) {
     return n ? (struct slice){agent.p, n} : slice_of(http_address(r));
 }
 
-bool books_captures(const struct books *b, const struct entry *n) {
+bool books_captures(const struct books *b, const struct books_entry *n) {
     for (int i = 0; b->ledger && i < b->n_captured; i++)
         if (slice_is(client_of(n->http), b->captured[i])) return true;
     return false;
@@ -95,8 +95,8 @@ bool books_captures(const struct books *b, const struct entry *n) {
 
 /* ---- open entries ---- */
 
-void books_open(struct books *b, struct entry *n, struct http_request *r) {
-    *n = (struct entry){.http = r, .model = "", .bytes_in = http_body(r).n};
+void books_open(struct books *b, struct books_entry *n, struct http_request *r) {
+    *n = (struct books_entry){.http = r, .model = "", .bytes_in = http_body(r).n};
     (void)pthread_mutex_lock(&b->lock);
     n->prev = b->last;
     if (b->last) b->last->next = n;
@@ -105,7 +105,7 @@ void books_open(struct books *b, struct entry *n, struct http_request *r) {
     (void)pthread_mutex_unlock(&b->lock);
 }
 
-void books_model(struct books *b, struct entry *n, const char *model, const char *adapter, int64_t prompt_tokens) {
+void books_model(struct books *b, struct books_entry *n, const char *model, const char *adapter, int64_t prompt_tokens) {
     (void)pthread_mutex_lock(&b->lock);
     n->model = model;
     n->adapter = adapter;
@@ -113,14 +113,14 @@ void books_model(struct books *b, struct entry *n, const char *model, const char
     (void)pthread_mutex_unlock(&b->lock);
 }
 
-void books_start(struct books *b, struct entry *n, int64_t cached) {
+void books_start(struct books *b, struct books_entry *n, int64_t cached) {
     (void)pthread_mutex_lock(&b->lock);
     if (!(n->started > 0)) n->started = os_now();
     if (cached > n->cached) n->cached = cached;
     (void)pthread_mutex_unlock(&b->lock);
 }
 
-void books_tokens(struct books *b, struct entry *n, int64_t more) {
+void books_tokens(struct books *b, struct books_entry *n, int64_t more) {
     const double now = os_now();
     (void)pthread_mutex_lock(&b->lock);
     n->tokens += more;
@@ -135,7 +135,7 @@ void books_tokens(struct books *b, struct entry *n, int64_t more) {
     (void)pthread_mutex_unlock(&b->lock);
 }
 
-static void show(const struct entry *n, double now, struct jw *j) {
+static void show(const struct books_entry *n, double now, struct jw *j) {
     const struct slice client = client_of(n->http);
     const double passed = now - n->mark[0].at;
     char id[32], name[CLIENT_TEXT * 4 + 8];
@@ -156,14 +156,14 @@ void books_slots(struct books *b, struct jw *j) {
     const double now = os_now();
     jw_open(j, NULL, '[');
     (void)pthread_mutex_lock(&b->lock);
-    for (const struct entry *n = b->first; n; n = n->next) show(n, now, j);
+    for (const struct books_entry *n = b->first; n; n = n->next) show(n, now, j);
     (void)pthread_mutex_unlock(&b->lock);
     jw_close(j, ']');
 }
 
 /* ---- the end ---- */
 
-static void count(const struct books *b, const struct entry *n, int status, const struct usage *u, double now) {
+static void count(const struct books *b, const struct books_entry *n, int status, const struct usage *u, double now) {
     struct metrics *m = b->metrics;
     const double arrival = http_arrival(n->http);
     char labels[LABELS];
@@ -182,7 +182,7 @@ static void count(const struct books *b, const struct entry *n, int status, cons
 
 static int64_t us(double from, double to) { return to > from ? (int64_t)((to - from) * 1e6) : 0; }
 
-static struct ledger_row row_of(const struct entry *n, int status, const struct usage *u, double now) {
+static struct ledger_row row_of(const struct books_entry *n, int status, const struct usage *u, double now) {
     const struct http_request *r = n->http;
     const double arrival = http_arrival(r);
     const bool worked = n->started > 0;
@@ -247,7 +247,7 @@ static int add_row(struct books *b, struct http_request *r, const struct ledger_
     return code;
 }
 
-void books_close(struct books *b, struct entry *n, int status, const struct usage *u) {
+void books_close(struct books *b, struct books_entry *n, int status, const struct usage *u) {
     const double now = os_now();
     struct http_request *r = n->http;
     struct err e = {0};

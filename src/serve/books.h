@@ -1,6 +1,6 @@
 /* books.h: what the server writes down of each request to a model: while it is answered, for /slots, and when it is over: a row of the ledger, and metrics.
  *
- * Whoever answers keeps a struct entry for as long as the request is in work:
+ * Whoever answers keeps a struct books_entry for as long as the request is in work:
  *
  *     books_open(b, &entry, r);                                       it waits
  *     books_model(b, &entry, model, adapter, prompt_tokens);          as soon as these are known
@@ -42,8 +42,8 @@ double books_uptime(const struct books *b);            /* seconds */
 
 /* ---- one request; an entry is its owner's memory, all of it private ---- */
 
-struct entry {
-    struct entry *prev, *next;
+struct books_entry {
+    struct books_entry *prev, *next;
     struct http_request *http;
     const char *model, *adapter;
     int64_t tokens_in, cached, tokens;
@@ -63,16 +63,16 @@ struct usage {
     const struct ledger_text *text;          /* where books_captures says so; NULL: it is not kept */
 };
 
-void books_open(struct books *b, struct entry *entry, struct http_request *r);
+void books_open(struct books *b, struct books_entry *entry, struct http_request *r);
 /* The names live until books_close; adapter NULL: none. */
-void books_model(struct books *b, struct entry *entry, const char *model, const char *adapter, int64_t prompt_tokens);
-void books_start(struct books *b, struct entry *entry, int64_t cached); /* work begins; again: what has become known of the cache */
-void books_tokens(struct books *b, struct entry *entry, int64_t n);     /* n more were generated */
+void books_model(struct books *b, struct books_entry *entry, const char *model, const char *adapter, int64_t prompt_tokens);
+void books_start(struct books *b, struct books_entry *entry, int64_t cached); /* work begins; again: what has become known of the cache */
+void books_tokens(struct books *b, struct books_entry *entry, int64_t n);     /* n more were generated */
 /* status: of HTTP, also where a stream that began with a 200 failed. u NULL: nothing was to be computed (tokens that were only counted): no row. The entry is free from here on; the reply is released, now or soon. */
-void books_close(struct books *b, struct entry *entry, int status, const struct usage *u);
+void books_close(struct books *b, struct books_entry *entry, int status, const struct usage *u);
 
 /* Whether the texts of the entry's client are to be kept. */
-bool books_captures(const struct books *b, const struct entry *entry);
+bool books_captures(const struct books *b, const struct books_entry *entry);
 
 /* A list with an object for each open entry, the oldest first. */
 void books_slots(struct books *b, struct jw *j);

@@ -26,7 +26,7 @@ static void say(struct http_request *r, const char *text) { (void)http_reply(r, 
 
 static void answer(void *ctx, struct http_request *r) {
     struct books *b = ctx;
-    struct entry n;
+    struct books_entry n;
     struct jw j = {0};
     books_open(b, &n, r);
     books_model(b, &n, "some-model", slice_is(http_param(r), "adapted") ? "an-adapter" : NULL, 70);
@@ -41,14 +41,14 @@ static void answer(void *ctx, struct http_request *r) {
 }
 
 static void count(void *ctx, struct http_request *r) {
-    struct entry n;
+    struct books_entry n;
     books_open(ctx, &n, r);
     say(r, "counted");
     books_close(ctx, &n, 200, NULL);
 }
 
 static void refuse(void *ctx, struct http_request *r) {
-    struct entry n;
+    struct books_entry n;
     books_open(ctx, &n, r);
     http_hold(r);
     (void)http_error(r, 400, 0, "refused");
