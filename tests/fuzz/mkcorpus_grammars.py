@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the seeds of fuzz_gbnf and fuzz_schema. Run from anywhere."""
+"""Writes the seeds of fuzz_gbnf, fuzz_schema and fuzz_answer. Run from anywhere."""
 import json
 import os
 
@@ -25,7 +25,11 @@ SCHEMAS = [
     ({"contains": {"type": "integer"}, "minContains": 1, "maxContains": 2, "items": {"anyOf": [{"type": "null"}, {"type": "integer"}]}}, [None, 1]),
 ]
 
-for name, seeds in (("gbnf", [(g, t) for g, t in GBNF]), ("schema", [(json.dumps(s), json.dumps(v, separators=(",", ":"))) for s, v in SCHEMAS])):
+TOOL = json.dumps({"type": "object", "properties": {"a": {"type": "string", "maxLength": 3}, "b": {"enum": [1, "x", None]}, "c": {"type": "array", "items": {"type": "boolean"}}}, "required": ["a"]})
+ANSWERS = [(chr(65 + syntax) + chr(how) + TOOL, text) for syntax, how, text in [  # see parse_answer
+    (1, 0x08 | 1, "<tool_call>"), (4, 0x04, "It is <"), (12, 0x08, "[TOOL_CALLS]f"), (20, 0x04 | 3, "a<tool"), (22, 0x14 | 2, "{\"a\":"), (7, 0x10, "{\"a\": \"x"), (25, 0x08, "[f(a="), (28, 0x20 | 8, "g")]]
+
+for name, seeds in (("answer", ANSWERS), ("gbnf", [(g, t) for g, t in GBNF]), ("schema", [(json.dumps(s), json.dumps(v, separators=(",", ":"))) for s, v in SCHEMAS])):
     folder = os.path.join(HERE, "corpus", name)
     os.makedirs(folder, exist_ok=True)
     for k, (grammar, text) in enumerate(seeds):
