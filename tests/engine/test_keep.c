@@ -149,6 +149,7 @@ static void prompts_first(void **state) {
     char command[200];
     (void)snprintf(command, sizeof command, "cp %s/*.block %s/", away, folder);
     assert_int_equal(system(command), 0);
+    assert_int_equal(folder_files(folder), 2 * (N / KV_PAGE));
     compute(blocks_store(b), TINY_LLAMA, PROMPT, ids, &taken, got);
     assert_int_equal(taken, last_page(N));
     same_rows(want, got, taken, N, "a prompt");
