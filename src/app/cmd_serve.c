@@ -126,6 +126,7 @@ static int make_service(struct service **service, struct blocks *cache, struct b
     o.engine.n_ctx = c->ctx;
     o.engine.cache_bytes = c->cache_ram;
     o.engine.store = blocks_store(cache);
+    o.disk = cache, o.disk_limit = cache ? c->cache_disk : 0;
     o.engine.max_logits = 64;
     o.responses = place_of_responses(c, &own);
     if (code == 0) code = service_new(service, &o, e);

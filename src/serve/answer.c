@@ -314,7 +314,7 @@ static enum finish finish_of(const struct choice *c, const struct job_event *ev)
 /* As the dialects count: the prompt once. */
 static void add_usage(const struct choice *c, const struct job_event *ev) {
     struct usage *u = &c->answer->usage;
-    if (c->index == 0) u->cached = c->cached;
+    if (c->index == 0) u->cached = c->cached, u->written = c->storable > c->cached ? c->storable - c->cached : 0;
     u->out += c->generated;
     u->reasoning += c->reasoned;
     u->measured = ev->energy_measured && (u->measured || !u->energy_uj);

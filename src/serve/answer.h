@@ -126,6 +126,8 @@ struct service_options {
     bool normalise;               /* what clients make new with every request is left out of prompts (nonce.h) */
     bool departures;              /* say in the log where a prompt departs from those that are known */
     const struct config_list *aliases; /* alias.h; borrowed; NULL: none */
+    struct blocks *disk;          /* what engine.store is, for looking at it; borrowed; NULL: there is none */
+    uint64_t disk_limit;          /* bytes that it may take */
     struct books *books;          /* borrowed; NULL: nothing is written down */
     uint64_t memory, kv_bytes;    /* bytes that open models, and keys and values of all requests under way, may take; 0: no limit */
     double keep_s;                /* models of models_dir are closed when unused for so long; INFINITY: never */
@@ -137,6 +139,8 @@ void service_free(struct service *s);
 struct models *service_models(struct service *s);
 struct kept *service_kept(struct service *s);
 struct books *service_books(struct service *s);
+struct blocks_counts;
+struct blocks_counts service_disk(const struct service *s, uint64_t *limit); /* what the cache on disk takes, and may */
 struct scheduler *service_scheduler(struct service *s);
 
 /* On the loop: takes a reference to the request and answers it from elsewhere. */

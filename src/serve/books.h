@@ -57,7 +57,7 @@ struct books_entry {
 
 /* What a request took in the end; as the dialect's usage tells it. */
 struct usage {
-    int64_t cached, written, out, reasoning; /* tokens; of the prompt: from the cache, and kept there at the client's wish */
+    int64_t cached, written, out, reasoning; /* tokens; of the prompt: from the cache, and new in it */
     uint64_t energy_uj;                      /* microjoules; 0: not known */
     bool measured;                           /* else estimated */
     const struct ledger_text *text;          /* where books_captures says so; NULL: it is not kept */

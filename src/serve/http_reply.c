@@ -280,7 +280,7 @@ void http_stream_cut(struct http_request *r) {
 void http_hold(struct http_request *r) {
     struct http_server *s = r->server;
     (void)pthread_mutex_lock(&s->lock);
-    r->held = true;
+    if (r->phase != PHASE_DONE) r->held = true; /* else all is said */
     (void)pthread_mutex_unlock(&s->lock);
 }
 

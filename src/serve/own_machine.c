@@ -4,6 +4,7 @@
 
 #include "base/os.h"
 #include "serve/own.h"
+#include "store/blocks.h"
 
 struct survey {
     struct jw *j;              /* a member for each model; NULL: none are wanted */
@@ -54,6 +55,8 @@ static void show_adapter(void *ctx, const struct adapter_view *a) {
 void own_machine(struct service *s, struct http_request *r) {
     struct jw j = {.b = {.limit = 64 << 20}};
     struct survey v = {.j = &j};
+    uint64_t disk_limit;
+    const struct blocks_counts disk = service_disk(s, &disk_limit);
     jw_open(&j, NULL, '{');
     jw_str(&j, "version", HEARTH_VERSION);
     jw_integer(&j, "uptime_s", (int64_t)books_uptime(service_books(s)));
@@ -68,8 +71,8 @@ void own_machine(struct service *s, struct http_request *r) {
     jw_open(&j, "cache", '{');
     jw_integer(&j, "ram_bytes", (int64_t)v.cache);
     jw_integer(&j, "ram_limit", (int64_t)v.cache_limit);
-    jw_integer(&j, "disk_bytes", 0);
-    jw_integer(&j, "disk_limit", 0);
+    jw_integer(&j, "disk_bytes", (int64_t)disk.bytes);
+    jw_integer(&j, "disk_limit", (int64_t)disk_limit);
     jw_close(&j, '}');
     jw_open(&j, "adapters", '[');
     models_each_adapter(service_models(s), show_adapter, &j);

@@ -8,6 +8,7 @@
 #include "serve/answer_internal.h"
 #include "serve/hold.h"
 #include "serve/prompt.h"
+#include "store/blocks.h"
 
 enum { FRONTS = 2 /* at work at once */, FRONTS_MAX = 64 /* and with those that wait for a model */, FRONT_STACK = 4 << 20 /* templates and schemas are read by recursive functions of bounded depth */ };
 
@@ -24,6 +25,8 @@ struct service {
     struct scheduler *scheduler;
     struct models *models;
     struct kept *kept;
+    struct blocks *disk;
+    uint64_t disk_limit;
     struct books *books, *own_books; /* own: where nobody has given any */
     pthread_t front[FRONTS_MAX];
     int n_fronts, idle, aside, returning; /* of them: wait for an errand, or have ended; wait for a model; do so no more */
@@ -36,6 +39,11 @@ struct service {
 struct models *service_models(struct service *s) { return s->models; }
 struct kept *service_kept(struct service *s) { return s->kept; }
 struct books *service_books(struct service *s) { return s->books; }
+
+struct blocks_counts service_disk(const struct service *s, uint64_t *limit) {
+    *limit = s->disk_limit;
+    return blocks_counts(s->disk);
+}
 struct scheduler *service_scheduler(struct service *s) { return s->scheduler; }
 
 /* ---- one request ---- */
@@ -284,6 +292,7 @@ int service_new(struct service **out, const struct service_options *o, struct er
     s->normalise = o->normalise;
     s->departures = o->departures;
     s->books = o->books;
+    s->disk = o->disk, s->disk_limit = o->disk_limit;
     (void)pthread_mutex_init(&s->lock, NULL);
     (void)pthread_cond_init(&s->work, NULL);
     (void)pthread_cond_init(&s->room, NULL);

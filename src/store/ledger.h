@@ -30,7 +30,7 @@ enum { LEDGER_NAME = 160 };
 struct ledger_row {
     int64_t started_ms;                                      /* ms since 1970 UTC */
     struct slice model, adapter, client, dialect, endpoint;  /* adapter empty: none; client: a name given to its key, or what it calls itself */
-    int64_t tokens_in, tokens_cached, tokens_written;        /* the prompt; of it what came from the cache, and what the client asked to keep there */
+    int64_t tokens_in, tokens_cached, tokens_written;        /* the prompt; of it what came from the cache, and what is new there for the next */
     int64_t tokens_out, tokens_reasoning;                    /* the answer; the part of it that was reasoning */
     int64_t queued_us, first_us, total_us;                   /* until work began, until the first token, until the end; all from started_ms on */
     int64_t bytes_in, bytes_out;                             /* of the request's and the response's body */

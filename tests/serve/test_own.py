@@ -156,7 +156,8 @@ def slots_and_machine(s):
 
 
 def waiting():
-    with Server("--parallel", "1") as s:
+    with Server("--parallel", "1", "--cache-disk", "1G", "--cache-dir", tmp("prefixes", None)) as s:
+        check(s.get("/api/machine")[2]["cache"]["disk_limit"] == 10 ** 9, "the cache on disk is told of", s.get("/api/machine")[2]["cache"])
         c, r = s.request("POST", "/v1/chat/completions", FOREVER)
         r.readline()
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
