@@ -16,6 +16,7 @@ enum {
     USUAL_CONTEXT = 8192,   /* unless more is asked for: buffers grow with it */
     LEAST_CONTEXT = 64,
     USUAL_ROWS = 512,
+    FIRST_OPS_S = 1000000000, /* of a machine that was not measured yet */
 };
 
 struct embedder {
@@ -35,6 +36,9 @@ struct embedder {
     struct seq_memory memory[TEXTS];
     struct span spans[TEXTS];
     struct step step;
+    const struct embed_text *under_way; /* [count] the texts of a step; NULL: none is */
+    int count, at;                  /* at: the operation that is next */
+    double ops_s;                   /* operations in a second, as measured; 0: not yet */
 };
 
 /* ---- making one ---- */
@@ -125,6 +129,7 @@ int embedder_new(struct embedder **out, const struct model *m, struct pool *pool
 
 void embedder_free(struct embedder *em) {
     if (!em) return;
+    if (em->under_way) embedder_drop(em);
     for (int g = 0; g < KV_GROUPS; g++) {
         page_pool_free(&em->pages[g]);
         mem_free(em->page[g]);
@@ -146,7 +151,7 @@ const char *embedder_isa(const struct embedder *em) { return em->kernels->name; 
 
 /* ---- a step ---- */
 
-static int check(const struct embedder *em, const struct embed_text *t, struct err *e) {
+int embedder_check(const struct embedder *em, const struct embed_text *t, struct err *e) {
     if (t->n < 1) return err_set(e, ERR_TEXT, "the text is empty: this model gives it no tokens, and so no embedding");
     if (t->n > em->o.n_ctx)
         return err_set(e, ERR_CONTEXT, "the text has %d tokens, but the context holds %d (and the model was made for %u); use a larger %s or a shorter text", t->n, em->o.n_ctx,
@@ -161,7 +166,7 @@ static int check(const struct embedder *em, const struct embed_text *t, struct e
 static int choose(const struct embedder *em, const struct embed_text *texts, int n) {
     struct err ignored;
     int rows = texts[0].n, count = 1;
-    for (; count < n && count < em->texts && texts[count].n <= em->o.max_rows - rows && check(em, &texts[count], &ignored) == 0; count++) rows += texts[count].n;
+    for (; count < n && count < em->texts && texts[count].n <= em->o.max_rows - rows && embedder_check(em, &texts[count], &ignored) == 0; count++) rows += texts[count].n;
     return count;
 }
 
@@ -245,17 +250,50 @@ static int deliver(const struct embedder *em, const struct embed_text *texts, co
     return 0;
 }
 
-int embedder_step(struct embedder *em, const struct embed_text *texts, int n, int *done, struct err *e) {
-    *done = 0;
+int embedder_begin(struct embedder *em, const struct embed_text *texts, int n, int *count, struct err *e) {
+    *count = 0;
     if (n == 0) return 0;
-    int code = check(em, &texts[0], e);
+    int code = embedder_check(em, &texts[0], e);
     if (code) return code;
-    const int count = choose(em, texts, n);
-    pack(em, texts, count);
-    code = take_memory(em, e);
-    if (code == 0) code = deliver(em, texts, graph_run(em->graph, em->pool, &em->step), e);
+    em->count = choose(em, texts, n);
+    pack(em, texts, em->count);
+    if ((code = take_memory(em, e))) {
+        give_back(em);
+        return code;
+    }
+    em->under_way = texts;
+    em->at = 0;
+    *count = em->count;
+    return 0;
+}
+
+int embedder_continue(struct embedder *em, double seconds, bool *over, struct err *e) {
+    const double begin = os_now();
+    double ops;
+    *over = true;
+    if (!em->under_way) return 0;
+    const float *rows = graph_run_piece(em->graph, em->pool, &em->step, seconds > 0 ? seconds * (em->ops_s > 0 ? em->ops_s : FIRST_OPS_S) : (double)INFINITY, &em->at, &ops);
+    const double took = os_now() - begin;
+    if (took > 0) em->ops_s = em->ops_s > 0 ? em->ops_s + (ops / took - em->ops_s) / 8 : ops / took;
+    *over = rows != NULL;
+    if (!rows) return 0;
+    int code = deliver(em, em->under_way, rows, e);
+    embedder_drop(em);
+    return code;
+}
+
+void embedder_drop(struct embedder *em) {
     give_back(em);
-    if (code == 0) *done = count;
+    em->under_way = NULL;
+}
+
+bool embedder_busy(const struct embedder *em) { return em->under_way != NULL; }
+
+int embedder_step(struct embedder *em, const struct embed_text *texts, int n, int *done, struct err *e) {
+    bool over;
+    int count, code = embedder_begin(em, texts, n, &count, e);
+    if (code == 0) code = embedder_continue(em, 0, &over, e);
+    *done = code ? 0 : count;
     return code;
 }
 

@@ -43,10 +43,21 @@ struct embed_text {
     float *out;             /* gets the vector, [width]; with POOL_NONE one for each token, [n][width] */
 };
 
+/* Whether a text can be computed: ERR_CONTEXT and ERR_TEXT as below. Any thread. */
+int embedder_check(const struct embedder *em, const struct embed_text *text, struct err *e);
+
 /* Computes the first of n texts, as many as share a step and at least one, and says in *done how many. Scores of a decoder's classifier with several
  * outputs ("yes" and "no") come as probabilities. Errors, with *done 0, are about the first text or the step: ERR_CONTEXT with both numbers when it is longer
  * than the context, ERR_TEXT when it is empty or an id is outside the vocabulary, ERR_FORMAT when what comes out are no numbers, ERR_MEMORY. */
 int embedder_step(struct embedder *em, const struct embed_text *texts, int n, int *done, struct err *e);
+
+/* The same in pieces of about `seconds` (0: all at once; an operation of the graph is never cut), between which the thread and the pool are free for other
+ * work. The texts stay where they are until *over, which is also said with an error, or until the step is dropped. embedder_begin says in *count how many texts the step
+ * takes; its errors, with *count 0, are embedder_step's but for ERR_FORMAT. Nothing else may be begun before. */
+int embedder_begin(struct embedder *em, const struct embed_text *texts, int n, int *count, struct err *e);
+int embedder_continue(struct embedder *em, double seconds, bool *over, struct err *e);
+void embedder_drop(struct embedder *em);
+bool embedder_busy(const struct embedder *em); /* a step was begun and is not over */
 
 /* Scales a vector to length 1 by the p-norm: 2 is the usual length, 1 the sum of magnitudes; 0: the largest magnitude becomes 32760; -1: it stays as it
  * is. A vector of zeros stays so. */

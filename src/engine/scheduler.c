@@ -1,6 +1,6 @@
 /* scheduler.c: the thread that runs all engines' steps, and who gets a place; see scheduler.h. What a job does is in job.c.
  *
- * Under the lock: the lists of waiting jobs and of calls, the counts, `stopping`. Jobs that have a place, and everything of theirs, are the
+ * Under the lock: the lists of waiting jobs, of calls and of chores, the counts, `stopping`. Jobs that have a place, and everything of theirs, are the
  * thread's own. */
 #include "engine/scheduler.h"
 
@@ -13,6 +13,7 @@
 enum { MAX_LIVE = 256, LIVE = 16, WAITING = 256, LEAST_PROMPT_ROWS = 32, SHARED_ROWS = VERIFY_ROWS /* that guesses of all jobs may take beside each other */ };
 
 #define LOOK_S 0.002 /* how often it is looked around while all jobs wait for their prompts to be read back */
+static const double IDLE_TURN_S = 0.05; /* a chore's turn when there are no jobs: one that comes waits for no more */
 
 struct call {
     struct call *next;
@@ -36,12 +37,15 @@ struct scheduler {
     pthread_cond_t work, answered;
     struct job *waiting, **last_waiting; /* in order of submission */
     struct call *calls, **last_call;
+    struct chore *chores, **last_chore; /* in the order of their turns */
+    int n_chores; /* the one whose turn it is counted in */
     struct scheduler_counts counts;
     bool draining, drained, stopping;
     /* the thread's own */
     struct job *live[MAX_LIVE];
     int n_live;
     uint64_t kv_bytes; /* of the live */
+    double owed_s; /* by steps to chores: the time that a turn may take */
     struct pace pace[8]; /* of the engines seen last */
     int n_pace;
 };
@@ -88,6 +92,33 @@ int scheduler_call(struct scheduler *sc, int (*fn)(void *ctx, struct err *e), vo
     while (!c.done) (void)pthread_cond_wait(&sc->answered, &sc->lock);
     (void)pthread_mutex_unlock(&sc->lock);
     return c.code;
+}
+
+static void append(struct scheduler *sc, struct chore *c) {
+    c->next = NULL;
+    *sc->last_chore = c;
+    sc->last_chore = &c->next;
+}
+
+int chore_submit(struct scheduler *sc, struct chore *c, struct err *e) {
+    int code = 0;
+    (void)pthread_mutex_lock(&sc->lock);
+    if (sc->draining) code = err_set(e, ERR_BUSY, "the scheduler is stopping");
+    else if (sc->n_chores >= sc->o.max_waiting) code = err_set(e, ERR_BUSY, "%d requests are waiting already", sc->n_chores);
+    if (code == 0) {
+        append(sc, c);
+        sc->n_chores++;
+        (void)pthread_cond_signal(&sc->work);
+    }
+    (void)pthread_mutex_unlock(&sc->lock);
+    return code;
+}
+
+void chore_cancel(struct scheduler *sc, struct chore *c) {
+    atomic_store(&c->cancelled, true);
+    (void)pthread_mutex_lock(&sc->lock);
+    (void)pthread_cond_signal(&sc->work);
+    (void)pthread_mutex_unlock(&sc->lock);
 }
 
 struct scheduler_counts scheduler_counts(struct scheduler *sc) {
@@ -261,12 +292,46 @@ static void drop_cancelled(struct scheduler *sc, bool all) {
         if (all || atomic_load(&sc->live[i]->cancelled)) end_live(sc, i, JOB_CANCELLED, NULL);
 }
 
+/* ---- chores ---- */
+
+/* Takes the first chore of all, or of those that were cancelled, out of the list. NULL: there is none. */
+static struct chore *take_chore(struct scheduler *sc, bool any) {
+    struct chore **at = &sc->chores;
+    (void)pthread_mutex_lock(&sc->lock);
+    while (*at && !any && !atomic_load(&(*at)->cancelled)) at = &(*at)->next;
+    struct chore *c = *at;
+    if (c && !(*at = c->next)) sc->last_chore = at;
+    (void)pthread_mutex_unlock(&sc->lock);
+    return c;
+}
+
+static void have_turn(struct scheduler *sc, struct chore *c, double seconds, bool end) {
+    const enum turn next = c->turn(c, seconds, end);
+    (void)pthread_mutex_lock(&sc->lock);
+    if (next == TURN_OVER) sc->n_chores--;
+    else append(sc, c);
+    (void)pthread_mutex_unlock(&sc->lock);
+}
+
+/* Those that are to end have their last turn; of the others as many as the jobs can bear, for whom steps took step_s just now. */
+static void run_chores(struct scheduler *sc, bool all, double step_s) {
+    struct chore *c;
+    sc->owed_s = sc->owed_s > 0 || !sc->n_live ? step_s : sc->owed_s + step_s;
+    while ((c = take_chore(sc, all))) have_turn(sc, c, 0, true);
+    while ((!sc->n_live || sc->owed_s > 0) && (c = take_chore(sc, true))) {
+        const double begin = os_now();
+        have_turn(sc, c, sc->n_live ? sc->owed_s : IDLE_TURN_S, false);
+        sc->owed_s -= os_now() - begin;
+        if (!sc->n_live) return; /* some may have come */
+    }
+}
+
 /* Waits for work; calls are answered here. *drain: all that there is must end. False: it is time to stop, and nothing waits any more. */
 static bool look_around(struct scheduler *sc, bool *drain) {
     bool stopping, measured;
     const bool idle = !sc->n_live;
     (void)pthread_mutex_lock(&sc->lock);
-    while (!sc->stopping && !sc->n_live && !sc->waiting && !sc->calls && sc->draining == sc->drained) (void)pthread_cond_wait(&sc->work, &sc->lock);
+    while (!sc->stopping && !sc->n_live && !sc->waiting && !sc->calls && !sc->chores && sc->draining == sc->drained) (void)pthread_cond_wait(&sc->work, &sc->lock);
     for (struct call *c; (c = sc->calls);) {
         if (!(sc->calls = c->next)) sc->last_call = &sc->calls;
         (void)pthread_mutex_unlock(&sc->lock);
@@ -291,8 +356,10 @@ static bool look_around(struct scheduler *sc, bool *drain) {
 static void *loop(void *ctx) {
     struct scheduler *sc = ctx;
     bool drain = false;
+    double step_s = 0;
     while (look_around(sc, &drain)) {
         drop_cancelled(sc, drain);
+        run_chores(sc, drain, step_s);
         if (drain) {
             (void)pthread_mutex_lock(&sc->lock);
             sc->drained = !sc->waiting;
@@ -300,7 +367,9 @@ static void *loop(void *ctx) {
             (void)pthread_mutex_unlock(&sc->lock);
         }
         resume(sc);
+        const double begin = os_now();
         run_all(sc);
+        step_s = os_now() - begin;
     }
     return NULL;
 }
@@ -317,6 +386,7 @@ int scheduler_new(struct scheduler **out, struct scheduler_options o, struct err
     sc->o = o;
     sc->last_waiting = &sc->waiting;
     sc->last_call = &sc->calls;
+    sc->last_chore = &sc->chores;
     (void)pthread_mutex_init(&sc->lock, NULL);
     (void)pthread_cond_init(&sc->work, NULL);
     (void)pthread_cond_init(&sc->answered, NULL);

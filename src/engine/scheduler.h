@@ -16,6 +16,8 @@
 #ifndef HEARTH_SCHEDULER_H
 #define HEARTH_SCHEDULER_H
 
+#include <stdatomic.h>
+
 #include "engine/engine.h"
 #include "engine/guide.h"
 #include "engine/sampler.h"
@@ -112,6 +114,26 @@ void job_free(struct job *job);    /* after JOB_ENDED; NULL is fine */
 
 /* Runs fn on the scheduler's thread between two steps and returns what it does. Any thread but the scheduler's own. */
 int scheduler_call(struct scheduler *sc, int (*fn)(void *ctx, struct err *e), void *ctx, struct err *e);
+
+/* ---- work of other kinds, in turns with the steps: what would hold the thread for long is cut into pieces ---- */
+
+enum turn {
+    TURN_OVER, /* the scheduler does not know the chore any more, which may be gone */
+    TURN_MORE, /* there is more to do; other chores come first */
+};
+
+struct chore {
+    /* On the scheduler's thread: does a piece of about `seconds`, which is what a step takes while there are jobs: so they wait for no more. cancelled: nothing more is to be done, and
+     * TURN_OVER to be returned. No two turns of any chores at a time. A chore that waits for another does nothing in its turn. */
+    enum turn (*turn)(struct chore *c, double seconds, bool cancelled);
+    /* the scheduler's */
+    struct chore *next;
+    atomic_bool cancelled;
+};
+
+/* Any thread. The chore, zeroed but for `turn`, stays where it is until its turn returns TURN_OVER. ERR_BUSY: as many wait as may, or the scheduler is stopping; then there is no turn. */
+int chore_submit(struct scheduler *sc, struct chore *c, struct err *e);
+void chore_cancel(struct scheduler *sc, struct chore *c); /* any thread, while it exists; its last turn comes soon, if it has not come yet */
 
 struct scheduler_counts {
     int live, waiting;

@@ -16,18 +16,24 @@ enum {
 struct walk {
     struct run run;
     struct pool *pool;
+    int first, end; /* nodes of this piece */
 };
 
 static bool is_little(const struct node *n, int part) { return n->little >> part & 1; }
 
+/* Operations of a node in this step; *by_rows: of one pass over its result. */
+static double work_of(const struct run *r, const struct node *n, int depth, double *by_rows) {
+    const int rows = run_rows(r, n->out[0]);
+    struct cost c = {0};
+    *by_rows = (double)rows * graph_width(r->g, n->out[0]) * PER_NUMBER;
+    if (n->op->cost) n->op->cost(r->g, n, rows, depth, &c);
+    return cost_ops(&c) > *by_rows ? cost_ops(&c) : *by_rows;
+}
+
 /* Marks the parts of n that are little work; whether all are. */
 static bool mark(const struct run *r, struct node *n, int depth) {
-    const struct graph *g = r->g;
-    int rows = run_rows(r, n->out[0]), parts = n->op->phases ? n->op->phases(r, n) : 1;
-    double by_rows = (double)rows * graph_width(g, n->out[0]) * PER_NUMBER, work = by_rows;
-    struct cost c = {0};
-    if (n->op->cost) n->op->cost(g, n, rows, depth, &c);
-    if (cost_ops(&c) > work) work = cost_ops(&c);
+    int parts = n->op->phases ? n->op->phases(r, n) : 1;
+    double by_rows, work = work_of(r, n, depth, &by_rows);
     assert(parts <= NODE_PARTS);
     n->little = 0;
     for (int p = 0; p < parts; p++)
@@ -49,7 +55,7 @@ static void walk(void *ctx, int worker, int workers) {
     double now, start = 0, *account = NULL;          /* of the part under way, when time is watched */
     alone.workers = 1;
     (void)workers;
-    for (int i = 0; i < r->g->n_nodes; i++) {
+    for (int i = w->first; i < w->end; i++) {
         const struct node *n = r->g->nodes[i];
         if (run_rows(r, n->out[0]) == 0) continue; /* no logits are wanted */
         int parts = n->op->phases ? n->op->phases(r, n) : 1;
@@ -70,18 +76,39 @@ static void walk(void *ctx, int worker, int workers) {
     if (account) *account += os_now() - start;
 }
 
-const float *graph_run(struct graph *g, struct pool *pool, const struct step *s) {
-    struct walk w = {{g, s, g->plan.kernels, pool_threads(pool)}, pool};
-    bool all_little = true;
+static int deepest(const struct step *s) {
     int depth = 0;
     for (int i = 0; i < s->n_spans; i++)
         if (s->spans[i].pos > depth) depth = s->spans[i].pos;
-    adapters_begin(g, s);
-    for (int i = 0; i < g->n_nodes; i++) all_little &= mark(&w.run, g->nodes[i], depth);
+    return depth;
+}
+
+/* Whether all of the step is little work. */
+static bool begin(struct graph *g, const struct run *r) {
+    const int depth = deepest(r->step);
+    bool all_little = true;
+    adapters_begin(g, r->step);
+    for (int i = 0; i < g->n_nodes; i++) all_little &= mark(r, g->nodes[i], depth);
     for (int i = 0; i < g->n_nodes * NODE_PARTS; i++) atomic_store_explicit(&g->taken[i], 0, memory_order_relaxed);
-    if (all_little) walk(&w, 0, 1); /* wakes nobody */
+    return all_little;
+}
+
+const float *graph_run(struct graph *g, struct pool *pool, const struct step *s) {
+    struct walk w = {{g, s, g->plan.kernels, pool_threads(pool)}, pool, 0, g->n_nodes};
+    if (begin(g, &w.run)) walk(&w, 0, 1); /* wakes nobody */
     else pool_run(pool, walk, &w);
     return value_row(&w.run, g->output, 0);
+}
+
+const float *graph_run_piece(struct graph *g, struct pool *pool, const struct step *s, double ops, int *at, double *done) {
+    struct walk w = {{g, s, g->plan.kernels, pool_threads(pool)}, pool, *at, *at};
+    const int depth = deepest(s);
+    double by_rows;
+    if (*at == 0) (void)begin(g, &w.run);
+    for (*done = 0; w.end < g->n_nodes && (w.end == w.first || *done < ops); w.end++) *done += work_of(&w.run, g->nodes[w.end], depth, &by_rows);
+    pool_run(pool, walk, &w);
+    *at = w.end;
+    return w.end == g->n_nodes ? value_row(&w.run, g->output, 0) : NULL;
 }
 
 void graph_watch(struct graph *g, struct graph_watch *w) { g->watch = w; }

@@ -223,6 +223,10 @@ struct step {
  * every token id lies in the vocabulary and that pages exist for every position that is written or seen. */
 const float *graph_run(struct graph *g, struct pool *pool, const struct step *s);
 
+/* The same in pieces, between which the pool may do other work, but no other step of this graph: runs operations from number *at on, 0 at first, until `ops` multiplications and
+ * additions are done, at least one operation of the graph, and moves *at; *done gets how many those were. NULL: there is more to do. s stays as it is between the pieces. */
+const float *graph_run_piece(struct graph *g, struct pool *pool, const struct step *s, double ops, int *at, double *done);
+
 /* ---- adapters ---- */
 
 /* A low-rank addition to one matrix (LoRA, Hu et al. 2021): of rows that have the adapter, W x becomes W x + scale B A x. */

@@ -97,6 +97,46 @@ static void alone_and_among_others(void **state) {
         }
 }
 
+/* A step in pieces has the bits of a whole one, whatever else the pool does between them; and one that is dropped leaves nothing. */
+static void in_pieces(void **state) {
+    (void)state;
+    for (enum tiny_kind kind = 0; kind < TINY_ALL; kind += tiny_step()) {
+        struct desk d;
+        struct err e = {0};
+        const struct embedder_options o = {.pooling = POOL_MEAN, .n_ctx = 256, .max_rows = 300};
+        int pieces = 0, steps = 0;
+        desk_open(&d, kind, 2, o);
+        struct embedder *other;
+        OK(embedder_new(&other, d.model, d.pool, o, &e));
+        float *whole = vectors(d.em, TEXTS), *out = calloc((size_t)TEXTS * MOST * WIDTH, sizeof *out), side[WIDTH];
+        assert_non_null(out);
+        for (int t = 0, count; t < TEXTS; t += count, steps++) {
+            struct embed_text text[TEXTS];
+            bool over = false;
+            int done;
+            for (int i = t; i < TEXTS; i++) text[i] = (struct embed_text){ids[i], segments[i], lengths[i], out + (size_t)i * MOST * (size_t)embedder_width(d.em)};
+            OK(embedder_begin(d.em, text + t, TEXTS - t, &count, &e));
+            if (steps == 1) { /* begun in vain */
+                OK(embedder_continue(d.em, 1e-12, &over, &e));
+                assert_false(over);
+                embedder_drop(d.em);
+                OK(embedder_begin(d.em, text + t, TEXTS - t, &count, &e));
+            }
+            while (!over) {
+                OK(embedder_continue(d.em, 1e-12, &over, &e));
+                pieces++;
+                if (pieces % 7 == 0) OK(embedder_step(other, &(struct embed_text){ids[pieces % TEXTS], NULL, lengths[pieces % TEXTS], side}, 1, &done, &e));
+            }
+        }
+        assert_true(steps > 3 && pieces > steps * 5);
+        same(d.em, whole, out, "in pieces");
+        free(whole);
+        free(out);
+        embedder_free(other);
+        desk_close(&d);
+    }
+}
+
 static double off(const float *a, const float *b, size_t n) {
     double square = 1e-30, error = 0;
     for (size_t i = 0; i < n; i++) square += (double)a[i] * (double)a[i], error += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
@@ -351,7 +391,7 @@ static void lengths_of_vectors(void **state) {
 int main(void) {
     make_texts();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(alone_and_among_others), cmocka_unit_test(pooling_agrees), cmocka_unit_test(rows_are_those_of_the_engine),
+        cmocka_unit_test(alone_and_among_others), cmocka_unit_test(in_pieces), cmocka_unit_test(pooling_agrees), cmocka_unit_test(rows_are_those_of_the_engine),
         cmocka_unit_test(what_is_seen), cmocka_unit_test(segments_are_passed_on), cmocka_unit_test(near_the_reference),
         cmocka_unit_test(bad_texts), cmocka_unit_test(bad_options), cmocka_unit_test(not_for_text), cmocka_unit_test(every_allocation),
         cmocka_unit_test(lengths_of_vectors),
