@@ -306,7 +306,7 @@ static struct chore *take_chore(struct scheduler *sc, bool any) {
 }
 
 static void have_turn(struct scheduler *sc, struct chore *c, double seconds, bool end) {
-    const enum turn next = c->turn(c, seconds, end);
+    const enum chore_turn next = c->turn(c, seconds, end);
     (void)pthread_mutex_lock(&sc->lock);
     if (next == TURN_OVER) sc->n_chores--;
     else append(sc, c);

@@ -117,7 +117,7 @@ int scheduler_call(struct scheduler *sc, int (*fn)(void *ctx, struct err *e), vo
 
 /* ---- work of other kinds, in turns with the steps: what would hold the thread for long is cut into pieces ---- */
 
-enum turn {
+enum chore_turn {
     TURN_OVER, /* the scheduler does not know the chore any more, which may be gone */
     TURN_MORE, /* there is more to do; other chores come first */
 };
@@ -125,7 +125,7 @@ enum turn {
 struct chore {
     /* On the scheduler's thread: does a piece of about `seconds`, which is what a step takes while there are jobs: so they wait for no more. cancelled: nothing more is to be done, and
      * TURN_OVER to be returned. No two turns of any chores at a time. A chore that waits for another does nothing in its turn. */
-    enum turn (*turn)(struct chore *c, double seconds, bool cancelled);
+    enum chore_turn (*turn)(struct chore *c, double seconds, bool cancelled);
     /* the scheduler's */
     struct chore *next;
     atomic_bool cancelled;

@@ -7,6 +7,7 @@
 #include "serve/answer_internal.h"
 #include "serve/departure.h"
 #include "serve/prompt.h"
+#include "serve/vectors.h"
 
 enum { LONG_PROMPT = 2048 /* tokens to compute, from which on a stream begins before them */ };
 
@@ -47,6 +48,7 @@ static void release(void *ctx) {
     for (int i = 0; a->choices && i < a->ask.n; i++) choice_free(&a->choices[i]);
     form_done(a->guide.form);
     fitted_done(a->fitted);
+    vectors_free(a->vectors);
     if (a->model) models_done(a->model);
     json_decref(a->body);
     arena_free(&a->arena);
@@ -65,6 +67,7 @@ static void cancel_all(struct answer *a, bool gone) {
     a->gone |= gone;
     for (int i = 0; a->choices && i < a->ask.n; i++)
         if (a->choices[i].job && !a->choices[i].over) job_cancel(a->choices[i].job);
+    vectors_cancel(a->vectors, a->service);
     (void)pthread_mutex_unlock(&a->lock);
 }
 
@@ -228,6 +231,16 @@ static void finish(struct answer *a) {
     if (is_gone(a) || !a->endpoint->over || !a->endpoint->over(a)) answer_conclude(a);
 }
 
+static void finish_instead(struct answer *a) {
+    if (a->vectors && !a->error.code && !is_gone(a)) vectors_shape(a);
+    finish(a);
+}
+
+void answer_over(struct answer *a, const struct err *e) {
+    if (e) note_failure(a, e->code, e->msg);
+    if (e || !service_send_back(a->service, a, finish_instead)) finish_instead(a);
+}
+
 /* ---- what the model says ---- */
 
 static int add_call(struct choice *c, const struct tool_event *ev, struct err *e) {
@@ -288,15 +301,20 @@ static int hear_text(struct choice *c, struct slice text, struct err *e) {
     return code ? code : hear_events(c, &events, e);
 }
 
+static int add_token(struct choice *c, const struct job_event *ev, struct err *e) {
+    struct answer_token *t = mem_array(c->tokens, c->n_tokens + 1, sizeof *t);
+    if (!t) return err_nomem(e, "logprobs", sizeof *t);
+    c->tokens = t;
+    t += c->n_tokens++;
+    *t = (struct answer_token){.id = ev->id, .logprob = ev->logprob, .n_top = ev->n_top, .first = ev->kind == JOB_PROMPT && ev->position == 0};
+    if (ev->n_top) memcpy(t->top, ev->top, sizeof *t->top * (size_t)ev->n_top);
+    c->prompt_tokens += ev->kind == JOB_PROMPT;
+    return 0;
+}
+
 static int hear_token(struct choice *c, const struct job_event *ev, struct err *e) {
-    if (c->answer->ask.logprobs >= 0) {
-        struct answer_token *t = mem_array(c->tokens, c->n_tokens + 1, sizeof *t);
-        if (!t) return err_nomem(e, "logprobs", sizeof *t);
-        c->tokens = t;
-        t += c->n_tokens++;
-        *t = (struct answer_token){.id = ev->id, .logprob = ev->logprob, .n_top = ev->n_top};
-        if (ev->n_top) memcpy(t->top, ev->top, sizeof *t->top * (size_t)ev->n_top);
-    }
+    if (c->answer->ask.logprobs >= 0 && add_token(c, ev, e)) return e->code;
+    c->generated = ev->generated;
     const size_t content = c->content.len + c->n_calls;
     const int code = hear_text(c, ev->text, e);
     if (c->reasoning.len && content == 0 && c->content.len + c->n_calls == 0) c->reasoned = ev->generated;
@@ -354,6 +372,11 @@ void answer_fail(struct answer *a, int unsubmitted, const struct err *e) {
     if (atomic_fetch_sub(&a->left, unsubmitted) == unsubmitted) finish(a);
 }
 
+static void break_off(struct answer *a, const struct err *e) {
+    note_failure(a, e->code, e->msg);
+    cancel_all(a, false);
+}
+
 void answer_hear(void *ctx, const struct job_event *ev) {
     struct choice *c = ctx;
     struct err e = {0};
@@ -365,15 +388,14 @@ void answer_hear(void *ctx, const struct job_event *ev) {
         if (ev->prompt_tokens - ev->cached_tokens > LONG_PROMPT) begin_stream(c->answer); /* no client waits for headers for ever; pings follow */
         books_start(service_books(c->answer->service), &c->answer->entry, c->cached);
         break;
-    case JOB_PROMPT: break;
+    case JOB_PROMPT:
+        if (add_token(c, ev, &e)) break_off(c->answer, &e);
+        break;
     case JOB_TOKEN:
         if (ev->generated == 1) books_start(service_books(c->answer->service), &c->answer->entry, c->cached);
         books_tokens(service_books(c->answer->service), &c->answer->entry, 1);
         begin_stream(c->answer);
-        if (hear_token(c, ev, &e)) {
-            note_failure(c->answer, e.code, e.msg);
-            cancel_all(c->answer, false);
-        }
+        if (hear_token(c, ev, &e)) break_off(c->answer, &e);
         break;
     case JOB_ENDED: hear_end(c, ev); break;
     }

@@ -24,6 +24,7 @@
 struct config_list;
 struct service;
 struct answer;
+struct vectors;
 
 enum finish { FINISH_NONE, FINISH_END /* the model ended */, FINISH_STOP /* a stop text */, FINISH_CALLS, FINISH_LENGTH, FINISH_CANCELLED, FINISH_FAILED };
 
@@ -38,6 +39,7 @@ struct answer_token { /* for logprobs */
     float logprob;
     struct logprob top[JOB_LOGPROBS_MAX];
     int n_top;
+    bool first;           /* of the prompt: nothing says how likely it was */
 };
 
 /* One of the n answers that were asked for. */
@@ -52,6 +54,7 @@ struct choice {
     size_t n_calls;
     struct answer_token *tokens;  /* of the content and all else, when logprobs are wanted */
     size_t n_tokens, told_tokens; /* told: written to the stream already */
+    size_t prompt_tokens;         /* those of the prompt, which come first, when it is echoed with logprobs */
     int generated, reasoned, cached; /* tokens; reasoned: those before the reasoning ended */
     int storable;                 /* tokens of the prompt that a next one finds in the cache, those in `cached` too */
     enum finish finish;
@@ -81,6 +84,8 @@ struct endpoint {
     bool (*failed)(struct answer *a, int status, const char *message); /* in the middle of a stream */
     /* Writing it whole: the body. */
     void (*whole)(struct answer *a, struct jw *j);
+    /* In place of a prompt and jobs, once the model is open: 0 and *later false: `whole` can be written now; true: when answer_over was called. NULL: prompt and jobs. */
+    int (*instead)(struct answer *a, bool *later, struct err *e);
     const char *type, *ping;                   /* of a stream: NULL: server-sent events, HTTP_PING */
     bool hears;                                /* the functions from text to choice_end are called without a stream too */
 };
@@ -96,8 +101,9 @@ struct answer {
     struct fitted *fitted;        /* the adapter on it; NULL: none */
     char id[32];                  /* made of the request's, without a prefix */
     int64_t created;              /* seconds since 1970 */
-    int prompt_tokens;
     double load_s;                /* until the model was open */
+    int prompt_tokens;            /* of all prompts */
+    int *prompt_end;              /* [ask.n_prompts] where each ends among all tokens; in the arena */
     struct tool_options parsing;
     struct guide_options guide;   /* of all choices; its form is a reference of the answer's own */
     pthread_mutex_t lock;
@@ -107,6 +113,7 @@ struct answer {
     bool detached;                /* likewise: it has its reply already, the answer goes on without it */
     bool cancelled;               /* likewise: by answer_cancel */
     bool begun;                   /* the stream is */
+    struct vectors *vectors;      /* vectors.h; NULL: none are wanted. Set under the lock */
     struct err error;             /* of the first choice that failed; written under the lock */
     struct books_entry entry;           /* in the books */
     struct usage usage;           /* of all choices that are over */

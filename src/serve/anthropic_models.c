@@ -39,7 +39,7 @@ struct visit {
     const char *last; /* adapter: one that is open on several models is listed once */
 };
 
-static int context_of(const struct served *s) { return s->life.state == SERVED_OPEN ? engine_context(s->engine) : 0; }
+static int context_of(const struct served *s) { return s->life.state == SERVED_OPEN && s->engine ? engine_context(s->engine) : 0; }
 
 static void visit_model(void *ctx, const struct served *s) {
     const struct visit *v = ctx;

@@ -6,6 +6,7 @@
 #include <jansson.h>
 
 #include "engine/sampler.h"
+#include "text/fim.h"
 #include "text/toolcall.h"
 #include "text/value.h"
 
@@ -17,7 +18,16 @@ enum thinking { THINKING_DEFAULT, THINKING_OFF, THINKING_ON };
 /* What an answer's text must be, beside calls of tools. */
 enum text_form { FORM_FREE, FORM_OBJECT /* any JSON object */, FORM_SCHEMA /* JSON that a schema accepts */, FORM_GBNF };
 
-enum { ASK_CHOICES = 16, ASK_STOPS = 16, ASK_TOOLS = 512, ASK_MESSAGES = 8192 };
+enum { ASK_CHOICES = 16, ASK_STOPS = 16, ASK_TOOLS = 512, ASK_MESSAGES = 8192, ASK_ANSWERS = 128 /* to all prompts */ };
+
+/* One of several prompts that are continued as they are. */
+struct ask_prompt {
+    struct slice text;
+    const int32_t *id;               /* [n] tokens in place of a text; NULL: none */
+    int n;
+    const struct fim *gap;           /* what is to be filled in, in place of a text; NULL: nothing */
+    const char *field;               /* where it stands in the body, for messages */
+};
 
 struct ask {
     struct slice model;              /* empty: the default one */
@@ -27,6 +37,8 @@ struct ask {
     bool continued;                  /* the last message, an assistant's, is the beginning of the answer */
     bool normalise;                  /* what clients make new with every request is left out (nonce.h) */
     struct slice prompt;
+    const struct ask_prompt *prompts; /* [n_prompts] in place of both; NULL: none. Each has as many answers of the n as the others, one after the other */
+    int n_prompts;
     struct value *tools;             /* a list, as OpenAI's API has it; NULL: none */
     struct tool_spec *tool;          /* [n_tools] the same, for the parser */
     struct slice *tool_text;         /* [n_tools] each as JSON, for models whose templates know none */
@@ -55,6 +67,7 @@ struct ask {
     int logprobs;                    /* alternatives with each token; -1: none */
     bool echo;                       /* the prompt's text (and logprobs) come first */
     bool ignore_eog;
+    bool no_turn;                    /* the prompt ends with the last message, and begins no answer */
     bool count;                      /* only how many tokens the prompt has */
     bool idle;                       /* with count: not even that; no model is wanted */
     bool stream, usage;              /* usage: streamed too */

@@ -137,6 +137,21 @@ int body_choice(const struct body_at *at, const char *key, const char *const *na
     return body_error(at, key, e, "\"%s\" is none of %s", err_quote(shown, sizeof shown, text.p, text.n), known);
 }
 
+int body_ids(const struct body_at *at, const char *key, const json_t *list, struct arena *a, const int32_t **ids, int *n, struct err *e) {
+    const size_t count = json_array_size(list);
+    int32_t *out = arena_array(a, count + 1, sizeof *out);
+    if (!out) return err_nomem(e, "tokens", count * sizeof *out);
+    for (size_t i = 0; i < count; i++) {
+        const json_t *v = json_array_get(list, i);
+        const json_int_t id = json_integer_value(v);
+        if (!json_is_integer(v) || id < 0 || id > INT32_MAX) return body_error(at, key, e, "item %zu is no token's id", i);
+        out[i] = (int32_t)id;
+    }
+    *ids = out;
+    *n = (int)count;
+    return 0;
+}
+
 /* As deep as BODY_DEPTH at most. */
 struct value *body_value(struct arena *a, const json_t *v) {
     struct value *out;

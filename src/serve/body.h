@@ -37,6 +37,9 @@ int body_array(const struct body_at *at, const char *key, const json_t **out, st
 /* One of `names` (NULL-terminated) by its number. */
 int body_choice(const struct body_at *at, const char *key, const char *const *names, int *out, struct err *e);
 
+/* The numbers of `list`, the member `key` or a part of it, which are ids of tokens; in the arena. ERR_FORMAT: one is none; ERR_MEMORY. */
+int body_ids(const struct body_at *at, const char *key, const json_t *list, struct arena *a, const int32_t **ids, int *n, struct err *e);
+
 /* A JSON value as templates read it; strings are data. NULL: out of memory. */
 struct value *body_value(struct arena *a, const json_t *v);
 

@@ -357,9 +357,9 @@ static int divide_cache(void *ctx, struct err *e) {
     uint64_t n = 0;
     (void)e;
     (void)pthread_mutex_lock(&m->lock);
-    for (const struct served *s = m->first; s; s = s->next) n += s->life.state == SERVED_OPEN;
+    for (const struct served *s = m->first; s; s = s->next) n += s->life.state == SERVED_OPEN && s->engine;
     for (const struct served *s = m->first; s; s = s->next)
-        if (s->life.state == SERVED_OPEN) engine_limit_cache(s->engine, m->o.engine.cache_bytes / n + 1);
+        if (s->life.state == SERVED_OPEN && s->engine) engine_limit_cache(s->engine, m->o.engine.cache_bytes / n + 1);
     (void)pthread_mutex_unlock(&m->lock);
     return 0;
 }

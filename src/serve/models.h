@@ -11,6 +11,7 @@
 #define HEARTH_MODELS_H
 
 #include "engine/chat.h"
+#include "engine/embedder.h"
 #include "engine/forms.h"
 #include "engine/scheduler.h"
 #include "serve/facts.h"
@@ -55,7 +56,8 @@ struct served {
     struct facts facts;               /* of facts_of alone. No digest: not read yet */
     struct fitted *fitted;
     struct model *model;              /* also for whoever sees it open in models_each */
-    struct engine *engine;
+    struct engine *engine;            /* NULL: the model writes no text, it only reads */
+    struct embedder *embedder[2][2];  /* models_embedder's: [scores][for long texts] */
     struct tokenizer *tokenizer;
     struct chat *chat;                /* NULL: the file has no template */
     struct slice template;            /* its source */
@@ -117,6 +119,12 @@ void fitted_done(struct fitted *f); /* NULL is fine */
 
 /* The adapter of a number (struct adapter_view) on a model that the caller uses. ERR_NOT_FOUND; errors of opening it. */
 int models_adapt(struct models *m, struct served *s, int id, struct fitted **f, struct err *e);
+
+/* What makes vectors of texts, or, for scores, what a classifier says of them, with a model that the caller uses; made when it is first asked for. Texts of up to
+ * SHORT_TEXT tokens have one of their own, which needs much less memory and is never held up by a long one. Used on the scheduler's thread, as long as the model is. Errors: those of
+ * embedder_new; ERR_UNSUPPORTED: the model is for the other, or gives each token a vector; ERR_MEMORY. */
+enum { SHORT_TEXT = 512 };
+int models_embedder(struct models *m, struct served *s, bool scores, bool large, struct embedder **em, struct err *e);
 
 /* Whether all that the name stands for is open, so that using it will not take long. */
 bool models_ready(struct models *m, struct slice name);

@@ -119,6 +119,7 @@ static int drop_engine(void *ctx, struct err *e) {
     (void)e;
     engine_free(s->engine);
     s->engine = NULL;
+    for (int i = 0; i < 4; i++) embedder_free(s->embedder[i / 2][i % 2]), s->embedder[i / 2][i % 2] = NULL;
     return 0;
 }
 
@@ -129,7 +130,7 @@ static void close_parts(struct models *m, struct served *s) {
         (void)scheduler_call(m->o.scheduler, keep_prefixes, s, &ignored);
         if (!engine_kept(s->engine, WRITE_S)) log_info("%s: not all that is known of prompts could be written in %d s", s->name, WRITE_S);
     }
-    if (s->engine) (void)scheduler_call(m->o.scheduler, drop_engine, s, &ignored);
+    if (s->model) (void)scheduler_call(m->o.scheduler, drop_engine, s, &ignored);
     chat_free(s->chat), s->chat = NULL;
     forms_free(s->forms), s->forms = NULL;
     tokenizer_free(s->tokenizer), s->tokenizer = NULL;
@@ -151,7 +152,8 @@ static int open_rest(struct models *m, struct served *s, struct err *e) {
     s->template = (struct slice){0};
     if (code == 0) code = vocab_chat_template(s->model->file, NULL, &s->template, e);
     if (code == 0 && s->template.p) code = chat_new(&s->chat, s->model->file, s->tokenizer, (struct slice){0}, NULL, e);
-    if (code == 0) code = engine_new(&s->engine, s->model, m->o.pool, m->o.engine, e);
+    const bool writes = s->model->hp.causal && s->model->hp.pooling != POOL_RANK;
+    if (code == 0 && writes) code = engine_new(&s->engine, s->model, m->o.pool, m->o.engine, e);
     s->syntax = tool_syntax_for(s->template);
     s->reasoning = tool_reasoning_for(s->template);
     return code;
@@ -184,7 +186,7 @@ int served_open(struct models *m, struct served *s, struct err *e) {
     (void)pthread_mutex_unlock(&m->lock);
     if (code == 0) code = open_rest(m, s, e);
     (void)pthread_mutex_lock(&m->lock);
-    if (code == 0) code = take(m, &s->buffers, engine_memory(s->engine).buffers, weights, s->name, e);
+    if (code == 0 && s->engine) code = take(m, &s->buffers, engine_memory(s->engine).buffers, weights, s->name, e);
     (void)pthread_mutex_unlock(&m->lock);
     if (code == 0) warm(m, s);
     (void)pthread_mutex_lock(&m->lock);
@@ -218,6 +220,42 @@ void served_close(struct models *m, struct served *s) {
     set_state(m, &s->life, SERVED_CLOSED);
 }
 
+/* ---- embedders ---- */
+
+static int make_embedder(const struct models *m, const struct served *s, bool scores, bool large, struct embedder **em, struct err *e) {
+    static const struct option_names names = {.context = "--ctx", .batch = "--ctx", .kv_type = "--kv-type", .paged = "another model"};
+    const int64_t most = s->model->hp.n_ctx_train, ctx = large ? m->o.engine.n_ctx : SHORT_TEXT;
+    const struct embedder_options o = {.pooling = scores ? POOL_RANK : POOL_UNSAID, .n_ctx = (int)(ctx > most ? most : ctx), .max_rows = SHORT_TEXT, .kv_type = DT_F32,
+                                       .memory_limit = m->o.engine.memory_limit, .names = &names};
+    const int code = embedder_new(em, s->model, m->o.pool, o, e);
+    if (code) return code;
+    const enum pooling pooling = embedder_pooling(*em);
+    if (scores || (pooling != POOL_RANK && pooling != POOL_NONE)) return 0;
+    embedder_free(*em);
+    return pooling == POOL_RANK ? err_set(e, ERR_UNSUPPORTED, "the model %s scores texts as answers to a query (/v1/rerank); it makes no embeddings", s->name)
+                                : err_set(e, ERR_UNSUPPORTED, "the model %s makes a vector of each token, and none of a whole text", s->name);
+}
+
+/* It is made without the lock, perhaps by two at once: the second one's is not taken. */
+int models_embedder(struct models *m, struct served *s, bool scores, bool large, struct embedder **em, struct err *e) {
+    struct embedder *made, **place = &s->embedder[scores][large];
+    (void)pthread_mutex_lock(&m->lock);
+    *em = *place;
+    (void)pthread_mutex_unlock(&m->lock);
+    if (*em) return 0;
+    int code = make_embedder(m, s, scores, large, &made, e);
+    if (code) return code;
+    const uint64_t bytes = graph_buffer_bytes(embedder_graph(made));
+    (void)pthread_mutex_lock(&m->lock);
+    code = take(m, &s->buffers, bytes, s->weights + s->buffers, s->name, e);
+    if (code == 0 && !*place) *place = made, made = NULL;
+    else if (code == 0) s->buffers -= bytes;
+    *em = *place;
+    (void)pthread_mutex_unlock(&m->lock);
+    embedder_free(made);
+    return code;
+}
+
 void served_free(struct served *s) {
     mem_free(s->name);
     mem_free(s->path);
@@ -238,6 +276,7 @@ static int remove_from_engine(void *ctx, struct err *e) {
 
 int fitted_open(struct models *m, struct fitted *f, uint64_t bytes, struct err *e) {
     f->stamp = stamp_of_adapter(f->path);
+    if (!f->model->engine) return err_set(e, ERR_UNSUPPORTED, "the model %s writes no text, so that no adapter can act on it", f->model->name);
     int code = f->stamp ? take(m, &f->bytes, bytes, 0, f->name, e) : err_set(e, ERR_NOT_FOUND, "the files of the adapter %s are gone", f->name);
     (void)pthread_mutex_unlock(&m->lock);
     if (code == 0) code = adapter_open(&f->adapter, f->path, f->model->model, 1, e);

@@ -52,5 +52,6 @@ void openai_load_adapter(struct service *s, struct http_request *r);
 void openai_unload_adapter(struct service *s, struct http_request *r);
 
 extern const struct endpoint openai_chat, openai_completions, openai_responses, openai_response_tokens;
+extern const struct endpoint openai_embeddings, openai_rerank;
 
 #endif

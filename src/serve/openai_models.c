@@ -35,7 +35,7 @@ static void write_model(struct jw *j, const struct served *s) {
     jw_integer(j, "created", s->created);
     if (s->life.state == SERVED_OPEN) {
         const struct hparams *h = &s->model->hp;
-        jw_integer(j, "max_model_len", engine_context(s->engine));
+        jw_integer(j, "max_model_len", s->engine ? (int64_t)engine_context(s->engine) : (int64_t)h->n_ctx_train);
         jw_open(j, "meta", '{');
         jw_str(j, "architecture", model_architecture(s->model));
         jw_integer(j, "n_vocab", h->n_vocab);

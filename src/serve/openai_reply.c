@@ -1,6 +1,7 @@
 /* openai_reply.c: the OpenAI dialect's routes and errors, and what its replies share. */
 #include <string.h>
 
+#include "serve/llama.h"
 #include "serve/openai_responses.h"
 
 /* ---- parts of replies ---- */
@@ -19,7 +20,7 @@ struct openai_usage openai_usage_of(const struct answer *a) {
         const struct choice *c = &a->choices[i];
         u.completion += c->generated;
         u.reasoning += c->reasoned;
-        if (i == 0) u.cached = c->cached;
+        if (i % (a->ask.n / (a->ask.n_prompts ? a->ask.n_prompts : 1)) == 0) u.cached += c->cached;
     }
     return u;
 }
@@ -157,6 +158,13 @@ static void on_model(void *ctx, struct http_request *r) { answer_aside(ctx, r, o
 static void on_adapters(void *ctx, struct http_request *r) { answer_aside(ctx, r, openai_list_adapters); }
 static void on_load(void *ctx, struct http_request *r) { answer_aside(ctx, r, openai_load_adapter); }
 static void on_unload(void *ctx, struct http_request *r) { answer_aside(ctx, r, openai_unload_adapter); }
+static void on_embeddings(void *ctx, struct http_request *r) { answer_begin(ctx, r, &openai_embeddings); }
+static void on_rerank(void *ctx, struct http_request *r) { answer_begin(ctx, r, &openai_rerank); }
+static void on_infill(void *ctx, struct http_request *r) { answer_begin(ctx, r, &llama_infill); }
+static void on_tokenize(void *ctx, struct http_request *r) { answer_begin(ctx, r, &llama_tokenize); }
+static void on_detokenize(void *ctx, struct http_request *r) { answer_begin(ctx, r, &llama_detokenize); }
+static void on_template(void *ctx, struct http_request *r) { answer_begin(ctx, r, &llama_template); }
+static void on_props(void *ctx, struct http_request *r) { answer_aside(ctx, r, llama_props); }
 static void on_health(void *ctx, struct http_request *r) {
     (void)ctx;
     if (http_stopping(r)) (void)http_error(r, 503, 1, "the server is stopping");
@@ -177,6 +185,10 @@ static const struct http_route routes[] = {
     {"GET", "/v1/responses/{id...}", on_response_get, 0},
     {"DELETE", "/v1/responses/{id...}", on_response_delete, 0},
     {"POST", "/v1/responses/{id...}", on_response_post, 0},
+    {"POST", "/v1/embeddings", on_embeddings, 0}, {"POST", "/embeddings", on_embeddings, 0},
+    {"POST", "/v1/rerank", on_rerank, 0},         {"POST", "/v2/rerank", on_rerank, 0}, {"POST", "/rerank", on_rerank, 0},
+    {"POST", "/infill", on_infill, 0},            {"POST", "/tokenize", on_tokenize, 0}, {"POST", "/detokenize", on_detokenize, 0}, {"POST", "/apply-template", on_template, 0},
+    {"GET", "/props", on_props, 0},
 };
 
 const struct http_dialect openai_dialect = {.name = "openai", .routes = routes, .n_routes = sizeof routes / sizeof *routes, .error = openai_error, .id_header = "x-request-id"};

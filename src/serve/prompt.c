@@ -115,7 +115,7 @@ static int render_told(const struct ask *ask, const struct value *messages, unsi
     const bool tools = ask->n_tools && ask->tool_choice != TOOLS_NONE, shown = tools && tool_template_lists_tools(s->template);
     struct value *context = value_dict(a);
     if (!(messages = told(ask, messages, how, tools && !shown, s, a, e))) return e->code;
-    bool ok = value_set(a, context, "messages", messages) && value_set(a, context, "add_generation_prompt", value_bool(a, true));
+    bool ok = value_set(a, context, "messages", messages) && value_set(a, context, "add_generation_prompt", value_bool(a, !ask->no_turn));
     if (ok && shown) ok = value_set(a, context, "tools", ask->tools);
     ok = ok && set_thinking(ask, a, context) && set_kwargs(ask->kwargs, a, context);
     if (!ok) return err_nomem(e, "the template's variables", a->used);
@@ -123,8 +123,9 @@ static int render_told(const struct ask *ask, const struct value *messages, unsi
 }
 
 /* Where the template refuses the conversation, it is told in the other ways that templates are known to want; where it leaves out a system message in the middle, too. */
-static int render(const struct ask *ask, const struct served *s, struct arena *a, struct rendering *r, struct err *e) {
+int prompt_render(const struct ask *ask, const struct served *s, struct arena *a, struct rendering *r, struct err *e) {
     static const unsigned ways[] = {TALK_SHORT_IDS, FOLD_LATE, TALK_SHORT_IDS | FOLD_LATE, TALK_TEXT_ARGUMENTS, TALK_TEXT_ARGUMENTS | FOLD_LATE, FOLD_ALL, TALK_SHORT_IDS | FOLD_ALL, TALK_TEXT_ARGUMENTS | FOLD_ALL};
+    if (!s->chat) return err_set(e, ERR_UNSUPPORTED, "the model %s has no chat template; it can only continue a prompt (/v1/completions)", s->name);
     const struct value *messages = ask->normalise ? talk_normalised(ask->messages, a, e) : ask->messages;
     if (!messages) return e->code;
     int code = render_told(ask, messages, 0, s, a, r, e);
@@ -144,10 +145,33 @@ int prompt_tokens(const struct ask *ask, const struct served *s, struct arena *a
     struct rendering r = {0};
     *opened = false;
     if (!ask->messages) return tokenizer_encode(s->tokenizer, ask->prompt, &(struct encode_options){.add_special = true, .parse = SPECIAL_ALL}, ids, e);
-    if (!s->chat) return err_set(e, ERR_UNSUPPORTED, "the model %s has no chat template; it can only continue a prompt (/v1/completions)", s->name);
-    int code = render(ask, s, a, &r, e);
+    int code = prompt_render(ask, s, a, &r, e);
     if (code == 0) code = chat_encode(s->chat, &r, ids, e);
     if (code == 0) *opened = tool_reasoning_opened(s->reasoning, (struct slice){r.text, r.len});
     rendering_free(&r);
     return code;
+}
+
+static int one_prompt(const struct ask_prompt *p, const struct tokenizer *t, struct tokens *ids, struct err *e) {
+    if (p->gap) return fim_tokens(t, p->gap, ids, e);
+    if (!p->id) return tokenizer_encode(t, p->text, &(struct encode_options){.add_special = true, .parse = SPECIAL_ALL}, ids, e);
+    for (int i = 0; i < p->n; i++) {
+        if (p->id[i] < 0 || (uint32_t)p->id[i] >= tokenizer_count(t)) return err_set(e, ERR_TEXT, "token %d is %d, but the vocabulary has %u", i, p->id[i], tokenizer_count(t));
+        const int code = tokens_add(ids, p->id[i], e);
+        if (code) return code;
+    }
+    return 0;
+}
+
+int prompt_list(const struct ask *ask, const struct served *m, struct tokens *ids, int *ends, struct err *e) {
+    for (int i = 0; i < ask->n_prompts; i++) {
+        const struct ask_prompt *p = &ask->prompts[i];
+        const size_t before = ids->n;
+        int code = one_prompt(p, m->tokenizer, ids, e);
+        if (code == 0 && ids->n == before) code = err_set(e, ERR_TEXT, "empty: this model has no token to begin a text with");
+        if (code == 0 && ids->n > INT32_MAX) code = err_set(e, ERR_CONTEXT, "too long");
+        ends[i] = (int)ids->n;
+        if (code) return code == ERR_MEMORY ? code : err_in(e, "%s", p->field);
+    }
+    return 0;
 }

@@ -10,4 +10,11 @@
  * ERR_UNSUPPORTED: messages for a model without a template; ERR_TEXT; ERR_MEMORY. */
 int prompt_tokens(const struct ask *ask, const struct served *m, struct arena *a, struct tokens *ids, bool *opened, struct err *e);
 
+/* The text that messages are rendered to; the caller frees it (rendering_free). Errors as above. */
+int prompt_render(const struct ask *ask, const struct served *m, struct arena *a, struct rendering *r, struct err *e);
+
+/* The tokens of ask->prompts, one after the other; ends [n_prompts]: where each ends. Errors name the field: ERR_TEXT: an unknown token, or none; those of
+ * fim_tokens; ERR_MEMORY. */
+int prompt_list(const struct ask *ask, const struct served *m, struct tokens *ids, int *ends, struct err *e);
+
 #endif

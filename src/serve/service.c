@@ -15,8 +15,9 @@ enum { FRONTS = 2 /* at work at once */, FRONTS_MAX = 64 /* and with those that 
 /* What waits for a front thread. */
 struct errand {
     struct errand *next;
-    struct answer *answer;  /* or: */
-    struct http_request *http;
+    struct answer *answer;
+    void (*then)(struct answer *a); /* NULL: it is at its beginning */
+    struct http_request *http;      /* without an answer */
     void (*fn)(struct service *s, struct http_request *r);
 };
 
@@ -71,25 +72,33 @@ static int make_choices(struct answer *a, struct err *e) {
     return 0;
 }
 
+static void act(const struct fitted *f, struct job_spec *s) {
+    s->adapter_from = adapter_start(f->adapter, s->prompt, s->n_prompt);
+    s->adapted = s->adapter_from >= 0; /* without its invocation the model answers alone */
+    s->adapter = f->id;
+}
+
 /* Returns how many jobs were submitted; fewer than ask->n: e says why. */
 static int submit(struct answer *a, const struct tokens *ids, struct err *e) {
     const struct ask *ask = &a->ask;
-    const int reusable[] = {(int)ids->n};
+    int reusable[] = {(int)ids->n};
     struct job_spec s = {.engine = a->model->engine, .tokenizer = a->model->tokenizer, .prompt = ids->id, .n_prompt = (int)ids->n, .reusable = reusable, .n_reusable = 1,
                          .max_tokens = ask->max_tokens < 0 || ask->max_tokens > INT32_MAX ? -1 : (int)ask->max_tokens, .sampling = ask->sampling, .stop = ask->stop, .n_stop = ask->n_stop,
-                         .logprobs = ask->logprobs, .ignore_eog = ask->ignore_eog, .guide = a->guide, .control = ask->messages != NULL, .guess = GUESS_MAX, .departure = a->service->departures,
+                         .logprobs = ask->logprobs, .prompt_logprobs = ask->echo && ask->logprobs >= 0, .ignore_eog = ask->ignore_eog, .guide = a->guide, .control = ask->messages != NULL,
+                         .guess = GUESS_MAX, .departure = a->service->departures,
                          .client = client_of(a->http), .event = answer_hear};
+    const int each = ask->n / (ask->n_prompts ? ask->n_prompts : 1);
     int n = 0;
-    if (a->fitted) {
-        s.adapter_from = adapter_start(a->fitted->adapter, ids->id, (int)ids->n);
-        s.adapted = s.adapter_from >= 0; /* without its invocation the model answers alone */
-        s.adapter = a->fitted->id;
-    }
     if (!ask->seeded) s.sampling.seed = os_random();
+    const uint64_t seed = s.sampling.seed;
     (void)pthread_mutex_lock(&a->lock); /* so that the client's leaving finds all jobs */
     const bool unwanted = a->gone || a->cancelled;
     if (unwanted) (void)err_set(e, ERR_CANCELLED, a->gone ? "the client has left" : "it was cancelled");
-    for (; !unwanted && n < ask->n; n++, s.sampling.seed++) {
+    for (; !unwanted && n < ask->n; n++) {
+        const int i = n / each, begin = i ? a->prompt_end[i - 1] : 0;
+        if (ask->n_prompts) s.prompt = ids->id + begin, s.n_prompt = reusable[0] = a->prompt_end[i] - begin;
+        if (a->fitted) act(a->fitted, &s);
+        s.sampling.seed = seed + (uint64_t)(n % each);
         s.ctx = &a->choices[n];
         if (job_submit(&a->choices[n].job, a->service->scheduler, &s, e)) break;
     }
@@ -126,7 +135,11 @@ static int prepare(struct answer *a, struct tokens *ids, struct err *e) {
     a->load_s = os_now() - begin;
     if (code == 0 && a->ask.lora_said) code = use_numbered(a, e);
     if (code == 0 && p->opened) code = p->opened(a, e);
-    if (code == 0) code = prompt_tokens(&a->ask, a->model, &a->arena, ids, &a->parsing.opened_reasoning, e);
+    if (code || p->instead) return code;
+    if (!a->model->engine && !a->ask.count) return err_set(e, ERR_UNSUPPORTED, "model: %s writes no text; it makes vectors or scores of texts (/v1/embeddings, /v1/rerank)", a->model->name);
+    const size_t prompts = (size_t)a->ask.n_prompts;
+    if (prompts && !(a->prompt_end = arena_array(&a->arena, prompts, sizeof *a->prompt_end))) return err_nomem(e, "prompts", prompts * sizeof *a->prompt_end);
+    code = prompts ? prompt_list(&a->ask, a->model, ids, a->prompt_end, e) : prompt_tokens(&a->ask, a->model, &a->arena, ids, &a->parsing.opened_reasoning, e);
     a->prompt_tokens = (int)ids->n;
     if (code == 0 && a->ask.context >= 0) code = within_context(&a->ask, a->prompt_tokens, e);
     if (code == 0 && !a->ask.count) code = hold_answer(&a->ask, a->model, &a->arena, a->parsing.opened_reasoning, &a->guide, e);
@@ -137,12 +150,26 @@ static int prepare(struct answer *a, struct tokens *ids, struct err *e) {
     return code || !p->ready ? code : p->ready(a, e);
 }
 
+/* In place of jobs. */
+static void answer_instead(struct answer *a) {
+    struct err e = {0};
+    bool later = false;
+    const int code = a->endpoint->instead(a, &later, &e); /* the answer may be gone from here on, if later */
+    if (code == 0 && later) return;
+    if (code == 0) answer_count(a);
+    else answer_refuse(a, status_of(code), e.msg);
+}
+
 static void answer_request(struct answer *a) {
     struct tokens ids = {0};
     struct err e = {0};
     int code = prepare(a, &ids, &e);
     const int n = a->ask.n;
     if (a->model) books_model(a->service->books, &a->entry, a->model->name, a->fitted ? a->fitted->name : NULL, a->prompt_tokens);
+    if (code == 0 && a->endpoint->instead) {
+        answer_instead(a);
+        return;
+    }
     if (code == 0 && a->ask.count) {
         answer_count(a);
         tokens_free(&ids);
@@ -175,7 +202,9 @@ static void *front(void *ctx) {
         s->idle--;
         if (!(s->first = job->next)) s->last = &s->first;
         (void)pthread_mutex_unlock(&s->lock);
-        if (job->answer) {
+        if (job->then) {
+            job->then(job->answer);
+        } else if (job->answer) {
             answer_request(job->answer);
         } else {
             job->fn(s, job->http);
@@ -224,12 +253,12 @@ int service_use(struct service *s, struct slice name, struct served **m, struct 
     return code;
 }
 
-/* The errand is the front's from here on; one that cannot be made is told the client. */
-static void send(struct service *s, struct http_request *r, struct answer *a, void (*fn)(struct service *s, struct http_request *r)) {
+/* False: there is no memory, or *stopping. */
+static bool post(struct service *s, struct errand errand, bool *stopping) {
     struct errand *job = mem_calloc(1, sizeof *job);
     bool taken = false;
     if (job) {
-        *job = (struct errand){.answer = a, .http = r, .fn = fn};
+        *job = errand;
         (void)pthread_mutex_lock(&s->lock);
         if ((taken = !s->stopping)) {
             *s->last = job;
@@ -238,15 +267,27 @@ static void send(struct service *s, struct http_request *r, struct answer *a, vo
         }
         (void)pthread_mutex_unlock(&s->lock);
     }
-    if (taken) return;
-    mem_free(job);
-    const char *why = job ? "the server is stopping" : "out of memory";
+    *stopping = job && !taken;
+    if (!taken) mem_free(job);
+    return taken;
+}
+
+/* The errand is the front's from here on; one that cannot be made is told the client. */
+static void send(struct service *s, struct http_request *r, struct answer *a, void (*fn)(struct service *s, struct http_request *r)) {
+    bool stopping;
+    if (post(s, (struct errand){.answer = a, .http = r, .fn = fn}, &stopping)) return;
+    const char *why = stopping ? "the server is stopping" : "out of memory";
     if (a) {
         answer_refuse(a, 503, why);
-    } else {
-        (void)http_error(r, 503, 1, "%s", why);
-        http_unref(r);
+        return;
     }
+    (void)http_error(r, 503, 1, "%s", why);
+    http_unref(r);
+}
+
+bool service_send_back(struct service *s, struct answer *a, void (*then)(struct answer *a)) {
+    bool stopping;
+    return post(s, (struct errand){.answer = a, .then = then}, &stopping);
 }
 
 void answer_begin(struct service *s, struct http_request *r, const struct endpoint *endpoint) {

@@ -37,10 +37,10 @@ struct work {
     bool cancelled, inside;
 };
 
-static enum turn turn(struct chore *c, double seconds, bool cancelled) {
+static enum chore_turn turn(struct chore *c, double seconds, bool cancelled) {
     struct work *w = (struct work *)(void *)c;
     struct log *l = w->log;
-    enum turn next = TURN_MORE;
+    enum chore_turn next = TURN_MORE;
     const double begin = os_now();
     (void)pthread_mutex_lock(&l->lock);
     assert_false(w->inside);
