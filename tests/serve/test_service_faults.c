@@ -184,6 +184,32 @@ static void every_allocation_fails_once(void **state) {
     close_stage(&g);
 }
 
+/* The first embedding, for which an embedder is made: each time in a new server that has opened its model. */
+static void the_first_embedding(void **state) {
+    static const struct request open = {"/tokenize", "{\"content\": \"x\"}", NULL}, *const embed = &requests[0];
+    static char expected[REPLY], got[REPLY];
+    const int step = light("nine allocations of ten") ? 10 : 1;
+    int n = 1, refused = 0;
+    (void)state;
+    for (bool injected = true; injected; n += step) {
+        struct stage g;
+        open_stage(&g);
+        assert_int_equal(ask(g.port, &open, got), 200);
+        mem_fail_after(n);
+        const int status = ask(g.port, embed, got);
+        injected = mem_has_failed();
+        mem_fail_after(0);
+        if (status != 200 && status != 503 && status != 500 && status != 0) fail_msg("allocation %d: %d %s", n, status, got);
+        refused += status != 200;
+        assert_int_equal(ask(g.port, embed, got), 200);
+        if (!*expected) memcpy(expected, got, sizeof got);
+        assert_string_equal(got, expected);
+        close_stage(&g);
+    }
+    assert_true(refused > 2);
+    printf("%d places where memory was short, %d of them told\n", n / step, refused);
+}
+
 /* Bodies spoilt at random: cut, doubled, with bytes of others in them. All are answered, most of them with what is wrong. */
 static void spoilt_bodies(void **state) {
     static const char bytes[] = "{}[]\",:0123456789.-eEtfn\\u \x80\xFF\0";
@@ -217,6 +243,6 @@ static void spoilt_bodies(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_allocation_fails_once), cmocka_unit_test(spoilt_bodies)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_allocation_fails_once), cmocka_unit_test(the_first_embedding), cmocka_unit_test(spoilt_bodies)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
