@@ -33,8 +33,8 @@ struct request {
 static const struct request requests[] = {
     {"/v1/embeddings", "{\"input\": [\"Hello\", \"Once upon a time\", [5, 6, 7]], \"encoding_format\": \"base64\"}", NULL},
     {"/v1/embeddings", "{\"input\": \"Hello\"}", NULL},
-    {"/v1/completions", "{\"prompt\": [\"The capital\", [5, 6, 7]], \"n\": 2, \"best_of\": 3, \"seed\": 1, \"max_tokens\": 3, \"echo\": true, \"logprobs\": 2}", "created"},
-    {"/v1/completions", "{\"prompt\": [\"a\", \"b\"], \"seed\": 1, \"max_tokens\": 2, \"echo\": true, \"logprobs\": 1, \"stream\": true}", "created"},
+    {"/v1/completions", "{\"prompt\": [\"The capital\", [5, 6, 7]], \"best_of\": 2, \"seed\": 1, \"max_tokens\": 2, \"echo\": true, \"logprobs\": 2}", "created"},
+    {"/v1/completions", "{\"prompt\": [\"a\", \"b\"], \"seed\": 1, \"max_tokens\": 1, \"echo\": true, \"logprobs\": 1, \"stream\": true}", "created"},
     {"/tokenize", "{\"content\": \"The capital \\u00e9\", \"with_pieces\": true}", NULL},
     {"/tokenize", "{\"messages\": [{\"role\": \"user\", \"content\": \"Hi\"}]}", NULL},
     {"/detokenize", "{\"tokens\": [5, 700, 205]}", NULL},
@@ -135,6 +135,7 @@ static int try_all(int port, const struct http_server *s, const struct request *
             if (now != 500 && now != 503) fail_msg("%s, allocation %d: status %d, %s", r->path, n, now, got);
         }
         if (!injected) break;
+        if (n % 4) continue;
         assert_int_equal(whole(port, r, got), status);
         assert_string_equal(got, expected);
         settle(s, quiet);
