@@ -218,10 +218,20 @@ static int refuse(const struct body_at *at, bool raw, struct err *e) {
     text = (struct slice){0};
     if (code == 0) code = body_text(at, "system", &text, e);
     if (code == 0 && raw && text.n) code = body_error(at, "system", e, "not with raw, which takes the prompt as it stands");
-    text = (struct slice){0};
-    if (code == 0) code = body_text(at, "suffix", &text, e);
-    if (code == 0 && text.n) code = body_error(at, "suffix", e, "text between two others cannot be asked for yet");
     return code;
+}
+
+/* A gap between prompt and suffix: no turns, no system message. */
+static int gap_of(struct answer *a, struct ollama *o, struct slice suffix, const struct body_at *at, struct err *e) {
+    struct ask_prompt *p = arena_alloc(&a->arena, sizeof *p);
+    struct fim *gap = arena_alloc(&a->arena, sizeof *gap);
+    if (!p || !gap) return err_nomem(e, "a gap", sizeof *gap);
+    if (o->raw || o->system || o->think) return body_error(at, "suffix", e, "not with %s: the model is given the text before and behind the gap, no more", o->raw ? "raw" : o->system ? "system" : "think");
+    *gap = (struct fim){.prefix = a->ask.prompt, .suffix = suffix};
+    *p = (struct ask_prompt){.text = a->ask.prompt, .gap = gap, .field = "suffix"};
+    a->ask.prompts = p;
+    a->ask.n_prompts = 1;
+    return 0;
 }
 
 static int add_message(struct answer *a, const char *role, struct slice text, struct err *e) {
@@ -231,7 +241,7 @@ static int add_message(struct answer *a, const char *role, struct slice text, st
 
 int ollama_read_generate(struct answer *a, const json_t *body, struct err *e) {
     const struct body_at at = body_top(body);
-    struct slice system = {0};
+    struct slice system = {0}, suffix = {0};
     int code = settings_of(a, &at, true, e);
     struct ollama *o = a->dialect;
     if (code == 0) code = body_text(&at, "prompt", &a->ask.prompt, e);
@@ -239,9 +249,11 @@ int ollama_read_generate(struct answer *a, const json_t *body, struct err *e) {
     if (code == 0) code = refuse(&at, o->raw, e);
     if (code == 0 && o->raw && o->think) code = body_error(&at, "think", e, "not with raw, which takes the prompt as it stands");
     if (code == 0) code = body_text(&at, "system", &system, e);
+    if (code == 0) code = body_text(&at, "suffix", &suffix, e);
     if (code) return code;
-    if (!a->ask.prompt.n) return only_load(a, o, e);
     o->system = system.n > 0;
+    if (suffix.n) return gap_of(a, o, suffix, &at, e);
+    if (!a->ask.prompt.n) return only_load(a, o, e);
     if (o->raw) return 0;
     if (!(a->ask.messages = value_list(&a->arena))) return err_nomem(e, "messages", 1);
     if (o->system) code = add_message(a, "system", system, e);

@@ -30,6 +30,9 @@ int ollama_read_chat(struct answer *a, const json_t *body, struct err *e);
 int ollama_read_generate(struct answer *a, const json_t *body, struct err *e);
 int ollama_opened(struct answer *a, struct err *e);
 
+/* Vectors of texts. */
+extern const struct endpoint ollama_embed, ollama_embeddings;
+
 /* The members "options" and "keep_alive". */
 int ollama_options(struct answer *a, struct ollama *o, const struct body_at *at, struct err *e);
 int ollama_keep_alive(const struct body_at *at, double *seconds, struct err *e);

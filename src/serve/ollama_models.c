@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "base/os.h"
+#include "engine/vocab.h"
 #include "serve/ollama.h"
+#include "text/fim.h"
 
 enum { SHOWN_ELEMENTS = 32 /* of an array, unless all is asked for */, NAMES = 4096 };
 
@@ -51,11 +53,12 @@ static void names(struct jw *j, const char *name) {
     buf_free(&listed);
 }
 
-static void capabilities(struct jw *j, const struct facts *f) {
+static void capabilities(struct jw *j, const struct facts *f, bool insert) {
     jw_open(j, "capabilities", '[');
     jw_str(j, NULL, f->embeds ? "embedding" : "completion");
     if (f->chat) jw_str(j, NULL, "tools");
     if (f->thinks) jw_str(j, NULL, "thinking");
+    if (insert) jw_str(j, NULL, "insert");
     jw_close(j, ']');
 }
 
@@ -142,7 +145,7 @@ static void tag_members(struct jw *j, const struct listed *o, const struct facts
     jw_integer(j, "size", (int64_t)f->bytes);
     jw_str(j, "digest", f->digest);
     details(j, f, o->base);
-    capabilities(j, f);
+    capabilities(j, f, false); /* whether it fills gaps would take its whole vocabulary to be read: show tells */
 }
 
 void ollama_tags(struct service *s, struct http_request *r) { reply_list(s, r, false, tag_members); }
@@ -224,6 +227,13 @@ static void parameters(struct jw *j, int context) {
 
 static void context_of(void *ctx, struct served *s) { *(int *)ctx = context_now(s); }
 
+static bool fills_gaps(const struct gguf *g) {
+    struct tokenizer *t = NULL;
+    const bool known = vocab_open(&t, g, (struct slice){0}, NULL) == 0 && fim_known(t);
+    tokenizer_free(t);
+    return known;
+}
+
 static void show(struct jw *j, const struct gguf *g, const struct facts *f, const char *name, int context, bool all) {
     struct slice license = {0}, source = {"", 0};
     struct buf file = {.limit = 1 << 16};
@@ -238,7 +248,7 @@ static void show(struct jw *j, const struct gguf *g, const struct facts *f, cons
     jw_text(j, "template", source);
     details(j, f, NULL);
     model_info(j, g, f, name, all);
-    capabilities(j, f);
+    capabilities(j, f, fills_gaps(g));
     jw_str(j, "modified_at", ollama_time(when, f->changed));
     jw_close(j, '}');
     buf_free(&file);

@@ -234,6 +234,8 @@ static const struct endpoint generate = {.read = ollama_read_generate, .opened =
 
 static void on_chat(void *ctx, struct http_request *r) { answer_begin(ctx, r, &chat); }
 static void on_generate(void *ctx, struct http_request *r) { answer_begin(ctx, r, &generate); }
+static void on_embed(void *ctx, struct http_request *r) { answer_begin(ctx, r, &ollama_embed); }
+static void on_embeddings(void *ctx, struct http_request *r) { answer_begin(ctx, r, &ollama_embeddings); }
 static void on_tags(void *ctx, struct http_request *r) { answer_aside(ctx, r, ollama_tags); }
 static void on_show(void *ctx, struct http_request *r) { answer_aside(ctx, r, ollama_show); }
 static void on_ps(void *ctx, struct http_request *r) { answer_aside(ctx, r, ollama_ps); }
@@ -251,6 +253,7 @@ static void on_keeping(void *ctx, struct http_request *r) {
 }
 
 static const struct http_route routes[] = {
+    {"POST", "/api/embed", on_embed, 0}, {"POST", "/api/embeddings", on_embeddings, 0},
     {"POST", "/api/chat", on_chat, 0}, {"POST", "/api/generate", on_generate, 0}, {"GET", "/api/tags", on_tags, 0}, {"POST", "/api/show", on_show, 0}, {"GET", "/api/ps", on_ps, 0},
     {"GET", "/api/version", on_version, HTTP_QUIET}, {"POST", "/api/pull", on_pull, 0}, {"POST", "/api/push", on_keeping, 0}, {"POST", "/api/create", on_keeping, 0},
     {"POST", "/api/copy", on_keeping, 0}, {"DELETE", "/api/delete", on_keeping, 0}, {"POST", "/api/blobs/{digest}", on_keeping, 0}, {"GET", "/api/blobs/{digest}", on_keeping, 0},

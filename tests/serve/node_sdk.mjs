@@ -94,6 +94,15 @@ async function openaiRest(client, kinds) {
   await refused("openai: no such model, streamed", () => client.chat.completions.create({ model: "nobody", messages: HELLO, stream: true }), (e) => e instanceof kinds.NotFoundError);
 }
 
+async function openaiEmbeddings(client) {
+  const one = await client.embeddings.create({ model: "ember", input: "cats purr." });
+  const plain = await client.embeddings.create({ model: "ember", input: ["cats purr.", "dogs bark."], encoding_format: "float" });
+  const length = (v) => Math.sqrt(v.reduce((sum, x) => sum + x * x, 0));
+  check(one.data.length === 1 && plain.data.length === 2 && one.data[0].embedding.length === plain.data[0].embedding.length, "openai: embeddings", [one.data.length, plain.data.length]);
+  check(one.data[0].embedding.every((x, i) => Math.abs(x - plain.data[0].embedding[i]) < 1e-6) && Math.abs(length(one.data[0].embedding) - 1) < 1e-4, "openai: packed and plain are the same");
+  check(JSON.stringify(plain.data[0].embedding) !== JSON.stringify(plain.data[1].embedding) && plain.usage.prompt_tokens > one.usage.prompt_tokens, "openai: other texts, other vectors", plain.usage);
+}
+
 /* ---- anthropic ---- */
 
 async function anthropicMessages(client) {
@@ -153,6 +162,8 @@ async function ollamaClient(client) {
   check(models[0].name === "ember:latest" && (await client.ps()).models[0].name === "ember:latest" && (await client.version()).version, "ollama: list, ps, version", models);
   const shown = await client.show({ model: "ember" });
   check(shown.capabilities.includes("tools") && shown.model_info["general.architecture"] === "qwen3", "ollama: show", shown.capabilities);
+  const { embeddings } = await client.embed({ model: "ember", input: ["cats purr.", "dogs bark."] });
+  check(embeddings.length === 2 && embeddings[0].length === embeddings[1].length && embeddings[0].length > 0, "ollama: embed");
   check((await client.pull({ model: "ember" })).status === "success", "ollama: pull what is here");
   await refused("ollama: no such model", () => client.chat({ ...ask, model: "nobody" }), (e) => e.status_code === 404 && /nobody/.test(e.message));
   await refused("ollama: no such model, streamed", () => client.chat({ ...ask, model: "nobody", stream: true }), (e) => e.status_code === 404);
@@ -169,6 +180,7 @@ const parts = {
     await openaiTools(client);
     await openaiForms(client);
     await openaiRest(client, p.OpenAI);
+    await openaiEmbeddings(client);
   },
   "@anthropic-ai/sdk": async (p) => {
     const client = new p.Anthropic({ baseURL: base, apiKey: "none", maxRetries: 0 });

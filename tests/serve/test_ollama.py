@@ -14,6 +14,7 @@ from hearth import EMBER, TMP, TOP, check, finish  # noqa: E402
 
 sys.path.insert(0, os.path.join(TOP, "tests/golden"))
 from ggufmodel import Writer  # noqa: E402
+from tinymodels import bert, coder  # noqa: E402
 
 HELLO = [{"role": "user", "content": "What is the capital of France?"}]
 SUM = [{"role": "user", "content": "What is 17 + 25?"}]
@@ -188,6 +189,21 @@ def tools(s):
     check(status == 400 and "messages[5].tool_name" in r["error"], "one result too many", r)
 
 
+def embed(s):
+    texts = ["cats purr.", "dogs bark.", "Once upon a time"]
+    theirs = s.post("/v1/embeddings", {"model": "ember", "input": texts})[2]
+    vectors = [d["embedding"] for d in theirs["data"]]
+    r = s.post("/api/embed", {"model": "ember", "input": texts, "keep_alive": "5m", "options": {"num_ctx": 512}})[2]
+    check(r["embeddings"] == vectors and r["model"] == "ember" and r["prompt_eval_count"] == theirs["usage"]["prompt_tokens"] and r["total_duration"] > 0, "vectors, as OpenAI's dialect has them", str(r)[:300])
+    check(s.post("/api/embed", {"model": "ember", "input": texts[1]})[2]["embeddings"] == vectors[1:2], "of one text")
+    check(s.post("/api/embeddings", {"model": "ember:latest", "prompt": texts[2]})[2] == {"embedding": vectors[2]}, "as older clients ask")
+    long = {"model": "ember", "input": "long " * 40000}
+    status, _, r = s.post("/api/embed", {**long, "truncate": False})
+    check(status == 400 and "input" in r["error"] and "tokens" in r["error"], "a text that is too long is refused where nothing may be cut", r)
+    cut = s.post("/api/embed", {"model": "ember", "input": texts[0], "dimensions": 999999})
+    check(cut[0] == 400 and "dimensions" in cut[2]["error"], "more dimensions than there are", cut)
+
+
 IMAGE = [{"role": "user", "content": "x", "images": ["AAAA"]}]
 CALL = {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]}
 REFUSED = [  # path, body, status, what is named
@@ -209,7 +225,11 @@ REFUSED = [  # path, body, status, what is named
     ("/api/chat", {**chat(), "model": "nobody"}, 404, "nobody"), ("/api/generate", {"model": "nobody"}, 404, "nobody"), ("/api/generate", {"model": "nobody", "keep_alive": 0}, 404, "nobody"),
     ("/api/chat", b"{", 400, "JSON"), ("/api/chat", b"[]", 400, "object"), ("/api/generate", b"", 400, "JSON"), ("/api/chat", b'{"model": "a", "model": "b"}', 400, "model"), ("/api/chat", b"[" * 100000, 400, "deep"),
     ("/api/show", {"model": "nobody"}, 404, "nobody"), ("/api/show", {}, 400, "model"), ("/api/show", {"model": 5}, 400, "model"), ("/api/show", b"x", 400, "JSON"), ("/api/show", {"model": "ember", "verbose": 5}, 400, "verbose"),
-    ("/api/pull", {"model": "nobody"}, 501, "--models-dir"), ("/api/pull", {}, 400, "model"), ("/api/push", {"model": "ember"}, 501, "GGUF"), ("/api/create", {"model": "x", "from": "ember"}, 501, "GGUF"),
+    ("/api/embed", {"model": "ember"}, 400, "input"), ("/api/embed", {"model": "ember", "input": 5}, 400, "input"), ("/api/embed", {"model": "ember", "input": ["x", 5]}, 400, "input[1]"),
+    ("/api/embed", {"model": "ember", "input": []}, 400, "input"), ("/api/embed", {"model": "ember", "input": "x", "options": {"nothing": 1}}, 400, "nothing"), ("/api/embed", {"model": "nobody", "input": "x"}, 404, "nobody"),
+    ("/api/embed", {"model": "ember", "input": "x", "truncate": 5}, 400, "truncate"), ("/api/embed", {"model": "ember", "input": ""}, 400, "input"), ("/api/embeddings", {"model": "ember"}, 400, "prompt"),
+    ("/api/embeddings", {"model": "ember", "prompt": 5}, 400, "prompt"), ("/api/generate", generate(suffix="x"), 400, "suffix"), ("/api/generate", generate(suffix="x", system="y"), 400, "suffix"),
+    ("/api/generate", generate(suffix=5), 400, "suffix"), ("/api/pull", {"model": "nobody"}, 501, "--models-dir"), ("/api/pull", {}, 400, "model"), ("/api/push", {"model": "ember"}, 501, "GGUF"), ("/api/create", {"model": "x", "from": "ember"}, 501, "GGUF"),
     ("/api/copy", {"source": "ember", "destination": "x"}, 501, "GGUF"), ("/api/blobs/sha256:00", b"x", 501, "GGUF"), ("/api/nothing", {}, 404, "nothing"),
 ]
 
@@ -313,6 +333,9 @@ def client(s):
     call = r.message.tool_calls[0].function
     talk += [r.message, {"role": "tool", "content": get_weather(**call.arguments), "tool_name": call.name}]
     check(k.chat(model="ember", messages=talk, tools=[get_weather], options={"temperature": 0}).message.content, "client: tools, there and back", (r, talk))
+    e = k.embed(model="ember", input=["cats purr.", "dogs bark."])
+    one = k.embeddings(model="ember", prompt="dogs bark.")
+    check(len(e.embeddings) == 2 and list(e.embeddings[1]) == list(one.embedding) and e.prompt_eval_count > 4, "client: embed", str(e)[:200])
     check([m.model for m in k.list().models] == ["ember:latest"] and k.list().models[0].details.family == "qwen3", "client: list", k.list())
     shown = k.show("ember")
     check(shown.modelinfo["general.architecture"] == "qwen3" and "tools" in shown.capabilities and shown.template, "client: show", shown.capabilities)
@@ -387,6 +410,24 @@ def adapters():
         check(s.post("/api/chat", {**plain, "model": "ember:gone"})[0] == 404 and s.post("/api/show", {"model": "ember:4b"})[0] == 404 and s.post("/api/show", {"model": "other:latest"})[0] == 200, "one that has gone")
 
 
+def other_models():
+    """A model that fills gaps, and one that only reads."""
+    with Server("--kv-type", "f32", models=[coder("spelt"), coder("plain", known=False), bert("reader")]) as s:
+        body = {"model": "spelt", "prompt": "def f(x):\n", "suffix": "return y\n"}
+        r = s.post("/api/generate", {**body, "stream": False, "options": {"temperature": 0, "num_predict": 9}})
+        theirs = s.post("/v1/completions", {**body, "temperature": 0, "max_tokens": 9})[2]
+        check(r[0] == 200 and r[2]["response"] == theirs["choices"][0]["text"] and r[2]["prompt_eval_count"] == theirs["usage"]["prompt_tokens"], "a gap is filled", (r, theirs))
+        check([s.post("/api/show", {"model": m})[2]["capabilities"] for m in ("spelt", "plain", "reader")] == [["completion", "insert"], ["completion"], ["embedding"]], "what each can do")
+        status, _, r = s.post("/api/generate", {**body, "model": "plain"})
+        check(status == 400 and "suffix" in r["error"], "who knows of no gaps says so", r)
+        r = s.post("/api/embed", {"model": "reader", "input": ["cats purr."]})
+        check(r[0] == 200 and r[2]["embeddings"] == [d["embedding"] for d in s.post("/v1/embeddings", {"model": "reader", "input": "cats purr."})[2]["data"]], "a reader's vectors", str(r)[:300])
+        status, _, r = s.post("/api/generate", {"model": "reader", "prompt": "cats"})
+        check(status == 400 and "reader" in r["error"], "it writes nothing", r)
+        running = {m["name"]: m["context_length"] for m in s.get("/api/ps")[2]["models"]}
+        check(set(running) == {"spelt:latest", "plain:latest", "reader:latest"} and all(n > 0 for n in running.values()), "all are open", running)
+
+
 def keys():
     with Server("--api-key", "secret-1") as s:
         status, _, r = s.post("/api/chat", chat())
@@ -401,6 +442,7 @@ with Server() as server:
     thinking(server)
     tools(server)
     forms(server)
+    embed(server)
     refusals(server)
     hello(server)
     loading(server)
@@ -411,5 +453,6 @@ with Server() as server:
 folder()
 bare()
 adapters()
+other_models()
 keys()
 finish()
