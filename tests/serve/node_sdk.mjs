@@ -103,6 +103,27 @@ async function openaiEmbeddings(client) {
   check(JSON.stringify(plain.data[0].embedding) !== JSON.stringify(plain.data[1].embedding) && plain.usage.prompt_tokens > one.usage.prompt_tokens, "openai: other texts, other vectors", plain.usage);
 }
 
+async function openaiResponses(client, kinds) {
+  const ask = { model: "ember", input: HELLO[0].content, max_output_tokens: 24, temperature: 0 };
+  const whole = await client.responses.create(ask);
+  check(whole.output_text && whole.status === "completed" && whole.usage.output_tokens > 0, "openai: a response", whole);
+  const events = await all(await client.responses.create({ ...ask, stream: true }));
+  const text = events.filter((e) => e.type === "response.output_text.delta").map((e) => e.delta).join("");
+  check(events[0].type === "response.created" && events.at(-1).type === "response.completed" && text === whole.output_text, "openai: events of a response", events);
+  const final = await client.responses.stream(ask).finalResponse();
+  check(final.output_text === whole.output_text, "openai: responses.stream() and finalResponse()", final);
+  check((await client.responses.retrieve(whole.id)).output_text === whole.output_text, "openai: a response is kept");
+  const tool = { type: "function", name: "get_weather", description: ABOUT, parameters: CITY, strict: false };
+  const first = await client.responses.create({ ...ask, input: WEATHER[0].content, tools: [tool], max_output_tokens: 80 });
+  const call = first.output.find((i) => i.type === "function_call");
+  check(call?.name === "get_weather" && JSON.parse(call.arguments).city === "Paris", "openai: a response's call", first.output);
+  const result = { type: "function_call_output", call_id: call?.call_id, output: "18 degrees" };
+  const second = await client.responses.create({ ...ask, input: [result], previous_response_id: first.id, tools: [tool], max_output_tokens: 80 });
+  check(second.previous_response_id === first.id && second.output.length > 0, "openai: a conversation goes on", second);
+  await client.responses.delete(whole.id);
+  await refused("openai: a response that is gone", () => client.responses.retrieve(whole.id), (e) => e instanceof kinds.NotFoundError);
+}
+
 /* ---- anthropic ---- */
 
 async function anthropicMessages(client) {
@@ -181,6 +202,7 @@ const parts = {
     await openaiForms(client);
     await openaiRest(client, p.OpenAI);
     await openaiEmbeddings(client);
+    await openaiResponses(client, p.OpenAI);
   },
   "@anthropic-ai/sdk": async (p) => {
     const client = new p.Anthropic({ baseURL: base, apiKey: "none", maxRetries: 0 });
