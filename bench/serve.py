@@ -81,7 +81,7 @@ class Running:
 
 def hearth(path=None, *more, context=0, parallel=CLIENTS):
     """path None: the embedded model."""
-    command = [run.HEARTH, "serve", *([path] if path else []), "--port", 0, "--threads", run.THREADS, "--parallel", parallel, *more]
+    command = [run.HEARTH, "serve", *([path] if path else []), "--port", 0, "--threads", run.THREADS, "--parallel", parallel, "--ledger", "none", "--responses", "none", *more]
     if context:
         command += ["--ctx", context]
     return Running("hearth", command, rb"listening on http://127\.0\.0\.1:(\d+)")
