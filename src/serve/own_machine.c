@@ -22,7 +22,8 @@ static void model_metric(struct metrics *m, const char *kind, const char *name, 
 static void survey_model(void *ctx, const struct served *s) {
     static const char *const states[] = {[SERVED_CLOSED] = "not loaded", [SERVED_OPENING] = "loading", [SERVED_OPEN] = "ready", [SERVED_CLOSING] = "closing"};
     struct survey *v = ctx;
-    const struct engine_use use = s->life.state == SERVED_OPEN ? engine_use(s->engine) : (struct engine_use){0};
+    const bool open = s->life.state == SERVED_OPEN;
+    const struct engine_use use = open && s->engine ? engine_use(s->engine) : (struct engine_use){0}; /* one that only reads has no engine */
     v->cache += use.cache;
     v->cache_limit += use.cache_limit;
     if (v->j) {
@@ -31,7 +32,7 @@ static void survey_model(void *ctx, const struct served *s) {
         jw_str(v->j, "state", states[s->life.state]);
         jw_integer(v->j, "bytes_weights", (int64_t)s->weights);
         jw_integer(v->j, "bytes_kv", (int64_t)use.kv);
-        jw_integer(v->j, "context", s->life.state == SERVED_OPEN ? engine_context(s->engine) : 0);
+        jw_integer(v->j, "context", !open ? 0 : s->engine ? (int64_t)engine_context(s->engine) : (int64_t)s->model->hp.n_ctx_train);
         jw_close(v->j, '}');
     }
     model_metric(v->metrics, "weights", s->name, s->weights);

@@ -112,6 +112,18 @@ REFUSED = [  # path, body, status, the field that is named
 ]
 
 
+def looked_at(s):
+    """All that tells of models tells of those that only read, too, while they are open."""
+    machine = s.get("/api/machine")
+    shown = {m["name"]: m for m in machine[2]["models"]} if check(machine[0] == 200, "the machine", machine) else {}
+    check(shown["bert"]["state"] == "ready" and shown["bert"]["context"] == CTX and shown["bert"]["bytes_kv"] == 0 and shown["ember"]["context"] > CTX, "it shows a model that only reads", shown)
+    status, _, text = s.get("/metrics")
+    check(status == 200 and b'hearth_model_bytes{kind="buffers",model="bert"}' in text, "metrics", text)
+    for path in ("/v1/models", "/v1/models/bert", "/props?model=bert", "/api/tags", "/api/ps", "/slots", "/lora-adapters"):
+        check(s.get(path)[0] == 200, f"GET {path}")
+    check(s.get("/v1/models", {"anthropic-version": "2023-06-01"})[0] == 200 and s.post("/api/show", {"model": "bert"})[0] == 200, "other dialects' lists")
+
+
 def refusals(s):
     for path, body, status, field in REFUSED:
         got, _, answer = s.post(path, body)
@@ -207,6 +219,7 @@ with Server(models=[BERT, RANKER, NOMIC, *GOLDEN, os.path.join(TMP.name, "qwen3-
     like_the_program(server)
     dimensions(server)
     scores(server)
+    looked_at(server)
     refusals(server)
     many(server)
     sdk(server)
