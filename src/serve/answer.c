@@ -329,10 +329,14 @@ static enum finish finish_of(const struct choice *c, const struct job_event *ev)
     return c->n_calls && c->calls[c->n_calls - 1].complete ? FINISH_CALLS : FINISH_END;
 }
 
-/* As the dialects count: the prompt once. */
+/* As the dialects count: each prompt once. */
 static void add_usage(const struct choice *c, const struct job_event *ev) {
+    const struct ask *ask = &c->answer->ask;
     struct usage *u = &c->answer->usage;
-    if (c->index == 0) u->cached = c->cached, u->written = c->storable > c->cached ? c->storable - c->cached : 0;
+    if (c->index % (ask->n / (ask->n_prompts ? ask->n_prompts : 1)) == 0) {
+        u->cached += c->cached;
+        u->written += c->storable > c->cached ? c->storable - c->cached : 0;
+    }
     u->out += c->generated;
     u->reasoning += c->reasoned;
     u->measured = ev->energy_measured && (u->measured || !u->energy_uj);

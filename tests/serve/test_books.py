@@ -18,6 +18,7 @@ from server import Server, wait_until  # noqa: E402
 from hearth import FORMAT, IO, PROGRAM, TMP, USAGE, check, finish, refused, tmp  # noqa: E402
 
 HELLO = [{"role": "user", "content": "What is the capital of France?"}]
+TALES = ["Once upon a time there was a harbour. " * 60, "A mountain, and no way around it. " * 60]
 LONG = [{"role": "user", "content": "Tell me of the sea, of ships and of the harbour. " * 60}]
 
 
@@ -46,8 +47,8 @@ def chat_stream(s, agent, **more):
     return openai_usage([json.loads(d) for _, d in s.stream("/v1/chat/completions", body, agent) if d != "[DONE]"][-1]["usage"])
 
 
-def completions(s, agent):
-    return openai_usage(s.post("/v1/completions", {"prompt": "Once upon a time", "max_tokens": 7}, agent)[2]["usage"])
+def completions(s, agent, **more):
+    return openai_usage(s.post("/v1/completions", {"prompt": "Once upon a time", "max_tokens": 7, **more}, agent)[2]["usage"])
 
 
 def anthropic_usage(u):
@@ -95,6 +96,7 @@ REQUESTS = [
     ("anthropic", "/v1/messages", lambda s, agent: messages(s, agent, messages=LONG, system="Something new in front. " * 30)),
     ("openai", "/v1/responses", responses), ("openai", "/v1/responses", responses_stream), ("ollama", "/api/chat", ollama),
     ("ollama", "/api/chat", lambda s, agent: ollama(s, agent, stream=True)),
+    *[("openai", "/v1/completions", lambda s, agent: completions(s, agent, prompt=TALES, n=2))] * 2,
 ]
 
 
@@ -114,6 +116,7 @@ def sums(s):
         check((r["dialect"], r["endpoint"], r["model"], r["adapter"], r["status"]) == (dialect, endpoint, "ember", "", 200), f"request {i}: what it was", r)
         check(0 <= r["queued_us"] <= r["first_us"] <= r["total_us"] and r["first_us"] > 0 and abs(r["started_ms"] / 1000 - time.time()) < 600, f"request {i}: its times", r)
         check(r["bytes_in"] > 40 and r["bytes_out"] > 100 and r["energy"] in (1, 2) and r["energy_uj"] > 0, f"request {i}: its bytes and its energy", r)
+    check(told[-1][1] > told[-1][0] / 2, "of several prompts that came again more than one was in the cache", told[-1])
     check(told[6][1] > 0 and told[9][2] > 0, "a prompt that came again was in the cache, and a new one went there", (told[6], told[9]))
     return [[n or 0 for n in t] for t in told]
 
