@@ -146,6 +146,13 @@ static void cut(struct work *w, size_t first) {
     if (last == tokenizer_role(t, ROLE_SEP) || last == tokenizer_role(t, ROLE_EOS)) ids->id[ids->n - 1] = last;
 }
 
+/* It is made when the first long text comes. */
+static int embedder_for(struct work *w, bool large, struct err *e) {
+    struct answer *a = w->answer;
+    return w->embedder[large] ? 0 : models_embedder(service_models(a->service), a->model, w->v.scores, large, &w->embedder[large], e);
+}
+
+/* Checked at once: a query that is too long comes again with each document. */
 static int encode(struct work *w, struct vectors_text *t, struct err *e) {
     const struct served *m = w->answer->model;
     const struct encode_options o = {.add_special = true};
@@ -156,25 +163,25 @@ static int encode(struct work *w, struct vectors_text *t, struct err *e) {
     for (int i = 0; code == 0 && t->id && i < t->n; i++) code = tokens_add(&w->ids, t->id[i], e);
     if (code == 0 && w->v.truncate && !w->v.scores) cut(w, first);
     t->n = (int)(w->ids.n - first);
-    w->n_short += t->n <= SHORT_TEXT;
-    return code;
+    const bool large = t->n > SHORT_TEXT;
+    w->n_short += !large;
+    if (code == 0) code = embedder_for(w, large, e);
+    return code ? code : embedder_check(w->embedder[large], &(struct embed_text){.id = t->n ? w->ids.id + first : NULL, .n = t->n}, e);
 }
 
 /* Places the texts with their tokens and the room for their vectors. */
 static int place(struct work *w, struct err *e) {
     const size_t n = (size_t)w->v.n, width = (size_t)w->width;
-    int at[2] = {0, w->n_short}, code = 0;
+    int at[2] = {0, w->n_short};
     w->text = mem_calloc(n, sizeof *w->text);
     w->out = mem_array(NULL, n * width, sizeof *w->out);
     if (!w->text || !w->out) return err_nomem(e, "the vectors of some texts", n * width * sizeof *w->out);
-    for (size_t i = 0, token = 0; code == 0 && i < n; token += (size_t)w->v.text[i++].n) {
+    for (size_t i = 0, token = 0; i < n; token += (size_t)w->v.text[i++].n) {
         struct vectors_text *t = &w->v.text[i];
-        const bool large = t->n > SHORT_TEXT;
-        struct embed_text *to = &w->text[at[large]++];
-        *to = (struct embed_text){t->n ? w->ids.id + token : NULL, t->n && w->v.scores ? w->segments.id + token : NULL, t->n, w->out + i * width};
+        struct embed_text *to = &w->text[at[t->n > SHORT_TEXT]++];
+        *to = (struct embed_text){w->ids.id + token, w->v.scores ? w->segments.id + token : NULL, t->n, w->out + i * width};
         t->out = to->out;
         w->v.tokens += t->n;
-        if ((code = embedder_check(w->embedder[large], to, e))) return in_field(&w->v, (int)i, e);
     }
     return 0;
 }
@@ -219,17 +226,15 @@ static enum chore_turn turn(struct chore *c, double seconds, bool cancelled) {
 /* The embedders, the texts' tokens, and the checks. */
 static int prepare(struct work *w, struct err *e) {
     struct answer *a = w->answer;
-    struct models *models = service_models(a->service);
     if (a->fitted) return err_set(e, ERR_UNSUPPORTED, "model: %s is an adapter, which acts on what %s writes; it makes no vectors", a->fitted->name, a->model->name);
-    int code = models_embedder(models, a->model, w->v.scores, false, &w->embedder[0], e);
-    if (code == 0 && w->v.truncate) code = models_embedder(models, a->model, w->v.scores, true, &w->embedder[1], e);
+    int code = embedder_for(w, false, e);
+    if (code == 0 && w->v.truncate) code = embedder_for(w, true, e); /* whose context says where they are cut */
     if (code) return code == ERR_UNSUPPORTED ? err_in(e, "model") : code;
     w->width = embedder_width(w->embedder[0]);
     code = w->v.scores ? 0 : check_dimensions(a, w->width, e);
     w->v.width = w->v.dimensions ? (int)w->v.dimensions : w->width;
     for (int i = 0; code == 0 && i < w->v.n; i++)
         if ((code = encode(w, &w->v.text[i], e)) && code != ERR_MEMORY) (void)in_field(&w->v, i, e);
-    if (code == 0 && w->n_short < w->v.n && !w->embedder[1]) code = models_embedder(models, a->model, w->v.scores, true, &w->embedder[1], e);
     return code ? code : place(w, e);
 }
 

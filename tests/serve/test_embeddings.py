@@ -134,6 +134,20 @@ def refusals(s):
     check(s.post(EMBED, {"model": "bert", "input": "cats"})[0] == 200, "and it answers still")
 
 
+def most_memory(s):
+    """Bytes that the server has occupied at most."""
+    with open(f"/proc/{s.p.pid}/status", encoding="ascii") as f:
+        return 1024 * int(next(line.split()[1] for line in f if line.startswith("VmHWM:")))
+
+
+def long_query(s):
+    """A query is read with each document; one that fits with none is refused before it is read with all."""
+    before = most_memory(s)
+    got, _, answer = s.post(RERANK, {"model": "ranker", "query": "the " * 100000, "documents": ["cats"] * 500})
+    check(got == 400 and answer["error"]["param"] == "documents[0]", "a query that is too long", answer)
+    check(most_memory(s) - before < 200e6, "it is read once", (before, most_memory(s)))
+
+
 def many(s):
     """At once, on several models, beside conversations: the same numbers."""
     bodies = [{"model": ("bert", "ember", "cut")[i % 3], "input": [t or "cats" for t in TEXTS[i % 2:]] * (1 + i % 5)} for i in range(18)]
@@ -221,6 +235,7 @@ with Server(models=[BERT, RANKER, NOMIC, *GOLDEN, os.path.join(TMP.name, "qwen3-
     scores(server)
     looked_at(server)
     refusals(server)
+    long_query(server)
     many(server)
     sdk(server)
     code, err = server.stop()
