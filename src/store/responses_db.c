@@ -22,7 +22,7 @@ static const char *const statements[] = {
     [LINK] = "SELECT previous, bytes FROM response WHERE client = ?1 AND id = ?2",
     [REMOVE] = "DELETE FROM response WHERE client = ?1 AND id = ?2 RETURNING bytes",
     [EXPIRE] = "DELETE FROM response WHERE (client, conversation) IN (SELECT client, conversation FROM response GROUP BY client, conversation HAVING max(created_s) < ?1)",
-    [OLDEST] = "SELECT client, conversation FROM response GROUP BY client, conversation ORDER BY max(created_s), max(rowid) LIMIT 1",
+    [OLDEST] = "SELECT client, conversation, sum(bytes) FROM response GROUP BY client, conversation ORDER BY max(created_s), max(rowid)",
     [DROP] = "DELETE FROM response WHERE client = ?1 AND conversation = ?2",
     [SUM] = "SELECT coalesce(sum(bytes), 0) FROM response",
 };
@@ -114,36 +114,38 @@ static int expire(struct responses_db *d, int64_t before_s, struct err *e) {
     return code;
 }
 
-/* The conversation that was continued longest ago. */
-static int drop_oldest(struct responses_db *d, bool *any, struct err *e) {
-    sqlite3_stmt *oldest = d->statement[OLDEST], *drop = d->statement[DROP];
-    int rc = sqlite3_step(oldest), code = 0;
-    *any = rc == SQLITE_ROW;
-    if (*any) {
-        rc = bind(drop, 1, text_at(oldest, 0)) && bind(drop, 2, text_at(oldest, 1)) ? sqlite3_step(drop) : SQLITE_NOMEM;
-        *any = rc == SQLITE_DONE && sqlite3_changes(d->file.db) > 0;
-    }
-    if (rc != SQLITE_DONE) code = failure(d, rc, "written", e);
-    done(drop);
-    done(oldest);
+static int drop(struct responses_db *d, struct slice client, struct slice conversation, struct err *e) {
+    sqlite3_stmt *s = d->statement[DROP];
+    const int rc = bind(s, 1, client) && bind(s, 2, conversation) ? sqlite3_step(s) : SQLITE_NOMEM;
+    const int code = rc == SQLITE_DONE ? 0 : failure(d, rc, "written", e);
+    done(s);
     return code;
+}
+
+/* Drops conversations, the one that was continued longest ago first, until no more than `enough` is left. They are put in order once, before the first goes. */
+static int drop_oldest(struct responses_db *d, uint64_t enough, struct err *e) {
+    sqlite3_stmt *s = d->statement[OLDEST];
+    uint64_t left = d->bytes;
+    int rc = SQLITE_ROW, code = 0;
+    while (code == 0 && left > enough && (rc = sqlite3_step(s)) == SQLITE_ROW) {
+        const uint64_t bytes = (uint64_t)sqlite3_column_int64(s, 2);
+        code = drop(d, text_at(s, 0), text_at(s, 1), e);
+        left -= bytes < left ? bytes : left;
+    }
+    if (code == 0 && rc != SQLITE_ROW && rc != SQLITE_DONE) code = failure(d, rc, "written", e);
+    done(s);
+    return code ? code : count_bytes(d, e);
 }
 
 int responses_db_tidy(struct responses_db *d, int64_t now_s, struct err *e) {
     const uint64_t enough = d->limits.bytes - d->limits.bytes / 8; /* so that not every answer from then on makes room for itself */
-    bool any = true;
     int code = 0;
     if (now_s - d->tidied_s >= d->limits.age_s / 720) { /* an hour of a month: it looks at all there is */
         code = expire(d, now_s - d->limits.age_s, e);
         d->tidied_s = now_s;
     }
     if (code == 0 && d->bytes > d->limits.bytes) code = count_bytes(d, e);
-    if (code || d->bytes <= d->limits.bytes) return code;
-    while (code == 0 && any && d->bytes > enough) {
-        code = drop_oldest(d, &any, e);
-        if (code == 0) code = count_bytes(d, e);
-    }
-    return code;
+    return code || d->bytes <= d->limits.bytes ? code : drop_oldest(d, enough, e);
 }
 
 int responses_db_commit(struct responses_db *d, struct err *e) { return db_file_execute(&d->file, "COMMIT", "written", e); }

@@ -238,6 +238,27 @@ static void size(void **state) {
     responses_close(r);
 }
 
+static void nothing(void *ctx, const struct err *e) {
+    (void)ctx;
+    if (e) fail_msg("%s", e->msg);
+}
+
+/* Room for many small ones is made at once: this takes minutes where each that goes is looked for among all. */
+static void many_small(void **state) {
+    (void)state;
+    enum { ALL = 20000, BYTES = 20 };
+    struct responses *r = open_store(NULL, (struct responses_limits){.age_s = 1000, .bytes = ALL * BYTES});
+    struct made m;
+    struct err e = {0};
+    for (int i = 0; i < ALL; i++) {
+        make(&m, "a", i, -1)->created_s += i;
+        while (responses_put(r, &m.row, nothing, NULL, &e) == ERR_IO) (void)usleep(1000); /* as many wait as may */
+    }
+    assert_int_equal(responses_write(r, &m.row, &e), 0);
+    assert_true(has(r, "a", ALL - 1) && has(r, "a", ALL / 2) && !has(r, "a", ALL / 4));
+    responses_close(r);
+}
+
 enum { THREADS = 4, EACH = 60 };
 
 struct worker {
@@ -375,7 +396,7 @@ static int write_until_killed(const char *path, int first) {
 int main(int argc, char **argv) {
     if (argc == 4 && strcmp(argv[1], "write") == 0) return write_until_killed(argv[2], atoi(argv[3]));
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(come_back), cmocka_unit_test(own_only), cmocka_unit_test(replaced_and_removed), cmocka_unit_test(bad_ids), cmocka_unit_test(age), cmocka_unit_test(age_before_opening), cmocka_unit_test(size),
+        cmocka_unit_test(come_back), cmocka_unit_test(own_only), cmocka_unit_test(replaced_and_removed), cmocka_unit_test(bad_ids), cmocka_unit_test(age), cmocka_unit_test(age_before_opening), cmocka_unit_test(size), cmocka_unit_test(many_small),
         cmocka_unit_test(many_threads), cmocka_unit_test(no_stores), cmocka_unit_test(moved_away), cmocka_unit_test(out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
