@@ -188,9 +188,10 @@ const struct endpoint llama_detokenize = {.read = read_detokenize, .instead = do
 void llama_props(struct service *s, struct http_request *r) {
     struct slice name = {0};
     struct served *m;
+    struct fitted *f; /* of an adapter's name: the properties are its model's */
     struct err e = {0};
     (void)http_query(r, "model", &name);
-    const int code = models_use(service_models(s), name, &m, &e);
+    const int code = service_use(s, name, &m, &f, &e);
     if (code) {
         (void)http_error(r, status_of(code), 0, "%s", e.msg);
         return;
@@ -211,6 +212,7 @@ void llama_props(struct service *s, struct http_request *r) {
     jw_bool(&j, "infill", m->engine && fim_known(m->tokenizer));
     jw_bool(&j, "generates", m->engine != NULL);
     jw_close(&j, '}');
+    fitted_done(f);
     models_done(m);
     answer_json(r, &j);
 }

@@ -125,6 +125,7 @@ def files():
         check(wait_until(lambda: "young" in listed(s)) and listed(s).keys() == {"a", "new", "split", "young"}, "and those that have gone are not, nor what is none", listed(s).keys())
         check(said(complete(s, "a")) == one and said(complete(s, "new")) == one and complete(s, "b")[0] == 404 and complete(s, "c")[0] == 404, "what is there can be used")
         check(complete(s, "new:young")[0] == 200, "the new adapter too")
+        check(s.get("/props?model=new:young")[2]["model_alias"] == "new", "and the properties of its model can be had by its name")
         with open(os.path.join(FOLDER, "new.gguf"), "r+b") as out:
             out.truncate(1000)
         reply = complete(s, "new")
