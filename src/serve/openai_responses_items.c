@@ -18,6 +18,10 @@ struct talk {
     bool has_content;
     struct value *calls;            /* NULL: none */
     size_t n;                       /* items */
+    /* the response that was looked into last for an item of its: those of one come together. Owned */
+    char looked_id[TURN_ID];
+    json_t *looked[2];              /* what was asked and what was answered */
+    size_t looked_bytes;            /* of all such responses */
 };
 
 /* ---- messages ---- */
@@ -244,40 +248,50 @@ static int take_previous(struct talk *t, const struct body_at *at, struct err *e
     return code;
 }
 
-/* An item by its id, in a response of which the id says the name. */
-struct wanted {
-    struct slice id;
-    json_t *item;
-};
+static void look_no_more(struct talk *t) {
+    json_decref(t->looked[0]);
+    json_decref(t->looked[1]);
+    t->looked[0] = t->looked[1] = NULL;
+    t->looked_id[0] = 0;
+}
 
-static int find_item(void *ctx, const struct response_row *row, struct err *e) {
-    struct wanted *w = ctx;
-    json_t *input = NULL, *object = NULL;
-    int code = parsed(row, &input, &object, e);
-    const json_t *lists[] = {input, json_object_get(object, "output")};
-    for (size_t k = 0; code == 0 && k < 2; k++)
-        for (size_t i = 0; !w->item && i < json_array_size(lists[k]); i++) {
-            json_t *item = json_array_get(lists[k], i), *id = json_object_get(item, "id");
-            if (slice_eq(w->id, (struct slice){json_string_value(id), json_string_length(id)})) w->item = json_incref(item);
-        }
-    json_decref(input);
-    json_decref(object);
+static int take_looked(void *ctx, const struct response_row *row, struct err *e) {
+    struct talk *t = ctx;
+    t->looked_bytes += row->input.n + row->object.n;
+    if (t->looked_bytes > RESPONSES_CHAIN_BYTES) return err_set(e, ERR_CONTEXT, "the responses that the input has items of have more than %d MiB", RESPONSES_CHAIN_BYTES >> 20);
+    return parsed(row, &t->looked[0], &t->looked[1], e);
+}
+
+/* Reads a response, unless it was the last one. */
+static int look_into(struct talk *t, const char *id, struct err *e) {
+    if (strcmp(t->looked_id, id) == 0) return 0;
+    look_no_more(t);
+    const int code = responses_read(kept_store(service_kept(t->a->service)), client_of(t), slice_of(id), take_looked, t, e);
+    if (code == 0) (void)snprintf(t->looked_id, sizeof t->looked_id, "%s", id);
     return code;
 }
 
 enum { RESPONSE_DIGITS = 16 };
 
-static int find_reference(const struct talk *t, const struct body_at *at, json_t **item, struct err *e) {
-    struct wanted w = {0};
-    char id[TURN_ID] = "";
-    int code = body_text(at, "id", &w.id, e);
-    const char *dash = w.id.n ? memchr(w.id.p, '_', w.id.n) : NULL;
+/* An item by its id, in a response of which the id says the name. */
+static int find_reference(struct talk *t, const struct body_at *at, json_t **item, struct err *e) {
+    struct slice wanted = {0};
+    struct err why = {0};
+    char id[TURN_ID] = "resp_";
+    int code = body_text(at, "id", &wanted, e);
+    const char *dash = wanted.n ? memchr(wanted.p, '_', wanted.n) : NULL;
     if (code) return code;
-    if (dash && (size_t)(w.id.p + w.id.n - dash) > RESPONSE_DIGITS) (void)snprintf(id, sizeof id, "resp_%.*s", RESPONSE_DIGITS, dash + 1);
-    code = responses_read(kept_store(service_kept(t->a->service)), client_of(t), slice_of(id), find_item, &w, e);
-    if (code == ERR_NOT_FOUND || (code == 0 && !w.item)) return body_error(at, "id", e, "no item of this id is kept");
-    *item = w.item;
-    return code;
+    if (dash && (size_t)(wanted.p + wanted.n - dash) > RESPONSE_DIGITS) (void)snprintf(id, sizeof id, "resp_%.*s", RESPONSE_DIGITS, dash + 1);
+    code = look_into(t, id, &why);
+    const json_t *lists[] = {t->looked[0], json_object_get(t->looked[1], "output")};
+    for (size_t k = 0; code == 0 && k < 2; k++)
+        for (size_t i = 0; !*item && i < json_array_size(lists[k]); i++) {
+            json_t *one = json_array_get(lists[k], i), *name = json_object_get(one, "id");
+            if (slice_eq(wanted, (struct slice){json_string_value(name), json_string_length(name)})) *item = json_incref(one);
+        }
+    if (code == ERR_NOT_FOUND || (code == 0 && !*item)) return body_error(at, "id", e, "no item of this id is kept");
+    if (code == ERR_CONTEXT) return body_error(at, "id", e, "%s", why.msg);
+    return code ? err_set(e, code, "%s", why.msg) : 0;
 }
 
 /* ---- the input ---- */
@@ -369,6 +383,7 @@ int turn_messages(struct answer *a, const struct body_at *at, struct err *e) {
     if (code == 0 && !value_count(a->ask.messages)) code = body_error(at, "input", e, "it says nothing");
     if (code == 0 && keeps) code = keep_input(a, kept, e);
     json_decref(kept);
+    look_no_more(&t);
     buf_free(&t.system);
     buf_free(&t.content);
     buf_free(&t.reasoning);

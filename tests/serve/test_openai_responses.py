@@ -235,6 +235,10 @@ def references(s):
     for wrong in ("", "x", "msg_0000000000000000", "msg_00000000000000000000", first["output"][0]["id"] + "0"):
         status, _, r = s.post(URL, ask(input=[question, {"type": "item_reference", "id": wrong}]))
         check(status == 400 and r["error"]["param"] == "input[1].id", "a reference to nothing", (wrong, r))
+    huge = [{"type": "item_reference", "id": made(s, input=text, user="x" * (34 << 20))["output"][0]["id"]} for text in ("Hello", "Goodbye")]
+    check(s.post(URL, ask(input=[question, *[huge[0]] * 9, more]))[0] == 200, "items of one response are found without its being read again")
+    status, _, r = s.post(URL, ask(input=[question, *huge * 5, more]))
+    check(status == 400 and r["error"]["param"] == "input[8].id" and "256 MiB" in r["error"]["message"], "there is an end to what is read for references", r)
 
 
 # ---- conversations
