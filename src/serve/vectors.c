@@ -205,6 +205,14 @@ static int begin(struct work *w, struct err *e) {
     return code;
 }
 
+/* What was spent since `start`, when the meter was read too: this work's own, and nobody's whose step comes next. */
+static void add_energy(struct work *w, double start) {
+    struct usage *u = &w->answer->usage;
+    const struct energy spent = books_energy(service_books(w->answer->service), os_now() - start);
+    u->measured = spent.measured && (u->measured || !u->energy_uj);
+    u->energy_uj += spent.uj;
+}
+
 /* Pieces of a step, until the time is used up or the step is at its end. */
 static enum chore_turn turn(struct chore *c, double seconds, bool cancelled) {
     struct work *w = (struct work *)(void *)((char *)c - offsetof(struct work, chore));
@@ -215,9 +223,11 @@ static enum chore_turn turn(struct chore *c, double seconds, bool cancelled) {
         (void)err_set(&e, ERR_BUSY, "the server is stopping");
         return over(w, &e);
     }
+    (void)books_energy(service_books(w->answer->service), 0);
     int code = w->stepping ? 0 : begin(w, &e);
     for (double left = seconds; code == 0 && w->stepping && !whole && left > 0; left = seconds - (os_now() - start)) code = embedder_continue(w->stepping, left, &whole, &e);
     if (whole) w->stepping = NULL;
+    add_energy(w, start);
     if (code) return over(w, &e);
     w->done += whole ? w->count : 0;
     return w->done < w->v.n ? TURN_MORE : over(w, NULL);

@@ -163,6 +163,14 @@ def failures(s):
         check(rows(s)[-1]["client"] == client, f"{agent!r} calls itself {client}", rows(s)[-1])
 
 
+def embedded(s):
+    """Vectors have a row too, with the energy that they took."""
+    told = s.post("/v1/embeddings", {"model": "ember", "input": ["Once upon a time", "there was a harbour"] * 20}, {"User-Agent": "embeds"})[2]["usage"]
+    r = rows(s, "client = 'embeds'")[0]
+    check((r["tokens_in"], r["tokens_cached"], r["tokens_written"], r["tokens_out"], r["endpoint"], r["status"]) == (told["prompt_tokens"], 0, 0, 0, "/v1/embeddings", 200), "a row of vectors", r)
+    check(r["energy"] in (1, 2) and r["energy_uj"] > 0 and 0 < r["queued_us"] <= r["total_us"], "its energy and its times", r)
+
+
 def names_of_keys():
     keys = tmp("keys", "alice key-of-alice\nbob key-of-bob\n")
     os.chmod(keys, 0o600)
@@ -327,6 +335,7 @@ def main():
     with Server() as s:
         api_ledger(s, sums(s))
         failures(s)
+        embedded(s)
         the_end_waits(s)
         status, err = s.stop()
         check(status == 0 and "missing in the ledger" in err, "it ends in order, and has told of the row that was lost", (status, err))
