@@ -76,7 +76,7 @@ static int tool_use(struct talk *t, const struct body_at *block, struct err *e) 
     if (code == 0 && !put) code = body_error(block, "id", e, "another tool_use of this turn has the id \"%s\"", err_quote(shown, sizeof shown, id.p, id.n));
     struct buf text = {.limit = 64 << 20};
     if (code == 0 && input) code = body_dump(input, &text, e);
-    if (code == 0) code = ask_add_call(&t->a->ask, &t->a->arena, t->calls, id, name, bytes(&text), e);
+    if (code == 0) code = ask_add_call(&t->a->ask, &t->a->arena, block, t->calls, id, name, bytes(&text), e);
     buf_free(&text);
     return code;
 }

@@ -7,9 +7,10 @@
 
 static struct value *text(struct arena *a, struct slice s) { return value_string(a, s.p ? s.p : "", s.n, VALUE_DATA); }
 
-int ask_add_call(struct ask *ask, struct arena *a, struct value *calls, struct slice id, struct slice name, struct slice arguments, struct err *e) {
+int ask_add_call(struct ask *ask, struct arena *a, const struct body_at *at, struct value *calls, struct slice id, struct slice name, struct slice arguments, struct err *e) {
     struct value *parsed = NULL, *inner = value_dict(a), *call = value_dict(a);
     struct err ignored;
+    if (ask->n_calls == ASK_CALLS) return body_error(at, NULL, e, "there may be %d tool calls in a conversation", ASK_CALLS); /* each result is looked for among all */
     if (!arguments.n) arguments = SLICE("{}");
     const char *kept = arena_strndup(a, arguments.p, arguments.n);
     struct slice *texts = ask->call_text;

@@ -18,7 +18,7 @@ enum thinking { THINKING_DEFAULT, THINKING_OFF, THINKING_ON };
 /* What an answer's text must be, beside calls of tools. */
 enum text_form { FORM_FREE, FORM_OBJECT /* any JSON object */, FORM_SCHEMA /* JSON that a schema accepts */, FORM_GBNF };
 
-enum { ASK_CHOICES = 16, ASK_STOPS = 16, ASK_TOOLS = 512, ASK_MESSAGES = 8192, ASK_ANSWERS = 128 /* to all prompts */ };
+enum { ASK_CHOICES = 16, ASK_STOPS = 16, ASK_TOOLS = 512, ASK_MESSAGES = 8192, ASK_CALLS = 8192 /* in all messages */, ASK_ANSWERS = 128 /* to all prompts */ };
 
 /* One of several prompts that are continued as they are. */
 struct ask_prompt {
@@ -73,8 +73,9 @@ struct ask {
     bool stream, usage;              /* usage: streamed too */
 };
 
-/* Appends a call of a past message to `calls`, a list, in the form that templates read: arguments parsed where they are JSON. ERR_MEMORY. */
-int ask_add_call(struct ask *ask, struct arena *a, struct value *calls, struct slice id, struct slice name, struct slice arguments, struct err *e);
+/* Appends a call of a past message, which stands in the body at `at`, to `calls`, a list, in the form that templates read: arguments parsed where they are JSON. ERR_FORMAT: more
+ * than ASK_CALLS; ERR_MEMORY. */
+int ask_add_call(struct ask *ask, struct arena *a, const struct body_at *at, struct value *calls, struct slice id, struct slice name, struct slice arguments, struct err *e);
 
 /* Whether a message so far has a call of that id, and its tool's name. */
 bool ask_called(const struct ask *ask, struct slice id, struct slice *name);

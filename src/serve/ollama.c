@@ -50,7 +50,7 @@ static int call_of(struct answer *a, const struct body_at *at, struct call *c, s
         if (made) c->id = slice_of(made);
         else code = err_nomem(e, "a tool call", 9);
     }
-    if (code == 0) code = ask_add_call(&a->ask, &a->arena, calls, c->id, c->name, (struct slice){text.data ? text.data : "", text.len}, e);
+    if (code == 0) code = ask_add_call(&a->ask, &a->arena, at, calls, c->id, c->name, (struct slice){text.data ? text.data : "", text.len}, e);
     buf_free(&text);
     return code;
 }

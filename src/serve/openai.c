@@ -127,7 +127,7 @@ static int call_of(struct answer *a, const struct body_at *at, struct value *cal
     if (code == 0) code = body_text(&f, "name", &name, e);
     if (code == 0 && !name.n) code = body_error(&f, "name", e, "missing");
     if (code == 0) code = body_text(&f, "arguments", &arguments, e);
-    return code ? code : ask_add_call(&a->ask, &a->arena, calls, id, name, arguments, e);
+    return code ? code : ask_add_call(&a->ask, &a->arena, at, calls, id, name, arguments, e);
 }
 
 static int calls_of(struct answer *a, const struct body_at *at, struct value *message, struct err *e) {

@@ -136,7 +136,7 @@ static int add_call(struct talk *t, const struct body_at *at, struct slice argum
     if (code == 0 && (!id.n || !name.n)) code = body_error(at, id.n ? "name" : "call_id", e, "missing");
     if (code == 0) code = reopen(t, false, e);
     if (code == 0 && !t->calls && !(t->calls = value_list(&t->a->arena))) code = err_nomem(e, "a tool call", name.n);
-    return code ? code : ask_add_call(&t->a->ask, &t->a->arena, t->calls, id, name, arguments, e);
+    return code ? code : ask_add_call(&t->a->ask, &t->a->arena, at, t->calls, id, name, arguments, e);
 }
 
 static int take_call(struct talk *t, const struct body_at *at, struct err *e) {

@@ -75,6 +75,7 @@ REFUSED = [  # body, status, the field that is named
     ({"messages": []}, 400, "messages"), ({"model": "ember"}, 400, "messages"), ({"messages": "hi"}, 400, "messages"),
     (ask(messages=[{"role": "wizard", "content": "x"}]), 400, "messages[0].role"), (ask(messages=[{"content": "x"}]), 400, "messages[0].role"),
     (ask(messages=HELLO + [{"role": "tool", "tool_call_id": "none", "content": "x"}]), 400, "messages[1].tool_call_id"),
+    (ask(messages=HELLO + [{"role": "assistant", "tool_calls": [{"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}] * 8193}]), 400, "messages[1].tool_calls[8192]"),
     (ask(messages=[{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:"}}]}]), 400, "messages[0].content[0].type"),
     (ask(messages=[{"role": "user", "content": 5}]), 400, "messages[0].content"), (ask(temperature=-1), 400, "temperature"), (ask(temperature="hot"), 400, "temperature"),
     (ask(n=0), 400, "n"), (ask(n=1000), 400, "n"), (ask(top_logprobs=3), 400, "top_logprobs"), (ask(max_tokens=-5), 400, "max_tokens"), (ask(max_tokens=1.5), 400, "max_tokens"),

@@ -12,6 +12,7 @@
 #include "base/os.h"
 #include "engine/vocab.h"
 #include "model/embedded.h"
+#include "serve/body.h"
 #include "serve/prompt.h"
 #include "serve/talk.h"
 #include "shared_data.h"
@@ -24,6 +25,7 @@
 static struct gguf *file;
 static struct model *model;
 static struct tokenizer *tokenizer;
+static const struct body_at top; /* calls stand nowhere here */
 
 static int open_model(void **state) {
     struct err e = {0};
@@ -123,7 +125,7 @@ static void shows_calls(const struct served *s, const char *name, bool fails) {
     const struct slice id = SLICE("toolu_01-a_longer_id");
     assert_true(value_append(&a, ask.messages, message(&a, "user", "What is the weather?")));
     OK(ask_add_tool(&ask, &a, 1, SLICE("get_weather"), SLICE("The weather"), NULL, &e));
-    OK(ask_add_call(&ask, &a, calls, id, SLICE("get_weather"), SLICE("{\"city\": \"Oslotown\"}"), &e));
+    OK(ask_add_call(&ask, &a, &top, calls, id, SLICE("get_weather"), SLICE("{\"city\": \"Oslotown\"}"), &e));
     assert_true(value_set(&a, m, "tool_calls", calls) && value_append(&a, ask.messages, m));
     assert_true(value_set(&a, result, "tool_call_id", value_string(&a, id.p, id.n, VALUE_DATA)) && value_set(&a, result, "name", value_string(&a, "get_weather", 11, VALUE_DATA)) && value_append(&a, ask.messages, result));
     char *text = prompt_of(s, &ask, &a, &e);
@@ -206,7 +208,7 @@ static void without_memory(void **state) {
         const char *const talk[][2] = {{"system", "x-anthropic-billing-header: a=b;\nBe kind."}, {"user", "Hello"}, {"system", "Be short."}};
         for (size_t i = 0; i < 3; i++) assert_true(value_append(&a, ask.messages, message(&a, talk[i][0], talk[i][1])));
         struct value *called = message(&a, "assistant", ""), *calls = value_list(&a), *last = message(&a, "assistant", "Hel");
-        OK(ask_add_call(&ask, &a, calls, SLICE("toolu_1"), SLICE("f"), SLICE("{\"a\": 1}"), &e));
+        OK(ask_add_call(&ask, &a, &top, calls, SLICE("toolu_1"), SLICE("f"), SLICE("{\"a\": 1}"), &e));
         assert_true(value_set(&a, called, "tool_calls", calls) && value_append(&a, ask.messages, called) && value_append(&a, ask.messages, last));
         struct tokens ids = {0};
         bool opened;
