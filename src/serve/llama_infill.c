@@ -38,7 +38,6 @@ static int read_settings(struct answer *a, const struct body_at *at, struct err 
     int64_t n = -1;
     int code = openai_sampling(a, at, e);
     if (code == 0) code = body_int(at, "n_predict", -1, INT32_MAX, &n, e);
-    if (code == 0) code = body_float(at, "repeat_penalty", 0.01, 100, &ask->sampling.repeat_penalty, e);
     if (code == 0 && ask->n > 1) code = body_error(at, "n", e, "one text fills the gap");
     if (n >= 0) ask->max_tokens = n;
     if (json_is_integer(seed) && json_integer_value(seed) == -1) ask->seeded = false;

@@ -64,6 +64,7 @@ int openai_sampling(struct answer *a, const struct body_at *at, struct err *e) {
     if (code == 0) code = body_int(at, "top_k", -1, 1 << 30, &top_k, e);
     if (code == 0) code = body_float(at, "presence_penalty", -2, 2, &s->presence_penalty, e);
     if (code == 0) code = body_float(at, "frequency_penalty", -2, 2, &s->frequency_penalty, e);
+    if (code == 0) code = openai_samplers(a, at, e);
     if (code == 0) code = body_float(at, "repetition_penalty", 0.01, 100, &s->repeat_penalty, e);
     if (code == 0) code = body_int(at, "seed", INT64_MIN, INT64_MAX, &seed, e);
     if (code == 0) code = body_int(at, "n", 1, ASK_CHOICES, &n, e);

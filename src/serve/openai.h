@@ -8,6 +8,7 @@ extern const struct http_dialect openai_dialect;
 
 /* Members of a body that several endpoints have. Errors name the field. */
 int openai_sampling(struct answer *a, const struct body_at *at, struct err *e); /* temperature, top_p, ..., seed, stop, logit_bias, stream, n, max_tokens */
+int openai_samplers(struct answer *a, const struct body_at *at, struct err *e); /* those that the API does not have; openai_sampling reads them too */
 int openai_lora(struct answer *a, const struct body_at *at, struct err *e);     /* lora, as llama.cpp has it; openai_models.c. openai_sampling reads it too */
 int openai_messages(struct answer *a, const struct body_at *at, struct err *e); /* messages */
 int openai_tools(struct answer *a, const struct body_at *at, struct err *e);    /* tools, tool_choice, parallel_tool_calls */

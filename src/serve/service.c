@@ -89,6 +89,7 @@ static int submit(struct answer *a, const struct tokens *ids, struct err *e) {
                          .client = client_of(a->http), .event = answer_hear};
     const int each = ask->n / (ask->n_prompts ? ask->n_prompts : 1);
     int n = 0;
+    s.sampling.dry.tokenizer = a->model->tokenizer;
     if (!ask->seeded) s.sampling.seed = os_random();
     const uint64_t seed = s.sampling.seed;
     (void)pthread_mutex_lock(&a->lock); /* so that the client's leaving finds all jobs */
