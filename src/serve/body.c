@@ -20,13 +20,63 @@ static int deepest(struct slice text) {
     return most;
 }
 
+/* Where a text that is no JSON goes wrong: the members and items that are open there. What comes before is JSON, or nearly so. */
+struct trail {
+    struct step {
+        struct slice key; /* of an object's member that was begun */
+        int item;         /* of an array; -1: it is an object */
+        bool named;       /* the member's name is known */
+    } step[BODY_DEPTH];
+    int depth;
+};
+
+static void follow(struct trail *t, struct slice text, size_t end) {
+    for (size_t i = 0; i < end; i++) {
+        const char c = text.p[i];
+        struct step *s = t->depth ? &t->step[t->depth - 1] : NULL;
+        if (c == '"') {
+            const size_t begin = i + 1;
+            for (i++; i < end && text.p[i] != '"'; i++) i += text.p[i] == '\\';
+            if (s && s->item < 0 && !s->named && i < end) s->key = (struct slice){text.p + begin, i - begin}, s->named = true;
+        } else if ((c == '[' || c == '{') && t->depth < BODY_DEPTH) {
+            t->step[t->depth++] = (struct step){.item = c == '[' ? 0 : -1};
+        } else if ((c == ']' || c == '}') && s) {
+            t->depth--;
+        } else if (c == ',' && s) {
+            s->item += s->item >= 0;
+            s->named = false;
+        }
+    }
+}
+
+/* "messages[2].content"; "" at the top. What is not to be read in a name is quoted, and a long path ends early. */
+static void name_trail(const struct trail *t, char path[BODY_PATH]) {
+    size_t n = 0;
+    *path = 0;
+    for (int i = 0; i < t->depth && n < BODY_PATH - 64; i++) {
+        const struct step *s = &t->step[i];
+        char name[48];
+        if (s->item < 0 && !s->named) break;
+        if (s->item >= 0) n += (size_t)snprintf(path + n, BODY_PATH - n, "[%d]", s->item);
+        else n += (size_t)snprintf(path + n, BODY_PATH - n, "%s%s", n ? "." : "", err_quote(name, sizeof name, s->key.p, s->key.n));
+    }
+}
+
+static int not_json(struct slice text, const json_error_t *why, struct err *e) {
+    const size_t end = why->position > 0 && (size_t)why->position < text.n ? (size_t)why->position : 0; /* where the text just ends, no field is to blame */
+    struct trail trail = {.depth = 0};
+    char shown[160], path[BODY_PATH];
+    follow(&trail, text, end);
+    name_trail(&trail, path);
+    return err_set(e, ERR_FORMAT, "%s%sthe body is not JSON: line %d, column %d: %s", path, *path ? ": " : "", why->line, why->column, err_quote(shown, sizeof shown, why->text, strlen(why->text)));
+}
+
 int body_parse(json_t **body, struct slice text, struct err *e) {
     json_error_t why;
     *body = NULL;
     if (deepest(text) > BODY_DEPTH) return err_set(e, ERR_FORMAT, "the body is nested deeper than %d", BODY_DEPTH);
     json_t *v = json_loadb(text.p ? text.p : "", text.n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &why);
-    char shown[160];
-    if (!v) return err_set(e, ERR_FORMAT, "the body is not JSON: line %d, column %d: %s", why.line, why.column, err_quote(shown, sizeof shown, why.text, strlen(why.text)));
+    if (!v) return not_json(text, &why, e);
     if (!json_is_object(v)) {
         json_decref(v);
         return err_set(e, ERR_FORMAT, "the body is not a JSON object");

@@ -13,7 +13,7 @@
 
 enum { BODY_DEPTH = 128, BODY_PATH = 160 };
 
-/* Parses a body, which must be an object. ERR_FORMAT: not JSON (with the place), not UTF-8, a key twice, nested deeper than BODY_DEPTH, no object. The caller
+/* Parses a body, which must be an object. ERR_FORMAT: not JSON (with the place, and the field where one is to blame), not UTF-8, a key twice, nested deeper than BODY_DEPTH, no object. The caller
  * decrefs *body. */
 int body_parse(json_t **body, struct slice text, struct err *e);
 

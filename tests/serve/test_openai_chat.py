@@ -82,8 +82,8 @@ REFUSED = [  # body, status, the field that is named
     (ask(logit_bias={"x": 1}), 400, "logit_bias"), (ask(logit_bias={"1": "x"}), 400, "logit_bias"), (ask(stop=[1]), 400, "stop"), (ask(stop=["x"] * 99), 400, "stop"),
     (ask(stream="yes"), 400, "stream"), (ask(tools=[{"type": "function"}]), 400, "tools[0].function"), (ask(tools=[{"type": "code"}]), 400, "tools[0].type"),
     (ask(tool_choice="maybe"), 400, "tool_choice"), (ask(tool_choice={"type": "function", "function": {"name": "x"}}), 400, "tool_choice.function.name"),
-    (ask(model="gpt-9"), 404, None), (b"{", 400, None), (b"[]", 400, None), (b"\xff\xfe", 400, None), (b'{"messages": [], "messages": []}', 400, None),
-    (b"[" * 100000, 400, None), (b'{"seed": 1e999, "messages": [{"role": "user", "content": "x"}]}', 400, None), (b'{"temperature": NaN}', 400, None),
+    (ask(model="gpt-9"), 404, None), (b"{", 400, None), (b"[]", 400, None), (b"\xff\xfe", 400, None), (b'{"messages": [], "messages": []}', 400, "messages"),
+    (b"[" * 100000, 400, None), (b'{"seed": 1e999, "messages": [{"role": "user", "content": "x"}]}', 400, "seed"), (b'{"temperature": NaN}', 400, "temperature"),
 ]
 
 
