@@ -84,12 +84,13 @@ int openai_sampling(struct answer *a, const struct body_at *at, struct err *e) {
 
 /* ---- messages ---- */
 
-/* The text of a content: a string, null, or parts of text. */
-static int content_of(struct answer *a, const struct body_at *at, struct value **out, struct err *e) {
+/* The text of a content: a string or parts of text; null only where an assistant may have called tools instead. */
+static int content_of(struct answer *a, const struct body_at *at, bool assistant, struct value **out, struct err *e) {
     const json_t *v = json_object_get(at->object, "content");
     struct buf text = {.limit = 256 << 20};
     char shown[48];
     int code = 0;
+    if ((!v || json_is_null(v)) && !assistant) return body_error(at, "content", e, "missing");
     if (!v || json_is_null(v)) v = json_object_get(at->object, "refusal"); /* what the assistant said instead */
     if (!v || json_is_null(v)) {
         *out = value_string(&a->arena, "", 0, VALUE_DATA);
@@ -151,7 +152,7 @@ static int message_of(struct answer *a, const struct body_at *at, struct err *e)
     struct slice id = {0}, name = {0}, reasoning = {0};
     int role = -1, code = body_choice(at, "role", roles, &role, e);
     if (code == 0 && role < 0) code = body_error(at, "role", e, "missing");
-    if (code == 0) code = content_of(a, at, &content, e);
+    if (code == 0) code = content_of(a, at, role == 3, &content, e);
     if (code == 0) code = body_text(at, "name", &name, e);
     if (code == 0) code = body_text(at, "tool_call_id", &id, e);
     if (code == 0) code = body_text(at, "reasoning_content", &reasoning, e);

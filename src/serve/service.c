@@ -125,6 +125,14 @@ static int within_context(struct ask *ask, int prompt, struct err *e) {
     return 0;
 }
 
+/* Which tokens there are is known only with the model. */
+static int biases_fit(const struct ask *ask, const struct served *m, struct err *e) {
+    const uint32_t n = tokenizer_count(m->tokenizer);
+    for (int i = 0; i < ask->sampling.n_bias; i++)
+        if ((uint32_t)ask->sampling.bias[i].id >= n) return err_set(e, ERR_FORMAT, "logit_bias: there is no token %d: the vocabulary has %u", (int)ask->sampling.bias[i].id, n);
+    return 0;
+}
+
 static int prepare(struct answer *a, struct tokens *ids, struct err *e) {
     const struct endpoint *p = a->endpoint;
     a->ask = (struct ask){.sampling = sampler_defaults(), .max_tokens = -1, .context = -1, .n = 1, .logprobs = -1, .parallel = true, .budget = -1, .normalise = a->service->normalise};
@@ -142,6 +150,7 @@ static int prepare(struct answer *a, struct tokens *ids, struct err *e) {
     if (prompts && !(a->prompt_end = arena_array(&a->arena, prompts, sizeof *a->prompt_end))) return err_nomem(e, "prompts", prompts * sizeof *a->prompt_end);
     code = prompts ? prompt_list(&a->ask, a->model, ids, a->prompt_end, e) : prompt_tokens(&a->ask, a->model, &a->arena, ids, &a->parsing.opened_reasoning, e);
     a->prompt_tokens = (int)ids->n;
+    if (code == 0) code = biases_fit(&a->ask, a->model, e);
     if (code == 0 && a->ask.context >= 0) code = within_context(&a->ask, a->prompt_tokens, e);
     if (code == 0 && !a->ask.count) code = hold_answer(&a->ask, a->model, &a->arena, a->parsing.opened_reasoning, &a->guide, e);
     if (code == 0 && !(a->parsing.tools = hold_callable(&a->ask, &a->arena, &a->parsing.n_tools))) code = err_nomem(e, "tools", 1);

@@ -35,6 +35,8 @@ REFUSED = [
     ({"continue_final_message": 1}, "continue_final_message"),
     ({"continue_final_message": True, "messages": HELLO + [{"role": "assistant", "content": "It"}], "response_format": {"type": "json_object"}}, "continue_final_message"), ({"messages": user({"type": "image_url", "image_url": {"url": "data:,"}})}, "messages[0].content[0].type"),
     ({"messages": user({"type": "input_audio", "input_audio": {"data": "", "format": "wav"}})}, "messages[0].content[0].type"), ({"messages": user({"type": "file", "file": {}})}, "messages[0].content[0].type"),
+    ({"messages": [{"role": "user"}]}, "messages[0].content"), ({"messages": [{"role": "system", "content": None}] + HELLO}, "messages[0].content"),
+    ({"logit_bias": {"2048": 1}}, "logit_bias"), ({"logit_bias": {"-1": 1}}, "logit_bias"), ({"logit_bias": {"1": 101}}, "logit_bias"),
     ({"messages": user({"type": "text"})}, "messages[0].content[0].text"), ({"messages": user({"text": "x"})}, "messages[0].content[0].type"), ({"messages": [{"role": "function", "name": "f", "content": "x"}]}, "messages[0].role"),
 ]
 
