@@ -8,10 +8,11 @@
 
 #include "base/os.h"
 #include "base/units.h"
+#include "serve/alias.h"
 
 enum { FILE_BYTES = 1 << 20, VALUE_BYTES = 4096 };
 
-enum kind { INT, TEXT, BYTES, SECONDS, LIST, BOOL };
+enum kind { INT, TEXT, BYTES, SECONDS, BOOL, LIST, RULES /* a list, too, of what alias.h says */ };
 
 static const struct row {
     const char *name;
@@ -37,7 +38,7 @@ static const struct row {
     {"cache-key-file", TEXT, offsetof(struct serve_config, cache_key_file), 0, 0},
     {"origin", LIST, offsetof(struct serve_config, origin), 0, 0},
     {"responses", TEXT, offsetof(struct serve_config, responses), 0, 0},
-    {"alias", LIST, offsetof(struct serve_config, alias), 0, 0},
+    {"alias", RULES, offsetof(struct serve_config, alias), 0, 0},
     {"normalise", BOOL, offsetof(struct serve_config, normalise), 0, 0},
     {"ledger", TEXT, offsetof(struct serve_config, ledger), 0, 0},
     {"capture", LIST, offsetof(struct serve_config, capture), 0, 0},
@@ -92,6 +93,7 @@ static int set_value(struct serve_config *c, const struct row *row, const char *
         return *(bool *)field || strcmp(text, "no") == 0 ? 0 : err_set(e, ERR_USAGE, "%s: \"%s\" is neither yes nor no", row->name, err_quote(quoted, sizeof quoted, text, strlen(text)));
     }
     if (!*text) return err_set(e, ERR_USAGE, "%s: the value is empty", row->name);
+    if (row->kind == RULES && alias_check(text, e)) return ERR_USAGE;
     const char *kept = arena_strndup(&c->memory, text, strlen(text));
     if (!kept) return err_nomem(e, row->name, strlen(text) + 1);
     if (row->kind == TEXT) *(const char **)field = kept;
@@ -112,7 +114,7 @@ static int set(struct serve_config *c, int i, enum config_source source, const c
         config_free(&judged);
         return code;
     }
-    if (row->kind == LIST && source > c->set[i].source) ((struct config_list *)(void *)((char *)c + row->offset))->n = 0;
+    if (row->kind >= LIST && source > c->set[i].source) ((struct config_list *)(void *)((char *)c + row->offset))->n = 0;
     int code = set_value(c, row, text, e);
     if (code == 0) c->set[i].source = source;
     return code;
@@ -143,7 +145,7 @@ static int read_setting(struct serve_config *c, struct slice line, int number, s
     struct slice name = trim((struct slice){line.p, (size_t)(equals - line.p)}), text = trim((struct slice){equals + 1, line.n - (size_t)(equals + 1 - line.p)});
     int i = find(name);
     if (i < 0) return err_set(e, ERR_FORMAT, "unknown setting \"%s\"; they are named like the flags of hearth serve", err_quote(quoted, sizeof quoted, name.p, name.n));
-    if (c->set[i].line && rows[i].kind != LIST) return err_set(e, ERR_FORMAT, "%s is given again, after line %d", rows[i].name, c->set[i].line);
+    if (c->set[i].line && rows[i].kind < LIST) return err_set(e, ERR_FORMAT, "%s is given again, after line %d", rows[i].name, c->set[i].line);
     if (text.n >= 2 && text.p[0] == '"' && text.p[text.n - 1] == '"') text = (struct slice){text.p + 1, text.n - 2};
     if (text.n >= sizeof value) return err_set(e, ERR_FORMAT, "%s: the value is longer than %d bytes", rows[i].name, VALUE_BYTES - 1);
     if (text.n) memcpy(value, text.p, text.n);

@@ -100,7 +100,7 @@ static void wrong_files(void **state) {
         {"[server]\nport = 70000\n", ":2: ", "65535"}, {"[server]\nport = x\n", ":2: ", "whole number"}, {"[server]\nport =\n", ":2: ", "whole number"}, {"[server]\nport = 1 2\n", ":2: ", "whole number"},
         {"[server]\nport = 1\nport = 2\n", ":3: ", "line 2"}, {"[server]\nhost =\n", ":2: ", "empty"}, {"[server]\nhost = \"\"\n", ":2: ", "empty"}, {"[server]\ncache-ram = 2GB\n", ":2: ", "number of bytes"},
         {"[server]\nctx = -1\n", ":2: ", "from 0"}, {"[server]\nctx = 99999999999999999999\n", ":2: ", "from 0"}, {"[server]\nkeep-alive = soon\n", ":2: ", "no duration"}, {"[server]\n= 1\n", ":2: ", "unknown setting"}, {"[server]\nPort = 1\n", ":2: ", "unknown setting"},
-        {"[server]\nnormalise = maybe\n", ":2: ", "neither yes nor no"}, {"[server\n", ":1: ", "unknown section"}, {"[server]\nport\x01 = 1\n", ":2: ", "\\x01"},
+        {"[server]\nalias = gpt-4\n", ":2: ", "is not PATTERN=MODEL"}, {"[server]\nalias = a*b=c\n", ":2: ", "may only end"}, {"[server]\nnormalise = maybe\n", ":2: ", "neither yes nor no"}, {"[server\n", ":1: ", "unknown section"}, {"[server]\nport\x01 = 1\n", ":2: ", "\\x01"},
     };
     struct err e = {0};
     struct serve_config c;
