@@ -315,9 +315,9 @@ static int add_token(struct choice *c, const struct job_event *ev, struct err *e
 static int hear_token(struct choice *c, const struct job_event *ev, struct err *e) {
     if (c->answer->ask.logprobs >= 0 && add_token(c, ev, e)) return e->code;
     c->generated = ev->generated;
-    const size_t content = c->content.len + c->n_calls;
+    const size_t content = c->content.len + c->n_calls, reasoning = c->reasoning.len;
     const int code = hear_text(c, ev->text, e);
-    if (c->reasoning.len && content == 0 && c->content.len + c->n_calls == 0) c->reasoned = ev->generated;
+    if (c->reasoning.len > reasoning && content == 0) c->reasoned = ev->generated; /* not what stands between it and an answer: the beginning of a call may be long */
     return code;
 }
 

@@ -55,7 +55,7 @@ struct choice {
     struct answer_token *tokens;  /* of the content and all else, when logprobs are wanted */
     size_t n_tokens, told_tokens; /* told: written to the stream already */
     size_t prompt_tokens;         /* those of the prompt, which come first, when it is echoed with logprobs */
-    int generated, reasoned, cached; /* tokens; reasoned: those before the reasoning ended */
+    int generated, reasoned, cached; /* tokens; reasoned: those up to the last of the reasoning */
     int storable;                 /* tokens of the prompt that a next one finds in the cache, those in `cached` too */
     enum finish finish;
     bool context_full;            /* FINISH_LENGTH: since the context is, not since max_tokens are there */
