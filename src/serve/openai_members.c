@@ -14,6 +14,7 @@ static int refuse(const struct body_at *at, struct err *e) {
         {"audio", "the model does not speak"},
         {"web_search_options", "nothing is searched from here; give a tool of your own"},
         {"moderation", "nothing is judged here"},
+        {"chat_template", "prompts have the template of the model's file; chat_template_kwargs are variables for it"},
     };
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         const json_t *v = json_object_get(at->object, refused[i].field);

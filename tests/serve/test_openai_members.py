@@ -30,7 +30,7 @@ TAKEN = [{"store": True}, {"store": False, "metadata": {"a": "b"}}, {"user": "u"
          {"stream_options": None}, {"reasoning_effort": None}]
 REFUSED = [
     ({"functions": [{"name": "f"}]}, "functions"), ({"function_call": "auto"}, "function_call"), ({"audio": {"voice": "x", "format": "wav"}}, "audio"), ({"modalities": ["text", "audio"]}, "modalities"),
-    ({"modalities": "text"}, "modalities"), ({"web_search_options": {}}, "web_search_options"), ({"moderation": {"model": "x"}}, "moderation"), ({"reasoning_effort": "extreme"}, "reasoning_effort"),
+    ({"modalities": "text"}, "modalities"), ({"web_search_options": {}}, "web_search_options"), ({"moderation": {"model": "x"}}, "moderation"), ({"chat_template": "{{ messages }}"}, "chat_template"), ({"reasoning_effort": "extreme"}, "reasoning_effort"),
     ({"verbosity": "loud"}, "verbosity"), ({"store": "yes"}, "store"), ({"metadata": []}, "metadata"), ({"user": 5}, "user"), ({"continue_final_message": True}, "continue_final_message"),
     ({"continue_final_message": 1}, "continue_final_message"),
     ({"continue_final_message": True, "messages": HELLO + [{"role": "assistant", "content": "It"}], "response_format": {"type": "json_object"}}, "continue_final_message"), ({"messages": user({"type": "image_url", "image_url": {"url": "data:,"}})}, "messages[0].content[0].type"),
