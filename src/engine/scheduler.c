@@ -42,7 +42,7 @@ struct scheduler {
     struct scheduler_counts counts;
     bool draining, drained, stopping;
     /* the thread's own */
-    struct job *live[MAX_LIVE];
+    struct job *live[MAX_LIVE + 1]; /* one that was cancelled while it waited comes in only to end */
     int n_live;
     uint64_t kv_bytes; /* of the live */
     double owed_s; /* by steps to chores: the time that a turn may take */

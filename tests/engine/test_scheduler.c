@@ -251,6 +251,39 @@ static void a_bounded_queue(void **state) {
     tokens_free(&t);
 }
 
+/* All places are taken, as many as there can be: one that waits can be cancelled still. */
+static void cancelled_behind_a_full_house(void **state) {
+    enum { MOST = 256 };
+    struct stage st;
+    struct tokens p = {0};
+    struct heard *h[MOST + 1];
+    (void)state;
+    open_stage(&st, MOST, (struct scheduler_options){.max_live = MOST}, 0);
+    encode("Once", &p);
+    for (int i = 0; i <= MOST; i++) {
+        h[i] = heard_new(&st);
+        struct job_spec s = spec_of(&st, &p, (uint64_t)i, h[i]);
+        s.max_tokens = -1, s.ignore_eog = true, s.guess = 0, s.logprobs = -1;
+        for (int k = 0; i == MOST && k < MOST; k++) {
+            (void)pthread_mutex_lock(&h[k]->lock);
+            while (!h[k]->started) (void)pthread_cond_wait(&h[k]->changed, &h[k]->lock);
+            (void)pthread_mutex_unlock(&h[k]->lock);
+        }
+        submit(&st, &s);
+    }
+    job_cancel(h[MOST]->job);
+    wait_for(h[MOST]);
+    assert_true(h[MOST]->end == JOB_CANCELLED && !h[MOST]->started);
+    for (int i = 0; i < MOST; i++) job_cancel(h[i]->job);
+    for (int i = 0; i < MOST; i++) {
+        wait_for(h[i]);
+        assert_int_equal(h[i]->end, JOB_CANCELLED);
+    }
+    for (int i = 0; i <= MOST; i++) heard_free(h[i]);
+    close_stage(&st);
+    tokens_free(&p);
+}
+
 /* Interactive before background, then whose client has less under way, then who came first. */
 static void who_comes_first(void **state) {
     (void)state;
@@ -553,8 +586,8 @@ static int tear_down(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(together_as_alone), cmocka_unit_test(who_leaves_disturbs_nobody), cmocka_unit_test(a_bounded_queue), cmocka_unit_test(who_comes_first),
-        cmocka_unit_test(a_long_prompt_stops_nobody), cmocka_unit_test(stop_texts), cmocka_unit_test(prompt_logprobs), cmocka_unit_test(known_prompts),
+        cmocka_unit_test(together_as_alone), cmocka_unit_test(who_leaves_disturbs_nobody), cmocka_unit_test(a_bounded_queue), cmocka_unit_test(cancelled_behind_a_full_house),
+        cmocka_unit_test(who_comes_first), cmocka_unit_test(a_long_prompt_stops_nobody), cmocka_unit_test(stop_texts), cmocka_unit_test(prompt_logprobs), cmocka_unit_test(known_prompts),
         cmocka_unit_test(refusals), cmocka_unit_test(the_context_is_full), cmocka_unit_test(going_with_jobs),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
