@@ -277,13 +277,16 @@ static void run_all(struct scheduler *sc) {
     }
 }
 
-/* Jobs whose prompts are being read back go on when that is over. Where all jobs wait for that it is waited for here, but not long: others may come. */
+/* Jobs whose prompts are being read back go on when that is over. Where all jobs wait for that it is waited for here, for one of them and not long: others may come. */
 static void resume(struct scheduler *sc) {
-    bool all = true;
-    for (int i = 0; i < sc->n_live; i++) all &= job_waits(sc->live[i]);
+    double most_s = LOOK_S;
+    for (int i = 0; i < sc->n_live; i++)
+        if (!job_waits(sc->live[i])) most_s = 0;
     for (int i = sc->n_live - 1; i >= 0; i--) {
         struct err e = {0};
-        if (job_waits(sc->live[i]) && job_resume(sc->live[i], all ? LOOK_S : 0, &e)) end_live(sc, i, JOB_FAILED, &e);
+        if (!job_waits(sc->live[i])) continue;
+        if (job_resume(sc->live[i], most_s, &e)) end_live(sc, i, JOB_FAILED, &e);
+        most_s = 0;
     }
 }
 
@@ -366,10 +369,10 @@ static void *loop(void *ctx) {
             (void)pthread_cond_broadcast(&sc->answered);
             (void)pthread_mutex_unlock(&sc->lock);
         }
-        resume(sc);
         const double begin = os_now();
+        resume(sc);
         run_all(sc);
-        step_s = os_now() - begin;
+        step_s = os_now() - begin; /* waiting included: meanwhile chores get on too */
     }
     return NULL;
 }

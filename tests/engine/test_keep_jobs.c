@@ -278,6 +278,55 @@ static void called_off(void **state) {
     shelf_close(&h);
 }
 
+/* ---- beside chores ---- */
+
+struct short_work {
+    struct chore chore;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    int turns;
+    double longest_s; /* turn that it was given */
+    bool over;
+};
+
+static enum chore_turn short_turn(struct chore *c, double seconds, bool cancelled) {
+    struct short_work *w = (struct short_work *)c;
+    (void)pthread_mutex_lock(&w->lock);
+    if (seconds > w->longest_s) w->longest_s = seconds;
+    w->over = cancelled || ++w->turns == 2000 || w->longest_s >= 0.001;
+    const bool over = w->over;
+    if (over) (void)pthread_cond_signal(&w->changed);
+    (void)pthread_mutex_unlock(&w->lock);
+    return over ? TURN_OVER : TURN_MORE;
+}
+
+/* While all jobs wait for their prompts nobody computes: a chore gets turns that are worth having. */
+static void chores_go_on(void **state) {
+    (void)state;
+    struct err e = {0};
+    struct shelf h;
+    struct stage st;
+    struct short_work w = {.chore = {.turn = short_turn}, .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    shelf_open(&h);
+    open_stage(&st, &h);
+    done(submit(&st, 1));
+    close_stage(&st);
+    open_stage(&st, &h);
+    hold(&h, true);
+    struct heard *again = submit(&st, 1);
+    wait_asked(&h);
+    OK(chore_submit(st.sc, &w.chore, &e));
+    (void)pthread_mutex_lock(&w.lock);
+    while (!w.over) (void)pthread_cond_wait(&w.changed, &w.lock);
+    (void)pthread_mutex_unlock(&w.lock);
+    assert_true(w.longest_s >= 0.001);
+    assert_false(has_started(again));
+    hold(&h, false);
+    done(again);
+    close_stage(&st);
+    shelf_close(&h);
+}
+
 static int set_up(void **state) {
     struct err e = {0};
     struct gguf *file;
@@ -299,6 +348,6 @@ static int tear_down(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(others_go_on), cmocka_unit_test(called_off)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(others_go_on), cmocka_unit_test(called_off), cmocka_unit_test(chores_go_on)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
