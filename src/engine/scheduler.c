@@ -46,6 +46,7 @@ struct scheduler {
     int n_live;
     uint64_t kv_bytes; /* of the live */
     double owed_s; /* by steps to chores: the time that a turn may take */
+    bool apart;    /* something else than steps has taken energy since the last one */
     struct pace pace[8]; /* of the engines seen last */
     int n_pace;
 };
@@ -222,6 +223,9 @@ static void share_energy(struct scheduler *sc, const struct engine *en, double t
 /* One step of an engine, prompts cut so that it takes about twice as long as without them. */
 static int run_step(struct scheduler *sc, struct engine *en, struct err *e) {
     struct pace *p = pace_of(sc, en);
+    bool measured;
+    if (sc->apart && sc->o.spent) (void)sc->o.spent(sc->o.ctx, 0, &measured); /* it is nobody's */
+    sc->apart = false;
     double rows = p->prompt_row_s > 0 ? p->small_s / p->prompt_row_s : 0, begin = os_now();
     engine_limit_prompts(en, rows > LEAST_PROMPT_ROWS ? (int)(rows < 1e6 ? rows : 1e6) : LEAST_PROMPT_ROWS);
     int code = engine_step(en, e);
@@ -285,6 +289,7 @@ static void resume(struct scheduler *sc) {
     for (int i = sc->n_live - 1; i >= 0; i--) {
         struct err e = {0};
         if (!job_waits(sc->live[i])) continue;
+        sc->apart |= most_s > 0;
         if (job_resume(sc->live[i], most_s, &e)) end_live(sc, i, JOB_FAILED, &e);
         most_s = 0;
     }
@@ -310,6 +315,7 @@ static struct chore *take_chore(struct scheduler *sc, bool any) {
 
 static void have_turn(struct scheduler *sc, struct chore *c, double seconds, bool end) {
     const enum chore_turn next = c->turn(c, seconds, end);
+    sc->apart = true;
     (void)pthread_mutex_lock(&sc->lock);
     if (next == TURN_OVER) sc->n_chores--;
     else append(sc, c);
@@ -331,14 +337,15 @@ static void run_chores(struct scheduler *sc, bool all, double step_s) {
 
 /* Waits for work; calls are answered here. *drain: all that there is must end. False: it is time to stop, and nothing waits any more. */
 static bool look_around(struct scheduler *sc, bool *drain) {
-    bool stopping, measured;
-    const bool idle = !sc->n_live;
+    bool stopping;
+    sc->apart |= !sc->n_live;
     (void)pthread_mutex_lock(&sc->lock);
     while (!sc->stopping && !sc->n_live && !sc->waiting && !sc->calls && !sc->chores && sc->draining == sc->drained) (void)pthread_cond_wait(&sc->work, &sc->lock);
     for (struct call *c; (c = sc->calls);) {
         if (!(sc->calls = c->next)) sc->last_call = &sc->calls;
         (void)pthread_mutex_unlock(&sc->lock);
         c->code = c->fn(c->ctx, c->e);
+        sc->apart = true;
         (void)pthread_mutex_lock(&sc->lock);
         c->done = true;
         (void)pthread_cond_broadcast(&sc->answered);
@@ -352,7 +359,6 @@ static bool look_around(struct scheduler *sc, bool *drain) {
     stopping = sc->stopping;
     *drain = sc->draining;
     (void)pthread_mutex_unlock(&sc->lock);
-    if (idle && sc->n_live && sc->o.spent) (void)sc->o.spent(sc->o.ctx, 0, &measured);
     return !stopping;
 }
 

@@ -88,7 +88,7 @@ struct scheduler_options {
     int max_waiting; /* jobs that wait for one; 0: 256 */
     uint64_t kv_bytes; /* of keys and values of all jobs that have a place, at their longest; 0: no limit */
     /* Tells the energy since its last call, in microjoules, of which busy_s seconds were a step: it is shared out among the step's jobs by their rows. Called after each
-     * step, and with 0 before the first behind a pause, whose energy is nobody's. The scheduler's thread. NULL: energy is not known. */
+     * step, and with 0 before one behind a pause, behind calls or behind turns of chores, whose energy is no job's. The scheduler's thread. NULL: energy is not known. */
     uint64_t (*spent)(void *ctx, double busy_s, bool *measured);
     void *ctx;
 };

@@ -29,11 +29,15 @@ struct meter {
     uint64_t steps, pauses, given; /* calls with time and without; what the former gave */
     double busy_s;
     uint64_t estimated_at;         /* this step is estimated; 0: none is */
+    bool spent_apart;              /* a chore has had a turn since the last call */
+    int mixed;                     /* steps that were told together with such a turn */
 };
 
 static uint64_t spent(void *ctx, double busy_s, bool *measured) {
     struct meter *m = ctx;
     const uint64_t uj = 1000003 + m->steps * 17; /* does not divide evenly */
+    m->mixed += busy_s > 0 && m->spent_apart;
+    m->spent_apart = false;
     if (!(busy_s > 0)) {
         m->pauses++;
         return 1u << 30; /* must not come back */
@@ -143,6 +147,39 @@ static void estimated(void **state) {
     tokens_free(&t);
 }
 
+struct aside {
+    struct chore chore;
+    struct meter *meter;
+};
+
+static enum chore_turn turn(struct chore *c, double seconds, bool cancelled) {
+    (void)seconds;
+    ((struct aside *)c)->meter->spent_apart = true;
+    return cancelled ? TURN_OVER : TURN_MORE;
+}
+
+/* What chores take between the steps of a job is not the job's. */
+static void beside_a_chore(void **state) {
+    struct err e = {0};
+    struct tokens t = {0};
+    struct meter m = {0};
+    struct engine *en;
+    struct scheduler *sc;
+    struct heard h[1];
+    struct aside c = {.chore = {.turn = turn}, .meter = &m};
+    (void)state;
+    OK(tokenizer_encode(tok, SLICE("Once upon a time"), NULL, &t, &e));
+    OK(engine_new(&en, model, pool, (struct engine_options){.n_ctx = 512}, &e));
+    OK(scheduler_new(&sc, (struct scheduler_options){.spent = spent, .ctx = &m}, &e));
+    OK(chore_submit(sc, &c.chore, &e));
+    const uint64_t sum = run(sc, en, &t, 1, h);
+    scheduler_free(sc);
+    assert_int_equal(sum, m.given);
+    assert_int_equal(m.mixed, 0);
+    engine_free(en);
+    tokens_free(&t);
+}
+
 static int set_up(void **state) {
     struct err e = {0};
     struct gguf *file;
@@ -163,6 +200,6 @@ static int tear_down(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(shared_out), cmocka_unit_test(estimated)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(shared_out), cmocka_unit_test(estimated), cmocka_unit_test(beside_a_chore)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
