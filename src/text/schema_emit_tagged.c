@@ -73,7 +73,7 @@ static uint32_t value_nodes(struct tagged *t, struct list *lits, const char *nam
         const struct demand *d = demand_of(c, lits->at, lits->n);
         if (d) ways[n++] = t->tags->after_json.p ? gram_text(b, t->tags->after_json, gram_call(b, d->rule, gram_text(b, t->tags->behind_json, t->after))) : gram_text(b, t->tags->after, gram_call(b, d->rule, behind));
     }
-    return c->rc || c->langs.rc ? GRAM_FAIL : gram_split(b, ways, n);
+    return schema_check(c, c->root, "properties") ? gram_split(b, ways, n) : GRAM_FAIL;
 }
 
 static uint32_t property_nodes(struct tagged *t, const struct branch *b, const struct object_name *name, uint32_t i) {
