@@ -115,13 +115,16 @@ static uint32_t arguments_rule(struct maker *m, const struct tool_spec *tool, in
     const struct slice schema = tool->schema.n ? tool->schema : SLICE("{\"type\":\"object\"}");
     uint32_t rule = 0;
     if (m->b.rc || schema_rule(&m->b, schema, tagged ? &tags : NULL, true, &rule, m->e) == 0 || tool->strict || m->b.rc == ERR_MEMORY) return rule;
+    const uint64_t work = m->b.work;
     gram_back(&m->b, before);
+    m->b.work = 0; /* names alone take little, and must not fail for what other schemas took */
     if (*loosely < 0) *loosely = (int)m->tool;
     const char *loose = loose_schema(m, schema);
     if (loose && schema_rule(&m->b, tagged ? slice_of(loose) : SLICE("{\"type\":\"object\"}"), tagged ? &tags : NULL, true, &rule, m->e) && m->b.rc != ERR_MEMORY) {
         gram_back(&m->b, before); /* a name that no tag can have */
         rule = 0;
     }
+    m->b.work = work;
     return rule;
 }
 

@@ -387,6 +387,36 @@ static void single_cases(void **state) {
     grammar_free(g);
 }
 
+/* Schemas that are too complex together take nothing from the tools that come last: these are held to an object too. */
+static void too_complex(void **state) {
+    enum { MANY = 12, WORDS = 30 };
+    (void)state;
+    struct buf schema = {.limit = 1 << 16};
+    struct tool_spec some[MANY];
+    struct err e = {0};
+    struct grammar *g;
+    int bad;
+    bool end;
+    assert_true(buf_str(&schema, "{\"type\": \"object\", \"properties\": {"));
+    for (int i = 0; i < WORDS; i++) assert_true(buf_printf(&schema, "%s\"p%d\": {\"pattern\": \"^[ab]*a[ab]{12}%d$\", \"enum\": [\"aaaaaaaaaaaaa%d\"]}", i ? ", " : "", i, i, i));
+    assert_true(buf_str(&schema, "}}"));
+    for (int i = 0; i < MANY; i++) some[i] = (struct tool_spec){{&"abcdefghijkl"[i], 1}, {schema.data, schema.len}, false};
+    const struct answer_form form = {.syntax = tool_syntax_named("hermes"), .tools = some, .n_tools = MANY, .calls = CALLS_MUST};
+    OK(grammar_of_answer(&g, &form, f.v, &bad, &e));
+    assert_true(bad > 0);
+    assert_non_null(strstr(e.msg, "too complex together"));
+    struct matcher *m;
+    OK(matcher_new(&m, g, f.v, &e));
+    for (int i = 0; i < MANY; i++, matcher_reset(m)) {
+        char text[160];
+        (void)snprintf(text, sizeof text, "<tool_call>\n{\"name\": \"%c\", \"arguments\": {\"p7\": \"%s\"}}\n</tool_call>", 'a' + i, i < bad ? "aaaaaaaaaaaaa7" : "other");
+        assert_true(accepts(m, text, &end) && end);
+    }
+    matcher_free(m);
+    grammar_free(g);
+    buf_free(&schema);
+}
+
 static void failing_allocations(void **state) {
     (void)state;
     const struct answer_form forms[] = {{.syntax = tool_syntax_named("qwen-xml"), .reasoning = &think, .tools = tools, .n_tools = TOOLS, .calls = CALLS_MAY, .parallel = true},
@@ -413,7 +443,8 @@ static void failing_allocations(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(forced_calls), cmocka_unit_test(answers_of_a_form), cmocka_unit_test(calls_in_text), cmocka_unit_test(single_cases), cmocka_unit_test(failing_allocations),
+        cmocka_unit_test(forced_calls), cmocka_unit_test(answers_of_a_form), cmocka_unit_test(calls_in_text), cmocka_unit_test(single_cases), cmocka_unit_test(too_complex),
+        cmocka_unit_test(failing_allocations),
     };
     return cmocka_run_group_tests(tests, open_fixture, close_fixture);
 }
