@@ -15,15 +15,22 @@ bool lang_is_all(const struct lang *a) {
     return a == &lang_all || (a->n == 1 && a->n_edges == 2 && a->states[0].accept && memcmp(a->edges, all_edges, sizeof all_edges) == 0);
 }
 
+static void too_complex(struct langs *l) {
+    l->rc = err_set(l->err, ERR_UNSUPPORTED, "the patterns, numbers and names of the schema are too complex together: make it simpler");
+}
+
+/* What goes over the arena's own limit is the schema's fault, not the machine's. */
 static void *take(struct langs *l, size_t n, size_t size) {
     void *p = l->rc ? NULL : arena_array(l->mem, n ? n : 1, size);
-    if (!p && !l->rc) l->rc = err_nomem(l->err, "an automaton", n * size);
-    return p;
+    if (p || l->rc) return p;
+    if (l->mem->limit && n * size > l->mem->limit - l->mem->used) too_complex(l);
+    else l->rc = err_nomem(l->err, "an automaton", n * size);
+    return NULL;
 }
 
 bool lang_worked(struct langs *l, uint64_t steps) {
     l->work += steps;
-    if (l->work > LANG_WORK && !l->rc) l->rc = err_set(l->err, ERR_UNSUPPORTED, "the patterns, numbers and names of the schema are too complex together: make it simpler");
+    if (l->work > LANG_WORK && !l->rc) too_complex(l);
     return !l->rc;
 }
 
