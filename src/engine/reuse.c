@@ -109,7 +109,7 @@ static void take_over(struct seq *s, struct prefix_node *last) {
             page_unref(pool, page[p]); /* of a step that failed */
             page[p] = page_ref(at->page[g]);
         }
-        for (int p = 0; p < had && p < seen; p++) page_unref(pool, page[p]), page[p] = NULL; /* no row sees them any more */
+        for (int p = 0; p < seen; p++) page_unref(pool, page[p]), page[p] = NULL; /* no row sees them any more; of a step that failed too */
     }
     stand_beside(s, last->pages - 1);
     s->length += n;
