@@ -76,7 +76,7 @@ static int prepare(struct guide *g, bool *over, struct err *e) {
 
 int guide_begin(struct guide *g, struct err *e) {
     bool over;
-    if (g->place == INSIDE && g->o.budget == 0) g->forced = 0;
+    if (g->place == INSIDE && g->o.budget == 0 && g->n_closing) g->forced = 0;
     if (!g->o.form) return 0;
     int code = form_enter(g->o.form, &g->matcher, e);
     if (code == 0) code = answer_enter(g->matcher, g->o.opened ? ANSWER_REASONS : g->o.may_open && g->o.budget != 0 ? ANSWER_MAY_REASON : ANSWER_PLAIN, e);
