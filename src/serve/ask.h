@@ -67,6 +67,7 @@ struct ask {
     int logprobs;                    /* alternatives with each token; -1: none */
     bool echo;                       /* the prompt's text (and logprobs) come first */
     bool ignore_eog;
+    bool background;                 /* nobody waits for it: others come first */
     bool no_turn;                    /* the prompt ends with the last message, and begins no answer */
     bool count;                      /* only how many tokens the prompt has */
     bool idle;                       /* with count: not even that; no model is wanted */

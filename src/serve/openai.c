@@ -56,6 +56,7 @@ int openai_sampling(struct answer *a, const struct body_at *at, struct err *e) {
     struct sampler_options *s = &ask->sampling;
     int64_t n = 1, seed = 0, top_k = s->top_k, tokens = -1;
     const json_t *given = json_object_get(at->object, "seed");
+    struct slice tier = {0};
     int code = body_text(at, "model", &ask->model, e);
     if (code == 0) code = openai_lora(a, at, e);
     if (code == 0) code = body_float(at, "temperature", 0, 2, &s->temperature, e);
@@ -71,9 +72,11 @@ int openai_sampling(struct answer *a, const struct body_at *at, struct err *e) {
     if (code == 0) code = body_int(at, "max_tokens", 0, INT32_MAX, &tokens, e);
     if (code == 0) code = body_int(at, "max_completion_tokens", 0, INT32_MAX, &tokens, e);
     if (code == 0) code = body_bool(at, "ignore_eos", &ask->ignore_eog, e);
+    if (code == 0) code = body_text(at, "service_tier", &tier, e);
     if (code == 0) code = stops(ask, at, e);
     if (code == 0) code = biases(a, at, e);
     if (code == 0) code = streaming(ask, at, e);
+    ask->background = slice_is(tier, "flex"); /* that API's name for work that may wait */
     s->top_k = (int)top_k;
     s->seed = (uint64_t)seed;
     ask->seeded = given && !json_is_null(given);

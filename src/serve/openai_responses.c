@@ -109,6 +109,7 @@ static int read_settings(struct answer *a, const struct body_at *at, bool counti
     if (code == 0 && t->background && a->ask.stream) code = body_error(at, "background", e, "such a response cannot be streamed; ask for it by its id");
     a->ask.count = counting;
     if (counting) a->ask.stream = t->background = t->store = false;
+    a->ask.background = a->ask.background || t->background;
     t->logprobs |= top > 0;
     a->ask.logprobs = t->logprobs ? (int)top : -1;
     return code;

@@ -84,7 +84,7 @@ static int submit(struct answer *a, const struct tokens *ids, struct err *e) {
     int reusable[] = {(int)ids->n};
     struct job_spec s = {.engine = a->model->engine, .tokenizer = a->model->tokenizer, .prompt = ids->id, .n_prompt = (int)ids->n, .reusable = reusable, .n_reusable = 1,
                          .max_tokens = ask->max_tokens < 0 || ask->max_tokens > INT32_MAX ? -1 : (int)ask->max_tokens, .sampling = ask->sampling, .stop = ask->stop, .n_stop = ask->n_stop,
-                         .logprobs = ask->logprobs, .prompt_logprobs = ask->echo && ask->logprobs >= 0, .ignore_eog = ask->ignore_eog, .guide = a->guide, .control = ask->messages != NULL,
+                         .logprobs = ask->logprobs, .prompt_logprobs = ask->echo && ask->logprobs >= 0, .ignore_eog = ask->ignore_eog, .background = ask->background, .guide = a->guide, .control = ask->messages != NULL,
                          .guess = GUESS_MAX, .departure = a->service->departures,
                          .client = client_of(a->http), .event = answer_hear};
     const int each = ask->n / (ask->n_prompts ? ask->n_prompts : 1);
