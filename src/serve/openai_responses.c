@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
+
 void turn_id(char *id, const struct answer *a) { (void)snprintf(id, TURN_ID, "resp_%s", a->id); }
 
 /* ---- settings ---- */
@@ -117,6 +119,32 @@ static int read_settings(struct answer *a, const struct body_at *at, bool counti
 
 /* ---- tools ---- */
 
+/* What a provider's machines would run for a model that wants it. Agents offer it with every request; who leaves the choice to the model is answered without it, as by a model
+ * that sees no need for it. */
+static const char *const hosted[] = {"web_search", "web_search_preview", "web_search_2025_08_26", "web_search_preview_2025_03_11", "file_search", "code_interpreter", "image_generation", NULL};
+
+static bool is_hosted(struct slice type) {
+    for (int i = 0; hosted[i]; i++)
+        if (slice_is(type, hosted[i])) return true;
+    return false;
+}
+
+/* A grammar that the input is to follow is in a notation that masks are not made of: the model is told of it, and whoever runs the tool checks it anyway. */
+static int tell_grammar(struct answer *a, const struct body_at *format, struct slice *description, struct err *e) {
+    struct slice syntax = {0}, definition = {0};
+    struct buf told = {.limit = 4 << 20};
+    int code = body_text(format, "syntax", &syntax, e);
+    if (code == 0) code = body_text(format, "definition", &definition, e);
+    if (code == 0 && !definition.n) code = body_error(format, "definition", e, "missing");
+    if (code) return code;
+    const bool ok = buf_add(&told, description->p ? description->p : "", description->n) && buf_printf(&told, "\n\nThe input follows this grammar (%.*s):\n", (int)(syntax.n < 20 ? syntax.n : 20), syntax.p ? syntax.p : "") &&
+                    buf_add(&told, definition.p, definition.n);
+    const char *kept = ok ? arena_strndup(&a->arena, told.data, told.len) : NULL;
+    if (kept) *description = (struct slice){kept, told.len};
+    buf_free(&told);
+    return kept ? 0 : err_nomem(e, "a tool's description", description->n + definition.n);
+}
+
 static int custom_tool(struct answer *a, const struct body_at *at, size_t most, struct slice name, struct slice description, struct err *e) {
     static const char *const formats[] = {"text", "grammar", NULL};
     const json_t *format = NULL;
@@ -124,7 +152,7 @@ static int custom_tool(struct answer *a, const struct body_at *at, size_t most, 
     int which = 0, code = body_object(at, "format", &format, e);
     if (code == 0 && format) code = body_into(&inside, at, "format", -1, format, e);
     if (code == 0 && format) code = body_choice(&inside, "type", formats, &which, e);
-    if (code == 0 && which) code = body_error(&inside, "type", e, "a grammar for the input of a tool cannot be kept to");
+    if (code == 0 && which) code = tell_grammar(a, &inside, &description, e);
     if (code) return code;
     json_t *schema = json_pack("{s:s, s:{s:{s:s}}, s:[s], s:b}", "type", "object", "properties", "input", "type", "string", "required", "input", "additionalProperties", 0);
     code = schema ? ask_add_tool(&a->ask, &a->arena, most, name, description, schema, e) : err_nomem(e, "a tool", name.n);
@@ -157,17 +185,23 @@ static int tool_of(struct answer *a, const struct body_at *at, size_t most, stru
 static int read_tools(struct answer *a, const struct body_at *at, struct err *e) {
     const json_t *list = NULL;
     struct turn *t = turn_of(a);
-    int code = body_array(at, "tools", &list, e);
+    int n_left = 0, code = body_array(at, "tools", &list, e);
     const size_t n = json_array_size(list);
     if (code == 0 && n > ASK_TOOLS) code = body_error(at, "tools", e, "%zu tools; there may be %d", n, ASK_TOOLS);
     if (code == 0 && !(t->custom = arena_array(&a->arena, n + 1, sizeof *t->custom))) code = err_nomem(e, "tools", n);
     for (size_t i = 0; code == 0 && i < n; i++) {
         struct body_at tool;
         code = body_into(&tool, at, "tools", (int)i, json_array_get(list, i), e);
-        if (code == 0) code = tool_of(a, &tool, n, e);
+        struct slice type = {0};
+        if (code == 0) code = body_text(&tool, "type", &type, e);
+        if (code == 0 && is_hosted(type)) n_left++;
+        else if (code == 0) code = tool_of(a, &tool, n, e);
     }
     if (code == 0) code = body_bool(at, "parallel_tool_calls", &a->ask.parallel, e);
-    return code ? code : openai_tool_choice(a, at, e);
+    if (code == 0) code = openai_tool_choice(a, at, e);
+    if (code || !n_left) return code;
+    log_info("answer %s is made without %d tools that run on a provider's machines", a->id, n_left);
+    return 0;
 }
 
 /* ---- the endpoints ---- */

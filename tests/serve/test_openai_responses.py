@@ -418,9 +418,9 @@ REFUSED = [  # more of a request, the field that is named
     ({"input": [{"type": "function_call", "call_id": "x"}]}, "input[0].name"), ({"input": [{"type": "function_call_output", "output": "x"}]}, "input[0].call_id"),
     ({"input": [{"type": "function_call_output", "call_id": "x", "output": "x"}]}, "input[0].call_id"), ({"instructions": 5}, "instructions"),
     ({"previous_response_id": 5}, "previous_response_id"), ({"previous_response_id": "resp_0"}, "previous_response_id"), ({"previous_response_id": "x" * 9999}, "previous_response_id"),
-    ({"tools": [{"type": "web_search"}]}, "tools[0].type"), ({"tools": [{"type": "mcp", "server_label": "x"}]}, "tools[0].type"), ({"tools": [WEATHER, {"name": "x"}]}, "tools[1].type"),
+    ({"tools": [{"type": "web_search"}], "tool_choice": "required"}, "tool_choice"), ({"tools": [{"type": "mcp", "server_label": "x"}]}, "tools[0].type"), ({"tools": [WEATHER, {"name": "x"}]}, "tools[1].type"),
     ({"tools": [{"type": "function"}]}, "tools[0].name"), ({"tools": [dict(WEATHER, parameters=5)]}, "tools[0].parameters"),
-    ({"tools": [dict(CUSTOM, format={"type": "grammar", "syntax": "lark", "definition": "start: A"})]}, "tools[0].format.type"), ({"tool_choice": "maybe"}, "tool_choice"),
+    ({"tools": [dict(CUSTOM, format={"type": "grammar", "syntax": "lark"})]}, "tools[0].format.definition"), ({"tool_choice": "maybe"}, "tool_choice"),
     ({"tool_choice": {"type": "file_search"}}, "tool_choice.type"), ({"tool_choice": {"type": "function", "name": "x"}}, "tool_choice.name"), ({"tool_choice": {"name": "x"}}, "tool_choice.name"), ({"tool_choice": "required"}, "tool_choice"),
     ({"tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"name": "x"}]}, "tools": [WEATHER]}, "tool_choice.tools[0].name"), ({"parallel_tool_calls": 1}, "parallel_tool_calls"),
     ({"max_output_tokens": 0}, "max_output_tokens"), ({"temperature": 3}, "temperature"), ({"top_p": "x"}, "top_p"), ({"truncation": "x"}, "truncation"), ({"include": ["x"]}, "include"),
@@ -520,7 +520,7 @@ def sdk(s):
     check(client.responses.input_tokens.count(input=FRANCE, model="ember").input_tokens == r.usage.input_tokens, "SDK: tokens are counted")
     client.responses.delete(r.id)
     for wrong, error in ((lambda: client.responses.retrieve(r.id), openai.NotFoundError), (lambda: client.responses.create(input=FRANCE, previous_response_id=r.id, **more), openai.BadRequestError),
-                         (lambda: client.responses.create(input=FRANCE, tools=[{"type": "web_search"}], **more), openai.BadRequestError)):
+                         (lambda: client.responses.create(input=FRANCE, tools=[{"type": "mcp", "server_label": "x"}], **more), openai.BadRequestError)):
         try:
             wrong()
             check(False, "SDK: an error")
