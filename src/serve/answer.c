@@ -161,7 +161,7 @@ void answer_count(struct answer *a) {
 void answer_refuse(struct answer *a, int status, const char *message) {
     http_hold(a->http);
     (void)http_error(a->http, status, status == 503 ? 1 : 0, "%s", message);
-    books_close(service_books(a->service), &a->entry, status, &a->usage);
+    books_close(service_books(a->service), &a->entry, is_gone(a) ? 499 : status, &a->usage);
     http_unref(a->http);
 }
 
