@@ -229,6 +229,7 @@ static int allowed_tools(struct answer *a, const struct body_at *choice, struct 
     if (code == 0) code = body_choice(&at, "mode", modes, &mode, e);
     if (code == 0) code = body_array(&at, "tools", &list, e);
     if (code == 0 && !json_array_size(list)) code = body_error(&at, "tools", e, list ? "empty" : "missing");
+    if (code == 0 && json_array_size(list) > ASK_TOOLS) code = body_error(&at, "tools", e, "%zu tools; there may be %d", json_array_size(list), ASK_TOOLS);
     if (code == 0 && !(ask->allowed = arena_array(&a->arena, ask->n_tools + 1, sizeof *ask->allowed))) code = err_nomem(e, "tools", ask->n_tools);
     for (size_t i = 0; code == 0 && i < json_array_size(list); i++) {
         struct slice name = {0};

@@ -146,6 +146,7 @@ REFUSED = [  # body, the field that is named, a word of the message
     (ask(tools=[function("f", BAD, strict=True)]), "tools[0].function.parameters", "pattern"),
     (ask(tools=TOOLS, tool_choice={"type": "function", "function": {"name": "nobody"}}), "tool_choice.function.name", "no tool"),
     (ask(tools=TOOLS, tool_choice={"type": "allowed_tools", "allowed_tools": {"tools": []}}), "tool_choice.allowed_tools.tools", "empty"),
+    (ask(tools=TOOLS, tool_choice={"type": "allowed_tools", "allowed_tools": {"tools": TOOLS[:1] * 513}}), "tool_choice.allowed_tools.tools", "513 tools"),
     (ask(tool_choice="required"), "tool_choice", "no tools"), (ask(grammar="root ::= other"), "grammar", "other"), (ask(grammar="root ::= \"a\"", tools=TOOLS), "grammar", "calls"),
     (ask(guided_regex="a+"), "guided_regex", "not to be had"), (ask(guided_choice=[]), "guided_choice", "array"), (ask(guided_json=FLAG, grammar="root ::= \"a\""), "guided_json", "already"),
     (ask(thinking_budget_tokens="much"), "thinking_budget_tokens", "whole"),
