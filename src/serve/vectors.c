@@ -136,9 +136,9 @@ void vectors_shape(struct answer *a) {
 static int in_field(const struct vectors *v, int i, struct err *e) { return v->listed ? err_in(e, "%s[%d]", v->field, i) : err_in(e, "%s", v->field); }
 
 /* A text that is too long keeps its beginning, and the token that ends every text. */
-static void cut(struct work *w, size_t first) {
+static void cut(struct work *w, size_t first, const struct embedder *em) {
     struct tokens *ids = &w->ids;
-    const size_t most = (size_t)embedder_context(w->embedder[1]);
+    const size_t most = (size_t)embedder_context(em);
     const struct tokenizer *t = w->answer->model->tokenizer;
     if (ids->n - first <= most) return;
     const int32_t last = ids->id[ids->n - 1];
@@ -146,7 +146,9 @@ static void cut(struct work *w, size_t first) {
     if (last == tokenizer_role(t, ROLE_SEP) || last == tokenizer_role(t, ROLE_EOS)) ids->id[ids->n - 1] = last;
 }
 
-/* It is made when the first long text comes. */
+static bool is_large(size_t tokens) { return tokens > SHORT_TEXT; }
+
+/* It is made when the first text comes that is for it. */
 static int embedder_for(struct work *w, bool large, struct err *e) {
     struct answer *a = w->answer;
     return w->embedder[large] ? 0 : models_embedder(service_models(a->service), a->model, w->v.scores, large, &w->embedder[large], e);
@@ -161,11 +163,12 @@ static int encode(struct work *w, struct vectors_text *t, struct err *e) {
     if (w->v.scores) code = rerank_pair(m->tokenizer, m->model->file, w->v.query, t->text, &w->ids, &w->segments, e);
     else if (!t->id) code = tokenizer_encode(m->tokenizer, t->text, &o, &w->ids, e);
     for (int i = 0; code == 0 && t->id && i < t->n; i++) code = tokens_add(&w->ids, t->id[i], e);
-    if (code == 0 && w->v.truncate && !w->v.scores) cut(w, first);
-    t->n = (int)(w->ids.n - first);
-    const bool large = t->n > SHORT_TEXT;
-    w->n_short += !large;
+    bool large = is_large(w->ids.n - first);
     if (code == 0) code = embedder_for(w, large, e);
+    if (code == 0 && w->v.truncate && !w->v.scores) cut(w, first, w->embedder[large]);
+    t->n = (int)(w->ids.n - first);
+    large = is_large((size_t)t->n); /* it may be short now, where no text is long */
+    w->n_short += !large;
     return code ? code : embedder_check(w->embedder[large], &(struct embed_text){.id = t->n ? w->ids.id + first : NULL, .n = t->n}, e);
 }
 
@@ -178,7 +181,7 @@ static int place(struct work *w, struct err *e) {
     if (!w->text || !w->out) return err_nomem(e, "the vectors of some texts", n * width * sizeof *w->out);
     for (size_t i = 0, token = 0; i < n; token += (size_t)w->v.text[i++].n) {
         struct vectors_text *t = &w->v.text[i];
-        struct embed_text *to = &w->text[at[t->n > SHORT_TEXT]++];
+        struct embed_text *to = &w->text[at[is_large((size_t)t->n)]++];
         *to = (struct embed_text){w->ids.id + token, w->v.scores ? w->segments.id + token : NULL, t->n, w->out + i * width};
         t->out = to->out;
         w->v.tokens += t->n;
@@ -238,7 +241,6 @@ static int prepare(struct work *w, struct err *e) {
     struct answer *a = w->answer;
     if (a->fitted) return err_set(e, ERR_UNSUPPORTED, "model: %s is an adapter, which acts on what %s writes; it makes no vectors", a->fitted->name, a->model->name);
     int code = embedder_for(w, false, e);
-    if (code == 0 && w->v.truncate) code = embedder_for(w, true, e); /* whose context says where they are cut */
     if (code) return code == ERR_UNSUPPORTED ? err_in(e, "model") : code;
     w->width = embedder_width(w->embedder[0]);
     code = w->v.scores ? 0 : check_dimensions(a, w->width, e);

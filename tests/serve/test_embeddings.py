@@ -7,6 +7,7 @@ import http.client
 import json
 import math
 import os
+import re
 import signal
 import struct
 import subprocess
@@ -161,6 +162,18 @@ def many(s):
     check(together == alone, "many at once have the numbers that each has alone")
 
 
+def buffers():
+    """What is for long texts is made for long texts only, whatever may be cut."""
+    with Server(models=[EMBER]) as s:
+        def taken():
+            return float(re.search(rb'^hearth_model_bytes{kind="buffers",model="ember"} (\S+)$', s.get("/metrics")[2], re.M)[1])
+        sizes = [taken()]
+        for text in ("Hello", "the " * 300, "the " * 600):
+            check(s.post("/api/embed", {"model": "ember", "input": text})[0] == 200, "a text that may be cut")
+            sizes.append(taken())
+        check(sizes[0] < sizes[1] == sizes[2] < sizes[3], "memory for short texts, and for long ones", sizes)
+
+
 def busy(s):
     """Whether the server uses its processors."""
     def ticks():
@@ -240,6 +253,7 @@ with Server(models=[BERT, RANKER, NOMIC, *GOLDEN, os.path.join(TMP.name, "qwen3-
     sdk(server)
     code, err = server.stop()
     check(code == 0 and "ERROR" not in err, "it ends in order", (code, err))
+buffers()
 with Server("--threads", 1, models=[BERT, EMBER]) as server:
     long_work(server)
 finish()
