@@ -220,6 +220,17 @@ def round_trips(s):
         check(wrong[0] == 400 and wrong[2]["error"]["param"] == "input[0].call_id", "a result of no call", wrong)
 
 
+def hosted(s):
+    """What runs on a provider's machines is left out where the choice is the model's; a grammar is told to the model."""
+    plain, with_search = made(s, input=FRANCE), made(s, input=FRANCE, tools=[{"type": "web_search"}, {"type": "file_search", "vector_store_ids": ["x"]}])
+    check(with_search["status"] == "completed" and text_of(with_search) == text_of(plain) and with_search["usage"]["input_tokens"] == plain["usage"]["input_tokens"], "hosted tools change nothing", with_search)
+    patch = CUSTOM | {"name": "apply_patch", "format": {"type": "grammar", "syntax": "lark", "definition": "start: begin_patch hunk+ end_patch"}}
+    bare = tokens_of(s, input=FRANCE, tools=[CUSTOM | {"name": "apply_patch"}])
+    check(tokens_of(s, input=FRANCE, tools=[patch]) > bare + 5, "the model is told of the grammar", bare)
+    r = made(s, input=FRANCE, tools=[{"type": "web_search"}, patch], tool_choice={"type": "custom", "name": "apply_patch"}, reasoning={"effort": "none"}, max_output_tokens=200)
+    check([i["type"] for i in r["output"]] == ["custom_tool_call"], "its calls are calls", r["output"])
+
+
 def references(s):
     first = made(s, input="What is 17 + 25?")
     refs = [{"type": "item_reference", "id": i["id"]} for i in first["output"]]
@@ -529,7 +540,7 @@ def sdk(s):
 
 
 with Server() as server:
-    for part in (fields, streams, large, prompts, forced, round_trips, references, refusals, leaving, sdk):
+    for part in (fields, streams, large, prompts, forced, round_trips, hosted, references, refusals, leaving, sdk):
         part(server)
     code, said = server.stop()
     check(code == 0 and "ERROR" not in said, "it ends in order", (code, said))
