@@ -382,6 +382,7 @@ int hearth_feed(hearth_sequence *s, const int32_t *ids, int count, struct hearth
     struct err own, *e = as_err(error, &own);
     int code = count < 0 ? err_set(e, ERR_USAGE, "count is %d, but must be at least 0", count) : settle(s, e);
     if (code || (code = seq_feed(s->seq, ids, count, WANT_LAST, e)) || count == 0) return code;
+    if (count > VERIFY_ROWS) seq_prompt(s->seq); /* however steps come to be cut by what else is pending */
     expect(s, hearth_sequence_length(s));
     for (int i = 0; s->sampler && i < count; i++) sampler_accept(s->sampler, ids[i]);
     s->decoding = false;

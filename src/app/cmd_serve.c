@@ -127,7 +127,7 @@ static int make_service(struct service **service, struct blocks *cache, struct b
     o.engine.cache_bytes = c->cache_ram;
     o.engine.store = blocks_store(cache);
     o.disk = cache, o.disk_limit = cache ? c->cache_disk : 0;
-    o.engine.max_logits = 64;
+    o.engine.max_logits = c->parallel > 32 ? 2 * c->parallel : 64; /* a row of each, guesses of some, and the last rows of prompts */
     o.responses = place_of_responses(c, &own);
     if (code == 0) code = service_new(service, &o, e);
     buf_free(&own);

@@ -1,6 +1,7 @@
 /* identity.c: what keys, values and states depend on besides tokens, as one address: see keep.h. */
 #include <string.h>
 
+#include "base/os.h"
 #include "engine/keep.h"
 #include "gguf/gguf.h"
 #include "tensor/dtype.h"
@@ -82,6 +83,8 @@ void identity_of(const struct engine *en, const struct block_store *store, struc
     add(&m, numbers, sizeof numbers);
     for (int g = 0; g < graph_kv_groups(en->graph); g++) add_number(&m, (uint64_t)graph_kv_window(en->graph, g)), add_number(&m, graph_kv_page_bytes(en->graph, g));
     add_text(&m, en->kernels->name);
+    struct os_file on_disk; /* samples of tensors do not see that a single row was changed; the time of the file does */
+    if (gguf_path(file) && os_file(gguf_path(file), &on_disk)) add(&m, (uint64_t[]){on_disk.size, (uint64_t)on_disk.changed_s, (uint64_t)on_disk.changed_ns}, 3 * sizeof(uint64_t));
     for (size_t i = 0; i < gguf_kv_count(file); i++)
         if (matters(gguf_kv_at(file, i))) add_value(&m, gguf_kv_at(file, i));
     for (size_t i = 0; i < gguf_tensor_count(file); i++) add_tensor(&m, gguf_tensor_at(file, i));

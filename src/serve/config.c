@@ -25,7 +25,7 @@ static const struct row {
     {"api-key", LIST, offsetof(struct serve_config, api_key), 0, 0},
     {"api-key-file", TEXT, offsetof(struct serve_config, api_key_file), 0, 0},
     {"ctx", INT, offsetof(struct serve_config, ctx), 0, 1 << 30},
-    {"parallel", INT, offsetof(struct serve_config, parallel), 0, 4096},
+    {"parallel", INT, offsetof(struct serve_config, parallel), 0, 256},
     {"threads", INT, offsetof(struct serve_config, threads), 0, 1024},
     {"models-dir", TEXT, offsetof(struct serve_config, models_dir), 0, 0},
     {"adapters-dir", LIST, offsetof(struct serve_config, adapters_dir), 0, 0},

@@ -366,10 +366,11 @@ static int divide_cache(void *ctx, struct err *e) {
 
 static void even_out(struct models *m) {
     struct err ignored;
-    m->uneven = false;
+    const unsigned changes = m->changes;
     (void)pthread_mutex_unlock(&m->lock);
     (void)scheduler_call(m->o.scheduler, divide_cache, m, &ignored);
     (void)pthread_mutex_lock(&m->lock);
+    m->divided = changes;
 }
 
 static void *keep(void *ctx) {
@@ -378,7 +379,7 @@ static void *keep(void *ctx) {
     while (!m->stopping) {
         double next = (double)INFINITY;
         if (tidy(m, os_now(), &next)) continue;
-        if (m->uneven) {
+        if (m->changes != m->divided) {
             even_out(m);
             continue;
         }

@@ -31,7 +31,7 @@ struct models {
     pthread_t keeper;
     bool keeping, stopping;
     bool hurry;             /* the server ends: nothing is to take long any more */
-    bool uneven;            /* the cache is to be divided anew */
+    unsigned changes, divided; /* of what is open; the last one for which the cache was divided anew */
     struct served *first, **last;
     struct known *adapters;
     int next_id;            /* of the next one */

@@ -33,7 +33,7 @@ int life_enter(struct models *m, struct life *l, bool *opener, struct err *e) {
 
 int life_opened(struct models *m, struct life *l, int code, const struct err *e) {
     l->state = code ? SERVED_CLOSED : SERVED_OPEN;
-    m->uneven = true;
+    m->changes++;
     models_wake(m);
     (void)pthread_cond_broadcast(&m->changed);
     if (code == 0) return 0;
@@ -215,7 +215,7 @@ void served_close(struct models *m, struct served *s) {
     (void)pthread_mutex_lock(&m->lock);
     s->weights = s->buffers = 0;
     s->life.keep_s = models_usual_keep(m, s);
-    m->uneven = true;
+    m->changes++;
     models_wake(m);
     set_state(m, &s->life, SERVED_CLOSED);
 }

@@ -164,6 +164,42 @@ static void test_together_as_alone(void **state) {
     hearth_close(m); /* with its sequences */
 }
 
+/* Prompts that do not fit a step together: how one of them is cut depends on the other, and its logits must not. */
+static void test_long_prompts_together(void **state) {
+    (void)state;
+    enum { N = 110 };
+    struct hearth_error e;
+    const struct hearth_options narrow = {.size = sizeof narrow, .context = CONTEXT, .threads = 2, .batch = 120};
+    struct hearth_facts facts = {.size = sizeof facts};
+    hearth_model *m;
+    hearth_sequence *s[2];
+    const float *logits[2];
+    int32_t ids[2][N];
+    assert_int_equal(hearth_open(&m, NULL, &narrow, &e), 0);
+    assert_int_equal(hearth_get_facts(m, &facts, &e), 0);
+    const size_t row = (size_t)facts.vocabulary * sizeof **logits;
+    float *alone[2];
+    for (int i = 0; i < 2; i++) {
+        for (int k = 0; k < N; k++) ids[i][k] = 20 + (k * 37 + i * 11) % 200;
+        assert_int_equal(hearth_sequence_new(&s[i], m, &e), 0);
+        assert_int_equal(hearth_feed(s[i], ids[i], N, &e), 0);
+        assert_int_equal(hearth_logits(s[i], &logits[i], &e), 0);
+        assert_non_null(alone[i] = malloc(row));
+        memcpy(alone[i], logits[i], row);
+        hearth_sequence_free(s[i]);
+    }
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(hearth_sequence_new(&s[i], m, &e), 0);
+        assert_int_equal(hearth_feed(s[i], ids[i], N, &e), 0);
+    }
+    for (int i = 1; i >= 0; i--) {
+        assert_int_equal(hearth_logits(s[i], &logits[i], &e), 0);
+        assert_memory_equal(logits[i], alone[i], row);
+        free(alone[i]);
+    }
+    hearth_close(m);
+}
+
 static void test_fork_and_truncate(void **state) {
     (void)state;
     struct hearth_error e;
@@ -547,7 +583,7 @@ int main(void) {
         cmocka_unit_test(test_guesses_change_nothing), cmocka_unit_test(test_every_allocation_fails),
         cmocka_unit_test(test_logits_after_truncate), cmocka_unit_test(test_what_makes_no_sense), cmocka_unit_test(test_settings_that_came_later),
         cmocka_unit_test(test_messages_name_options),
-        cmocka_unit_test(test_logit_bias), cmocka_unit_test(test_template_members),
+        cmocka_unit_test(test_logit_bias), cmocka_unit_test(test_template_members), cmocka_unit_test(test_long_prompts_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

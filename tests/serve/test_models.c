@@ -18,7 +18,7 @@
 #include "base/log.h"
 #include "base/os.h"
 #include "model/embedded.h"
-#include "serve/models.h"
+#include "serve/models_internal.h"
 #include "support/lora.h"
 
 #define OK(call)                                           \
@@ -307,6 +307,15 @@ static void *use_a(void *ctx) {
     return NULL;
 }
 
+/* Until the keeper has no more to ask of the scheduler. */
+static void settled(struct models *m) {
+    for (bool done = false; !done; (void)usleep(1000)) {
+        (void)pthread_mutex_lock(&m->lock);
+        done = m->changes == m->divided;
+        (void)pthread_mutex_unlock(&m->lock);
+    }
+}
+
 /* The scheduler's thread is held, so that closing a cannot go on. Who wants a waits; others open and use theirs. */
 static void others_go_on(void **state) {
     (void)state;
@@ -317,6 +326,7 @@ static void others_go_on(void **state) {
     OK(models_add_folder(m, folder, &e));
     models_done(use(m, "b"));
     struct served *a = use(m, "a");
+    settled(m);
     assert_int_equal(pthread_create(&holder, NULL, hold_scheduler, &g), 0);
     (void)pthread_mutex_lock(&g.lock);
     while (!g.inside) (void)pthread_cond_wait(&g.changed, &g.lock);
