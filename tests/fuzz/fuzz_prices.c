@@ -27,6 +27,7 @@ static void use(const struct price_table *t, const struct price *p) {
         CHECK(i == 0 || r->above > p->tier[i - 1].above);
         CHECK(r->input >= 0 && r->input <= most && r->cached >= 0 && r->cached <= most && r->write >= 0 && r->write <= most && r->output >= 0 && r->output <= most);
         struct price_use u = {.in = r->above + 2, .cached = 1, .written = 1, .out = 3};
+        if (i + 1 < p->n_tiers && u.in > p->tier[i + 1].above) continue; /* the next one's prices hold already */
         if (price_cost(p, u, &c, &e) == 0) CHECK(c == r->above * r->input + r->cached + r->write + 3 * r->output);
     }
     const char *model = price_model(t, slice_of(p->model));
