@@ -229,4 +229,4 @@ static int run(int argc, char **argv, struct err *e) {
     return code;
 }
 
-const struct command cmd_serve = {"serve", "[MODEL...]", "answer the OpenAI and Anthropic APIs on this machine", run, false};
+const struct command cmd_serve = {"serve", "[MODEL...]", "answer the OpenAI, Anthropic and Ollama APIs on this machine", run, false};

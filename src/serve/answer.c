@@ -146,6 +146,15 @@ void answer_json(struct http_request *r, struct jw *j) {
     buf_free(&j->b);
 }
 
+void answer_token(struct jw *j, const struct answer *a, int32_t id, float logprob) {
+    const struct slice piece = tokenizer_piece(a->model->tokenizer, id);
+    jw_text(j, "token", piece);
+    jw_number(j, "logprob", (double)logprob);
+    jw_open(j, "bytes", '[');
+    for (size_t i = 0; i < piece.n; i++) jw_integer(j, NULL, (unsigned char)piece.p[i]);
+    jw_close(j, ']');
+}
+
 static void reply_whole(struct answer *a) {
     struct jw j = {.b = {.limit = (size_t)1 << 30}};
     a->endpoint->whole(a, &j);

@@ -165,6 +165,9 @@ int service_use(struct service *s, struct slice name, struct served **m, struct 
 void service_step_aside(struct service *s);
 void service_step_back(struct service *s);
 
+/* The members token, logprob and bytes of one token, in an object that is open. */
+void answer_token(struct jw *j, const struct answer *a, int32_t id, float logprob);
+
 /* Replies with what was written, and frees it. */
 void answer_json(struct http_request *r, struct jw *j);
 

@@ -91,3 +91,16 @@ int ask_set_schema(struct ask *ask, struct arena *a, const struct body_at *at, c
     const char *text = dumped(a, schema);
     return text ? ask_set_form(ask, a, at, key, FORM_SCHEMA, slice_of(text), e) : err_nomem(e, "a schema", 1);
 }
+
+int ask_stops(struct ask *ask, const struct body_at *at, struct err *e) {
+    const json_t *v = json_object_get(at->object, "stop");
+    if (!v || json_is_null(v)) return 0;
+    const size_t n = json_is_array(v) ? json_array_size(v) : 1;
+    if (n > ASK_STOPS) return body_error(at, "stop", e, "%zu stop texts; there may be %d", n, ASK_STOPS);
+    for (size_t i = 0; i < n; i++) {
+        const json_t *s = json_is_array(v) ? json_array_get(v, i) : v;
+        if (!json_is_string(s)) return body_error(at, "stop", e, "not a string or an array of strings");
+        if (json_string_length(s)) ask->stop[ask->n_stop++] = (struct slice){json_string_value(s), json_string_length(s)};
+    }
+    return 0;
+}

@@ -92,4 +92,7 @@ int ask_add_tool(struct ask *ask, struct arena *a, size_t most, struct slice nam
 int ask_set_form(struct ask *ask, struct arena *a, const struct body_at *at, const char *key, enum text_form form, struct slice text, struct err *e);
 int ask_set_schema(struct ask *ask, struct arena *a, const struct body_at *at, const char *key, const json_t *schema, struct err *e);
 
+/* Reads the member "stop": a text, or an array of them. Errors name the field. */
+int ask_stops(struct ask *ask, const struct body_at *at, struct err *e);
+
 #endif

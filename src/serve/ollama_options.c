@@ -60,19 +60,6 @@ static int read_option(struct sampler_options *s, const struct body_at *at, cons
     return 0;
 }
 
-static int stops(struct ask *ask, const struct body_at *at, struct err *e) {
-    const json_t *v = json_object_get(at->object, "stop");
-    if (!v || json_is_null(v)) return 0;
-    const size_t n = json_is_array(v) ? json_array_size(v) : 1;
-    if (n > ASK_STOPS) return body_error(at, "stop", e, "%zu stop texts; there may be %d", n, ASK_STOPS);
-    for (size_t i = 0; i < n; i++) {
-        const json_t *s = json_is_array(v) ? json_array_get(v, i) : v;
-        if (!json_is_string(s)) return body_error(at, "stop", e, "not a string or an array of strings");
-        if (json_string_length(s)) ask->stop[ask->n_stop++] = (struct slice){json_string_value(s), json_string_length(s)};
-    }
-    return 0;
-}
-
 /* Those that need more than a range. */
 static int own_options(struct answer *a, struct ollama *o, const struct body_at *at, struct err *e) {
     struct ask *ask = &a->ask;
@@ -88,7 +75,7 @@ static int own_options(struct answer *a, struct ollama *o, const struct body_at 
     if (code == 0 && tail < 1) code = body_error(at, "tfs_z", e, "tail-free sampling is not to be had; min_p does what it was for");
     if (code == 0) code = body_bool(at, "penalize_newline", &newline, e);
     if (code == 0 && !newline) code = body_error(at, "penalize_newline", e, "line ends are penalised like all that is repeated");
-    if (code == 0) code = stops(ask, at, e);
+    if (code == 0) code = ask_stops(ask, at, e);
     ask->seeded = seed != -1;
     ask->sampling.seed = (uint64_t)seed;
     ask->sampling.mirostat = (int)mirostat;

@@ -65,15 +65,6 @@ static bool broken_call(struct buf *text, const struct answer_call *call) {
     return buf_printf(text, "{\"name\": \"%s\", \"arguments\": ", call->name) && buf_add(text, call->arguments.data ? call->arguments.data : "", call->arguments.len);
 }
 
-static void token_members(struct jw *j, const struct answer *a, int32_t id, float logprob) {
-    const struct slice piece = tokenizer_piece(a->model->tokenizer, id);
-    jw_text(j, "token", piece);
-    jw_number(j, "logprob", (double)logprob);
-    jw_open(j, "bytes", '[');
-    for (size_t i = 0; i < piece.n; i++) jw_integer(j, NULL, (unsigned char)piece.p[i]);
-    jw_close(j, ']');
-}
-
 /* Of the tokens that were not told yet. */
 static void logprobs(struct jw *j, struct choice *c) {
     if (c->answer->ask.logprobs < 0 || c->told_tokens == c->n_tokens) return;
@@ -81,12 +72,12 @@ static void logprobs(struct jw *j, struct choice *c) {
     for (; c->told_tokens < c->n_tokens; c->told_tokens++) {
         const struct answer_token *t = &c->tokens[c->told_tokens];
         jw_open(j, NULL, '{');
-        token_members(j, c->answer, t->id, t->logprob);
+        answer_token(j, c->answer, t->id, t->logprob);
         if (t->n_top) {
             jw_open(j, "top_logprobs", '[');
             for (int k = 0; k < t->n_top; k++) {
                 jw_open(j, NULL, '{');
-                token_members(j, c->answer, t->top[k].id, t->top[k].logprob);
+                answer_token(j, c->answer, t->top[k].id, t->top[k].logprob);
                 jw_close(j, '}');
             }
             jw_close(j, ']');

@@ -7,19 +7,6 @@
 
 /* ---- settings ---- */
 
-static int stops(struct ask *ask, const struct body_at *at, struct err *e) {
-    const json_t *v = json_object_get(at->object, "stop");
-    if (!v || json_is_null(v)) return 0;
-    const size_t n = json_is_array(v) ? json_array_size(v) : 1;
-    if (n > ASK_STOPS) return body_error(at, "stop", e, "%zu stop texts; there may be %d", n, ASK_STOPS);
-    for (size_t i = 0; i < n; i++) {
-        const json_t *s = json_is_array(v) ? json_array_get(v, i) : v;
-        if (!json_is_string(s)) return body_error(at, "stop", e, "not a string or an array of strings");
-        if (json_string_length(s)) ask->stop[ask->n_stop++] = (struct slice){json_string_value(s), json_string_length(s)};
-    }
-    return 0;
-}
-
 static int biases(struct answer *a, const struct body_at *at, struct err *e) {
     const json_t *map = NULL;
     const char *key;
@@ -73,7 +60,7 @@ int openai_sampling(struct answer *a, const struct body_at *at, struct err *e) {
     if (code == 0) code = body_int(at, "max_completion_tokens", 0, INT32_MAX, &tokens, e);
     if (code == 0) code = body_bool(at, "ignore_eos", &ask->ignore_eog, e);
     if (code == 0) code = body_text(at, "service_tier", &tier, e);
-    if (code == 0) code = stops(ask, at, e);
+    if (code == 0) code = ask_stops(ask, at, e);
     if (code == 0) code = biases(a, at, e);
     if (code == 0) code = streaming(ask, at, e);
     ask->background = slice_is(tier, "flex"); /* that API's name for work that may wait */

@@ -46,26 +46,16 @@ bool openai_event(struct answer *a, struct jw *j) {
     return there;
 }
 
-/* The members token, bytes and logprob of one token. */
-static void token_logprob(struct jw *j, const struct answer *a, int32_t id, float logprob) {
-    const struct slice piece = tokenizer_piece(a->model->tokenizer, id);
-    jw_text(j, "token", piece);
-    jw_number(j, "logprob", (double)logprob);
-    jw_open(j, "bytes", '[');
-    for (size_t i = 0; i < piece.n; i++) jw_integer(j, NULL, (unsigned char)piece.p[i]);
-    jw_close(j, ']');
-}
-
 void openai_token_logprobs(struct jw *j, const char *key, const struct choice *c, size_t from, size_t to) {
     jw_open(j, key, '[');
     for (size_t i = from; i < to && i < c->n_tokens; i++) {
         const struct answer_token *t = &c->tokens[i];
         jw_open(j, NULL, '{');
-        token_logprob(j, c->answer, t->id, t->logprob);
+        answer_token(j, c->answer, t->id, t->logprob);
         jw_open(j, "top_logprobs", '[');
         for (int k = 0; k < t->n_top; k++) {
             jw_open(j, NULL, '{');
-            token_logprob(j, c->answer, t->top[k].id, t->top[k].logprob);
+            answer_token(j, c->answer, t->top[k].id, t->top[k].logprob);
             jw_close(j, '}');
         }
         jw_close(j, ']');

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "store/ledger_db.h"
+#include "store/waiter.h"
 
 enum { BATCH = 1024 /* rows of a transaction */, NAMES = 5 };
 
@@ -207,33 +208,10 @@ int ledger_add_text(struct ledger *l, const struct ledger_row *row, const struct
     return code;
 }
 
-struct waiter {
-    pthread_mutex_t lock;
-    pthread_cond_t told;
-    bool done;
-    struct err e;
-};
-
-static void wake(void *ctx, const struct err *e) {
-    struct waiter *w = ctx;
-    (void)pthread_mutex_lock(&w->lock);
-    if (e) w->e = *e;
-    w->done = true;
-    (void)pthread_cond_signal(&w->told);
-    (void)pthread_mutex_unlock(&w->lock);
-}
-
 int ledger_write(struct ledger *l, const struct ledger_row *row, struct err *e) {
-    struct waiter w = {.lock = PTHREAD_MUTEX_INITIALIZER, .told = PTHREAD_COND_INITIALIZER};
-    int code = ledger_add(l, row, wake, &w, e);
-    if (code) return code;
-    (void)pthread_mutex_lock(&w.lock);
-    while (!w.done) (void)pthread_cond_wait(&w.told, &w.lock);
-    (void)pthread_mutex_unlock(&w.lock);
-    (void)pthread_mutex_destroy(&w.lock);
-    (void)pthread_cond_destroy(&w.told);
-    if (w.e.code && e) *e = w.e;
-    return w.e.code;
+    struct waiter w = WAITER_INIT;
+    const int code = ledger_add(l, row, waiter_tell, &w, e);
+    return code ? code : waiter_wait(&w, e);
 }
 
 void ledger_state_of(struct ledger *l, struct ledger_state *s) {

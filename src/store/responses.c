@@ -12,6 +12,7 @@
 
 #include "base/os.h"
 #include "store/responses_db.h"
+#include "store/waiter.h"
 
 enum { BATCH = 64 /* rows of a transaction */ };
 
@@ -173,33 +174,10 @@ int responses_put(struct responses *r, const struct response_row *row, responses
     return err_set(e, ERR_IO, "the disk is too slow for the store of responses: %d wait to be written", RESPONSES_QUEUE);
 }
 
-struct waiter {
-    pthread_mutex_t lock;
-    pthread_cond_t told;
-    bool done;
-    struct err e;
-};
-
-static void wake(void *ctx, const struct err *e) {
-    struct waiter *w = ctx;
-    (void)pthread_mutex_lock(&w->lock);
-    if (e) w->e = *e;
-    w->done = true;
-    (void)pthread_cond_signal(&w->told);
-    (void)pthread_mutex_unlock(&w->lock);
-}
-
 int responses_write(struct responses *r, const struct response_row *row, struct err *e) {
-    struct waiter w = {.lock = PTHREAD_MUTEX_INITIALIZER, .told = PTHREAD_COND_INITIALIZER};
-    const int code = responses_put(r, row, wake, &w, e);
-    if (code) return code;
-    (void)pthread_mutex_lock(&w.lock);
-    while (!w.done) (void)pthread_cond_wait(&w.told, &w.lock);
-    (void)pthread_mutex_unlock(&w.lock);
-    (void)pthread_mutex_destroy(&w.lock);
-    (void)pthread_cond_destroy(&w.told);
-    if (w.e.code && e) *e = w.e;
-    return w.e.code;
+    struct waiter w = WAITER_INIT;
+    const int code = responses_put(r, row, waiter_tell, &w, e);
+    return code ? code : waiter_wait(&w, e);
 }
 
 /* ---- reading ---- */

@@ -13,21 +13,12 @@
 
 #include <cmocka.h>
 
+#include "ember.h"
 #include "engine/scheduler.h"
 #include "engine/speculate.h"
-#include "engine/vocab.h"
-#include "model/embedded.h"
 
 enum { N_CTX = 1024, MAX_TOKENS = 700 };
 
-#define OK(call)                                           \
-    do {                                                   \
-        if ((call) != 0) fail_msg("%s: %s", #call, e.msg); \
-    } while (0)
-
-static struct pool *pool;
-static struct model *model;
-static struct tokenizer *tok;
 static struct engine *engine;
 static struct scheduler *sc;
 static struct forms *forms;
@@ -35,12 +26,7 @@ static struct tokens prompt;
 
 static int set_up(void **state) {
     struct err e = {0};
-    struct gguf *file;
-    (void)state;
-    OK(pool_new(&pool, 2, &e));
-    OK(gguf_open_memory(&file, hearth_embedded_model, embedded_model_size(), "ember", &e));
-    OK(model_open_file(&model, file, &e));
-    OK(vocab_of_model(&tok, model, &e));
+    if (ember_set_up(state)) return -1;
     OK(engine_new(&engine, model, pool, (struct engine_options){.n_ctx = N_CTX, .max_rows = VERIFY_ROWS}, &e)); /* small steps: the same bits however they are cut */
     OK(scheduler_new(&sc, (struct scheduler_options){.max_live = 8}, &e));
     OK(forms_new(&forms, tok, &e));
@@ -49,15 +35,11 @@ static int set_up(void **state) {
 }
 
 static int tear_down(void **state) {
-    (void)state;
     scheduler_free(sc);
     engine_free(engine);
     forms_free(forms);
     tokens_free(&prompt);
-    tokenizer_free(tok);
-    model_close(model);
-    pool_free(pool);
-    return 0;
+    return ember_tear_down(state);
 }
 
 struct heard {

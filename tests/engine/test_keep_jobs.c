@@ -9,17 +9,11 @@
 
 #include <cmocka.h>
 
+#include "ember.h"
 #include "engine/scheduler.h"
-#include "engine/vocab.h"
-#include "model/embedded.h"
 #include "store/block_file.h"
 
 enum { N_CTX = 1024, TOKENS = 20, PROMPT = 300 };
-
-#define OK(call)                                           \
-    do {                                                   \
-        if ((call) != 0) fail_msg("%s: %s", #call, e.msg); \
-    } while (0)
 
 /* ---- a store in memory ---- */
 
@@ -139,9 +133,6 @@ static void shelf_close(struct shelf *h) {
 
 /* ---- jobs ---- */
 
-static struct pool *pool;
-static struct model *model;
-static struct tokenizer *tok;
 
 struct heard {
     pthread_mutex_t lock;
@@ -327,27 +318,7 @@ static void chores_go_on(void **state) {
     shelf_close(&h);
 }
 
-static int set_up(void **state) {
-    struct err e = {0};
-    struct gguf *file;
-    (void)state;
-    OK(gguf_open_memory(&file, hearth_embedded_model, embedded_model_size(), "embedded", &e));
-    OK(model_open_file(&model, file, &e));
-    OK(vocab_of_model(&tok, model, &e));
-    OK(pool_new(&pool, 1, &e));
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    pool_free(pool);
-    tokenizer_free(tok);
-    model_close(model);
-    assert_int_equal(mem_live(), 0);
-    return 0;
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(others_go_on), cmocka_unit_test(called_off), cmocka_unit_test(chores_go_on)};
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, ember_set_up, ember_tear_down);
 }

@@ -15,20 +15,11 @@
 #include <cmocka.h>
 
 #include "base/rng.h"
+#include "ember.h"
 #include "engine/scheduler.h"
-#include "engine/vocab.h"
-#include "model/embedded.h"
 
 enum { N_CTX = 512, MAX_TOKENS = 200 };
 
-#define OK(call)                                           \
-    do {                                                   \
-        if ((call) != 0) fail_msg("%s: %s", #call, e.msg); \
-    } while (0)
-
-static struct pool *pool;
-static struct model *model;
-static struct tokenizer *tok;
 
 struct stage {
     struct engine *engine;
@@ -565,30 +556,11 @@ static void going_with_jobs(void **state) {
     tokens_free(&t);
 }
 
-static int set_up(void **state) {
-    struct err e = {0};
-    struct gguf *file;
-    (void)state;
-    OK(pool_new(&pool, 2, &e));
-    OK(gguf_open_memory(&file, hearth_embedded_model, embedded_model_size(), "ember", &e));
-    OK(model_open_file(&model, file, &e));
-    OK(vocab_of_model(&tok, model, &e));
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    tokenizer_free(tok);
-    model_close(model);
-    pool_free(pool);
-    return mem_live() == 0 ? 0 : -1;
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(together_as_alone), cmocka_unit_test(who_leaves_disturbs_nobody), cmocka_unit_test(a_bounded_queue), cmocka_unit_test(cancelled_behind_a_full_house),
         cmocka_unit_test(who_comes_first), cmocka_unit_test(a_long_prompt_stops_nobody), cmocka_unit_test(stop_texts), cmocka_unit_test(prompt_logprobs), cmocka_unit_test(known_prompts),
         cmocka_unit_test(refusals), cmocka_unit_test(the_context_is_full), cmocka_unit_test(going_with_jobs),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, ember_set_up, ember_tear_down);
 }

@@ -9,20 +9,11 @@
 
 #include <cmocka.h>
 
+#include "ember.h"
 #include "engine/scheduler.h"
-#include "engine/vocab.h"
-#include "model/embedded.h"
 
 enum { JOBS = 6 };
 
-#define OK(call)                                           \
-    do {                                                   \
-        if ((call) != 0) fail_msg("%s: %s", #call, e.msg); \
-    } while (0)
-
-static struct pool *pool;
-static struct model *model;
-static struct tokenizer *tok;
 
 /* A meter that is no meter: as it goes on the scheduler's thread, read when that is gone. */
 struct meter {
@@ -180,26 +171,7 @@ static void beside_a_chore(void **state) {
     tokens_free(&t);
 }
 
-static int set_up(void **state) {
-    struct err e = {0};
-    struct gguf *file;
-    (void)state;
-    OK(pool_new(&pool, 2, &e));
-    OK(gguf_open_memory(&file, hearth_embedded_model, embedded_model_size(), "ember", &e));
-    OK(model_open_file(&model, file, &e));
-    OK(vocab_of_model(&tok, model, &e));
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    tokenizer_free(tok);
-    model_close(model);
-    pool_free(pool);
-    return mem_live() == 0 ? 0 : -1;
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(shared_out), cmocka_unit_test(estimated), cmocka_unit_test(beside_a_chore)};
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, ember_set_up, ember_tear_down);
 }
