@@ -100,7 +100,9 @@ def value(m, name, **labels):
     return sum(v for k, v in m.get(name, {}).items() if labels.items() <= dict(k).items())
 
 
-def metrics(s):
+def metrics(s, rows):
+    """rows: requests so far that are rows of the ledger. Those whose clients left are written when nobody waits for it any more."""
+    check(wait_until(lambda: value(metrics_of(s), "hearth_ledger_rows_total", result="written") == rows), "rows of those who left", rows)
     before = metrics_of(s)
     told = [0, 0, 0]
     n = 5
@@ -208,7 +210,7 @@ def main():
         s.post("/v1/completions", {"prompt": "Once", "max_tokens": 1})
         files(s)
         slots_and_machine(s)
-        metrics(s)
+        metrics(s, 4)
         check(s.stop()[0] == 0, "it ends in order")
     waiting()
     keys()
