@@ -32,17 +32,30 @@ export function notice(text) {
   byId('notice-text').textContent = text;
 }
 
-/** Asks before something that cannot be taken back. Resolves to true or false. */
-export function confirmed(title, text, yes) {
-  const dialog = byId('ask-dialog');
-  byId('ask-title').textContent = title;
-  byId('ask-text').textContent = text;
-  byId('ask-yes').textContent = yes;
-  dialog.returnValue = 'no'; // what Escape leaves
-  dialog.showModal();
-  return new Promise((resolve) => {
-    dialog.addEventListener('close', () => resolve(dialog.returnValue === 'yes'), { once: true });
+let asking = Promise.resolve();
+
+/** Shows a dialog when those before it are closed and the browser has told so, which it does a little later. `prepare` fills it. Resolves to its return value, '' if
+ * there is none. */
+export function asked(dialog, prepare) {
+  asking = asking.then(() => {
+    prepare();
+    dialog.returnValue = ''; // what Escape leaves
+    dialog.showModal();
+    return new Promise((resolve) => {
+      dialog.addEventListener('close', () => resolve(dialog.returnValue), { once: true });
+    });
   });
+  return asking;
+}
+
+/** Asks before something that cannot be taken back. Resolves to true or false. */
+export async function confirmed(title, text, yes) {
+  const answer = await asked(byId('ask-dialog'), () => {
+    byId('ask-title').textContent = title;
+    byId('ask-text').textContent = text;
+    byId('ask-yes').textContent = yes;
+  });
+  return answer === 'yes';
 }
 
 /** Copies text. The clipboard interface exists on this machine and under HTTPS; a page that came over plain HTTP from elsewhere has the old way. */

@@ -2,26 +2,21 @@
 
 import 'uplot/dist/uPlot.min.css';
 import './style.css';
-import { byId, notice } from './dom.js';
+import { asked, byId, notice } from './dom.js';
 import { onKeyWanted } from './http.js';
 import { openStore } from './store.js';
 import { Chat } from './chat.js';
 import { Machine } from './machine.js';
 import { Ledger } from './ledger.js';
 
-function askKey(wrong) {
-  const dialog = byId('key-dialog');
-  byId('key-wrong').hidden = !wrong;
-  byId('key').value = '';
-  dialog.returnValue = '';
-  dialog.showModal();
-  byId('key').focus();
-  return new Promise((resolve) => {
-    dialog.addEventListener('close', () => {
-      resolve(dialog.returnValue === 'given' ? byId('key').value.trim() : null);
-      byId('key').value = '';
-    }, { once: true });
+async function askKey(wrong) {
+  const answer = await asked(byId('key-dialog'), () => {
+    byId('key-wrong').hidden = !wrong;
+    byId('key').value = '';
   });
+  const given = answer === 'given' ? byId('key').value.trim() : null;
+  byId('key').value = '';
+  return given;
 }
 
 function wireKey() {
