@@ -70,6 +70,10 @@ int hold_answer(const struct ask *ask, const struct served *m, struct arena *a, 
         log_debug("calls of %s are not held to their names: %s", m->name, e->msg); /* others than the allowed ones come as text */
         return 0;
     }
-    if (code == 0 && bad >= 0) log_info("arguments of %.*s are held to an object only, since \"strict\" is not set: %s", (int)f.tools[bad].name.n, f.tools[bad].name.p, e->msg);
+    if (code == 0 && bad >= 0) {
+        const struct slice name = f.tools[bad].name;
+        char shown[80];
+        log_info("arguments of %s are held to an object only, since \"strict\" is not set: %s", err_quote(shown, sizeof shown, name.p, name.n), e->msg);
+    }
     return code ? blame(ask, &f, bad, e) : 0;
 }

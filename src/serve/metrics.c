@@ -39,12 +39,15 @@ static const struct row rows[] = {
                               {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60}},
     [METRIC_ENERGY_JOULES] = {"hearth_energy_joules_total", "Energy that requests took.", COUNTER, "source", {0}},
     [METRIC_LEDGER_ROWS] = {"hearth_ledger_rows_total", "Rows for the ledger: written to the disk, or lost.", COUNTER, "result", {0}},
+    [METRIC_CACHE_LOOKUPS] = {"hearth_cache_lookups_total", "Prompts of which a beginning was in the cache, and those that began anew.", COUNTER, "result", {0}},
     [METRIC_JOBS_WAITING] = {"hearth_jobs_waiting", "Answers that wait for a place.", GAUGE, NULL, {0}},
     [METRIC_JOBS_LIVE] = {"hearth_jobs_live", "Answers that are being computed.", GAUGE, NULL, {0}},
     [METRIC_MODEL_BYTES] = {"hearth_model_bytes", "Memory of models that are open: weights, buffers of a step, keys and values of answers under way.", GAUGE, "kind\tmodel", {0}},
     [METRIC_CACHE_BYTES] = {"hearth_cache_bytes", "Memory of the cache of prompts.", GAUGE, "model", {0}},
     [METRIC_CACHE_LIMIT_BYTES] = {"hearth_cache_limit_bytes", "Memory that the cache of prompts may take.", GAUGE, "model", {0}},
-    [METRIC_CACHE_LOOKUPS] = {"hearth_cache_lookups_total", "Prompts of which a beginning was in the cache, and those that began anew.", COUNTER, "result", {0}},
+    [METRIC_DISK_BYTES] = {"hearth_cache_disk_bytes", "What the cache of prompts takes on the disk.", GAUGE, NULL, {0}},
+    [METRIC_DISK_LIMIT_BYTES] = {"hearth_cache_disk_limit_bytes", "What the cache of prompts may take on the disk; 0: there is none.", GAUGE, NULL, {0}},
+    [METRIC_DISK_BLOCKS] = {"hearth_cache_disk_blocks_total", "Pages of prompts read from the disk and written to it, those that were damaged, and those that could not be written.", COUNTER, "result", {0}},
     [METRIC_MEMORY_BYTES] = {"hearth_memory_bytes", "Memory that the server occupies, mapped weights included.", GAUGE, NULL, {0}},
     [METRIC_UPTIME_SECONDS] = {"hearth_uptime_seconds", "Time since the server was started.", GAUGE, NULL, {0}},
 };
@@ -114,7 +117,7 @@ void metric_add(struct metrics *m, enum metric which, const char *value, double 
 }
 
 void metric_set(struct metrics *m, enum metric which, const char *value, double to) {
-    assert(rows[which].kind == GAUGE);
+    assert(rows[which].kind != HISTOGRAM);
     if (!m) return;
     (void)pthread_mutex_lock(&m->lock);
     find(m, which, value)->sum = to;

@@ -26,13 +26,16 @@ enum metric {
     METRIC_QUEUE_SECONDS,
     METRIC_ENERGY_JOULES,     /* by source: "measured", "estimated" */
     METRIC_LEDGER_ROWS,       /* by result: "written", "lost" */
+    METRIC_CACHE_LOOKUPS,     /* by result: "hit", "miss" */
     /* gauges that are set before they are shown */
     METRIC_JOBS_WAITING,
     METRIC_JOBS_LIVE,
     METRIC_MODEL_BYTES,       /* by kind ("weights", "buffers", "kv") and model */
     METRIC_CACHE_BYTES,       /* by model */
     METRIC_CACHE_LIMIT_BYTES, /* by model */
-    METRIC_CACHE_LOOKUPS,     /* by result: "hit", "miss" */
+    METRIC_DISK_BYTES,
+    METRIC_DISK_LIMIT_BYTES,
+    METRIC_DISK_BLOCKS,       /* by result: "read", "written", "damaged", "failed"; counted by who keeps them, and set like the gauges */
     METRIC_MEMORY_BYTES,
     METRIC_UPTIME_SECONDS,
     METRICS
@@ -52,7 +55,7 @@ void metrics_free(struct metrics *m); /* NULL is fine */
 
 /* value: of the row's label ("200"), NULL where it has none, with tabs between the values of several ("/v1/messages\t200\tember"; the last may have tabs in it). When memory for a new value is short it is counted as "other". */
 void metric_add(struct metrics *m, enum metric which, const char *value, double more);  /* counters and gauges; a counter takes nothing below 0 */
-void metric_set(struct metrics *m, enum metric which, const char *value, double to);    /* gauges */
+void metric_set(struct metrics *m, enum metric which, const char *value, double to);    /* gauges, and counters that are counted elsewhere */
 void metric_clear(struct metrics *m, enum metric which);                                 /* gauges: all values of its labels are 0 */
 void metric_observe(struct metrics *m, enum metric which, const char *value, double x); /* histograms; what is no number is left out */
 

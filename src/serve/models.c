@@ -354,12 +354,13 @@ static bool tidy(struct models *m, double now, double *next) {
 /* On the scheduler's thread, where engines that are open stay so meanwhile. */
 static int divide_cache(void *ctx, struct err *e) {
     struct models *m = ctx;
-    uint64_t n = 0;
+    uint64_t n = 0, share;
     (void)e;
     (void)pthread_mutex_lock(&m->lock);
     for (const struct served *s = m->first; s; s = s->next) n += s->life.state == SERVED_OPEN && s->engine;
+    share = n ? m->o.engine.cache_bytes / n : 0;
     for (const struct served *s = m->first; s; s = s->next)
-        if (s->life.state == SERVED_OPEN && s->engine) engine_limit_cache(s->engine, m->o.engine.cache_bytes / n + 1);
+        if (s->life.state == SERVED_OPEN && s->engine) engine_limit_cache(s->engine, share);
     (void)pthread_mutex_unlock(&m->lock);
     return 0;
 }

@@ -125,6 +125,7 @@ static void reply_list(struct service *s, struct http_request *r, bool open_only
     struct jw j = {.b = {.limit = 64 << 20}, .failed = l.failed};
     jw_open(&j, NULL, '{');
     jw_open(&j, "models", '[');
+    service_step_aside(s); /* headers of files are read */
     for (size_t i = 0; !l.failed && i < l.n; i++) {
         struct facts f;
         if (facts_of(service_models(s), slice_of(l.at[i].name), &f, NULL)) f = (struct facts){0}; /* no model, or gone: who uses it is told */
@@ -133,6 +134,7 @@ static void reply_list(struct service *s, struct http_request *r, bool open_only
         member(&j, &l.at[i], &f);
         jw_close(&j, '}');
     }
+    service_step_back(s);
     jw_close(&j, ']');
     jw_close(&j, '}');
     arena_free(&l.arena);

@@ -149,7 +149,9 @@ void turn_delete(struct service *s, struct http_request *r) {
         return;
     }
     (void)kept_cancel(service_kept(s), http_client(r), id);
+    service_step_aside(s);
     const int code = responses_remove(kept_store(service_kept(s)), slice_of(http_client(r)), id, &e);
+    service_step_back(s);
     if (code == ERR_NOT_FOUND) no_response(r);
     else if (code) (void)http_error(r, status_of(code), 0, "%s", e.msg);
     if (code) return;

@@ -86,10 +86,18 @@ void own_metrics(struct service *s, struct http_request *r) {
     struct metrics *m = books_metrics(service_books(s));
     struct survey v = {.metrics = m};
     const struct scheduler_counts counts = scheduler_counts(service_scheduler(s));
+    uint64_t disk_limit;
+    const struct blocks_counts disk = service_disk(s, &disk_limit);
     struct buf b = {.limit = 64 << 20};
     static const enum metric by_model[] = {METRIC_MODEL_BYTES, METRIC_CACHE_BYTES, METRIC_CACHE_LIMIT_BYTES};
     for (size_t i = 0; i < sizeof by_model / sizeof *by_model; i++) metric_clear(m, by_model[i]); /* of models that are not there any more */
     models_each(service_models(s), survey_model, &v);
+    metric_set(m, METRIC_DISK_BYTES, NULL, (double)disk.bytes);
+    metric_set(m, METRIC_DISK_LIMIT_BYTES, NULL, (double)disk_limit);
+    metric_set(m, METRIC_DISK_BLOCKS, "read", (double)disk.read);
+    metric_set(m, METRIC_DISK_BLOCKS, "written", (double)disk.written);
+    metric_set(m, METRIC_DISK_BLOCKS, "damaged", (double)disk.damaged);
+    metric_set(m, METRIC_DISK_BLOCKS, "failed", (double)disk.failed);
     metric_set(m, METRIC_JOBS_WAITING, NULL, counts.waiting);
     metric_set(m, METRIC_JOBS_LIVE, NULL, counts.live);
     metric_set(m, METRIC_MEMORY_BYTES, NULL, (double)os_memory_resident());

@@ -4,6 +4,7 @@ text, from tokens that need not be computed."""
 import glob
 import os
 import random
+import re
 import stat
 import sys
 import time
@@ -69,6 +70,9 @@ def in_order():
         other = ask(s, "How do birds sing in the morning?")
         check(other[2] >= (tokens - 40) // PAGE * PAGE > 0, "another conversation begins with what is known", (other, tokens))
         check(ask(s) == after, "and again from memory")
+        m = {k: float(v) for k, v in re.findall(r"^(hearth_cache_disk\S+) (\S+)$", s.get("/metrics")[2].decode(), re.M)}
+        read, wrong = m['hearth_cache_disk_blocks_total{result="read"}'], [m[f'hearth_cache_disk_blocks_total{{result="{w}"}}'] for w in ("damaged", "failed")]
+        check(m["hearth_cache_disk_bytes"] > 0 and m["hearth_cache_disk_limit_bytes"] == 200e6 and read >= tokens // PAGE and wrong == [0, 0], "metrics tell of it", m)
 
 
 def killed_between():

@@ -120,6 +120,10 @@ def looked_at(s):
     check(shown["bert"]["state"] == "ready" and shown["bert"]["context"] == CTX and shown["bert"]["bytes_kv"] == 0 and shown["ember"]["context"] > CTX, "it shows a model that only reads", shown)
     status, _, text = s.get("/metrics")
     check(status == 200 and b'hearth_model_bytes{kind="buffers",model="bert"}' in text, "metrics", text)
+    def lookups():
+        return re.findall(rb"^hearth_cache_lookups_total.*$", s.get("/metrics")[2], re.M)
+    before = lookups()
+    check(s.post("/v1/embeddings", {"model": "bert", "input": "once"})[0] == 200 and lookups() == before, "a text that is read once has not missed a cache", (before, lookups()))
     for path in ("/v1/models", "/v1/models/bert", "/props?model=bert", "/api/tags", "/api/ps", "/slots", "/lora-adapters"):
         check(s.get(path)[0] == 200, f"GET {path}")
     check(s.get("/v1/models", {"anthropic-version": "2023-06-01"})[0] == 200 and s.post("/api/show", {"model": "bert"})[0] == 200, "other dialects' lists")
