@@ -118,9 +118,20 @@ struct answer *answer_new(struct service *s, struct http_request *r, const struc
 
 /* ---- writing ---- */
 
-/* A writer that says that the client is gone ends the work. */
+static void note_failure(struct answer *a, int code, const char *message) {
+    (void)pthread_mutex_lock(&a->lock);
+    if (!a->error.code) (void)err_set(&a->error, code ? code : ERR_INTERNAL, "%s", message);
+    (void)pthread_mutex_unlock(&a->lock);
+}
+
+/* A writer that says that the client is gone ends the work. Where none waits, what failed is memory. */
 static void keep(struct answer *a, bool there) {
-    if (!there) cancel_all(a, true);
+    if (there) return;
+    (void)pthread_mutex_lock(&a->lock);
+    const bool detached = a->detached;
+    (void)pthread_mutex_unlock(&a->lock);
+    if (detached) note_failure(a, ERR_MEMORY, "out of memory for the reply");
+    cancel_all(a, !detached);
 }
 
 #define WRITE(c, name, ...) \
@@ -132,12 +143,6 @@ static void begin_stream(struct answer *a) {
     const struct http_stream stream = {.type = p->type ? p->type : "text/event-stream", .ping = p->ping ? p->ping : p->type ? NULL : HTTP_PING};
     a->begun = true;
     keep(a, http_stream_begin(a->http, &stream) && (!p->begin || p->begin(a)));
-}
-
-static void note_failure(struct answer *a, int code, const char *message) {
-    (void)pthread_mutex_lock(&a->lock);
-    if (!a->error.code) (void)err_set(&a->error, code ? code : ERR_INTERNAL, "%s", message);
-    (void)pthread_mutex_unlock(&a->lock);
 }
 
 void answer_json(struct http_request *r, struct jw *j) {
@@ -299,14 +304,16 @@ static int hear_event(struct choice *c, const struct tool_event *ev, struct err 
 static int hear_events(struct choice *c, const struct tool_events *events, struct err *e) {
     int code = 0;
     for (size_t i = 0; code == 0 && i < events->n; i++) code = hear_event(c, &events->at[i], e);
+    c->deaf |= code != 0;
     return code;
 }
 
 static int hear_text(struct choice *c, struct slice text, struct err *e) {
     struct tool_events events;
-    if (!text.n) return 0;
+    if (!text.n || c->deaf) return 0;
     if (!c->parser) return hear_events(c, &(struct tool_events){&(struct tool_event){.kind = TOOL_TEXT, .text = text}, 1}, e);
     const int code = tool_parser_feed(c->parser, text, &events, e);
+    c->deaf |= code != 0;
     return code ? code : hear_events(c, &events, e);
 }
 
@@ -357,7 +364,7 @@ static void hear_end(struct choice *c, const struct job_event *ev) {
     struct err e = {0};
     int code = hear_text(c, ev->text, &e);
     struct tool_events events;
-    if (code == 0 && c->parser && (code = tool_parser_finish(c->parser, &events, &e)) == 0) code = hear_events(c, &events, &e);
+    if (code == 0 && c->parser && !c->deaf && (code = tool_parser_finish(c->parser, &events, &e)) == 0) code = hear_events(c, &events, &e);
     c->finish = code ? FINISH_FAILED : finish_of(c, ev);
     c->context_full = ev->end == JOB_CONTEXT;
     c->stop = ev->stop;

@@ -49,6 +49,7 @@ struct choice {
     struct job *job;              /* under the answer's lock; NULL: not submitted */
     bool over;                    /* likewise: JOB_ENDED has come */
     struct tool_parser *parser;
+    bool deaf;                    /* an event of the parser was lost for want of memory: those that follow have nothing to stand on */
     struct buf content, reasoning;
     struct answer_call *calls;
     size_t n_calls;
