@@ -65,12 +65,14 @@ int models_add(struct models *m, const char *path, struct err *e) { return add(m
 struct scan {
     struct models *m;
     const char *folder;
+    size_t found;
 };
 
 static int add_from_folder(void *ctx, const char *name, struct err *e) {
-    const struct scan *scan = ctx;
+    struct scan *scan = ctx;
     struct buf path = {0};
     if (!is_model_file(scan->folder, name)) return 0;
+    scan->found++;
     int code = buf_printf(&path, "%s/%s", scan->folder, name) ? 0 : err_nomem(e, "a model's path", strlen(name));
     if (code == 0 && add(scan->m, path.data, true, e) == ERR_MEMORY) code = ERR_MEMORY; /* a name that was given before stays whose it was */
     buf_free(&path);
@@ -78,8 +80,10 @@ static int add_from_folder(void *ctx, const char *name, struct err *e) {
 }
 
 static int scan_folder(struct models *m, const char *folder, struct err *e) {
-    struct scan scan = {m, folder};
-    return os_list_folder(folder, add_from_folder, &scan, e);
+    struct scan scan = {m, folder, 0};
+    const int code = os_list_folder(folder, add_from_folder, &scan, e);
+    if (code == 0 && !scan.found) log_warn("%s: there is no model in it, no file that ends in .gguf; SIGHUP has it read again", folder);
+    return code;
 }
 
 int models_add_folder(struct models *m, const char *path, struct err *e) {

@@ -65,6 +65,8 @@ def by_age():
         check(wait_until(lambda: not open_names(s)) and s.stop()[0] == 0, "and all are closed in the end")
     with tempfile.TemporaryDirectory() as empty, Server("--models-dir", empty, "--adapters-dir", empty) as s:
         check(complete(s, "a")[0] == 404 and complete(s, "")[0] == 404 and s.get("/v1/models")[2]["data"] == [], "empty folders")
+        status, err = s.stop()
+        check(status == 0 and err.count("no model in it") == 1 and empty in err, "are told of", err)
     refused(3, "no-such-folder", "serve", "--port", 0, "--adapters-dir", "/no-such-folder")
     for value in ("", "soon", "5 m"):
         refused(2, "keep-alive", "serve", "--port", 0, "--keep-alive", value)
