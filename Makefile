@@ -85,7 +85,7 @@ FUZZERS      := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/*/fuzz_*.
 TEST_SUPPORT := $(call obj,$(wildcard tests/support/*.c))
 EXAMPLES     := $(patsubst %.c,$(BUILD)/%,$(wildcard examples/*.c))
 
-.PHONY: all lib page examples run test test-programs check unit check-ci check-full fuzz fuzzers structure docs install uninstall clean help bench bench-serve bench-kernels bench-grammar bench-speculate FORCE
+.PHONY: all lib page examples run test test-programs oracles check unit check-ci check-full fuzz fuzzers structure docs install uninstall clean help bench bench-serve bench-kernels bench-grammar bench-speculate FORCE
 
 all: lib $(if $(APP_SRC),$(BUILD)/hearth) ## build the program and libhearth (the default)
 lib: $(INTERNAL) $(if $(SAN),,$(STATIC) $(SHARED))
@@ -163,11 +163,15 @@ run: ## set up, build, and run: make run [MODEL=file.gguf] [PROMPT="..."] [N=400
 
 test: ## set up, build, and run the tests (under five minutes on two cores)
 	@sh tools/setup.sh test
+	@$(MAKE) -s --no-print-directory $(JOBS) oracles all test-programs
 	@$(MAKE) -s --no-print-directory $(JOBS) check
 
 # ---- checking
 
 test-programs: $(TESTS) $(TESTED) $(FUZZERS) $(EXAMPLES) $(BUILD)/tools/tables $(BUILD)/bench/mkmodel $(BUILD)/bench/kernels $(BUILD)/bench/grammar
+
+oracles: # the official clients and reference packages that tests compare with, from PyPI and npm
+	@sh tools/oracles.sh build/oracles
 
 check: all test-programs # the tests, without the set-up
 	@python3 tests/run.py $(BUILD)

@@ -10,7 +10,8 @@ the source ("tests/base/test_"). A program's cases are read from its TAP lines; 
 skips, and kept in BUILD/tests/log. The last line is the sum; the status is 1 when anything failed or nothing was run.
 
 Scripts find the program under test in the environment: HEARTH (its path), HEARTH_BUILD, HEARTH_SHARED; and HEARTH_WRAP, which is COMMAND, for
-those that start another one.
+those that start another one. What tools/oracles.sh has put under build/oracles is used: its Python runs the scripts (HEARTH_PYTHON names another one), and
+HEARTH_NODE_MODULES names its packages for Node unless it is set.
 """
 import argparse
 import concurrent.futures
@@ -26,7 +27,7 @@ import time
 SUM = re.compile(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$", re.M)
 
 
-def find(build):
+def find(build, python):
     """[(source path, command)] of everything that can be run."""
     found = []
     for src in sorted(glob.glob("tests/*/test_*.c")):
@@ -35,7 +36,7 @@ def find(build):
         room, name = os.path.dirname(src), os.path.basename(src)[5:-2]
         found.append((src, [os.path.join(build, src[:-2]), f"{room}/corpus/{name}"]))
     for src in sorted(glob.glob("tests/*/test_*.py")):
-        found.append((src, ["python3", src]))
+        found.append((src, [python, src]))
     for src in sorted(glob.glob("tests/*/test_*.sh")):
         found.append((src, ["sh", src]))
     return found
@@ -105,6 +106,11 @@ def main():
     os.makedirs(log_dir, exist_ok=True)
     env = dict(os.environ, CMOCKA_MESSAGE_OUTPUT="TAP", HEARTH_BUILD=a.build, HEARTH=os.path.join(a.build, "hearth"), HEARTH_WRAP=a.wrap)
     env.setdefault("HEARTH_SHARED", "../shared")
+    python, modules = "build/oracles/venv/bin/python", "build/oracles/node_modules"
+    if os.path.exists("build/oracles/installed-requirements.txt"):
+        env.setdefault("HEARTH_PYTHON", os.path.abspath(python))
+    if os.path.exists("build/oracles/installed-package-lock.json"):
+        env.setdefault("HEARTH_NODE_MODULES", os.path.abspath(modules))
     if a.wrap:  # scripts start the program by one path
         env["HEARTH"] = os.path.join(a.build, "hearth-wrapped")
         with open(env["HEARTH"], "w", encoding="utf-8") as f:
@@ -116,7 +122,7 @@ def main():
             return any(fnmatch.fnmatch(src, p + "*") for p in prefixes)
         return (not a.only or matches(a.only)) and not matches(a.skip)
 
-    jobs = [(src, command) for src, command in find(a.build) if chosen(src)]
+    jobs = [(src, command) for src, command in find(a.build, env.get("HEARTH_PYTHON", "python3")) if chosen(src)]
     total, bad, start = [0, 0, 0], [], time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(max(1, a.jobs)) as pool:
         waiting = [pool.submit(run, src, command, shlex.split(a.wrap), log_dir, a.timeout, env) for src, command in jobs]

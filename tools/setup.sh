@@ -31,6 +31,7 @@ present() {
     case $1 in
     cmd:cc) command -v "${CC:-cc}" >/dev/null 2>&1 ;;
     cmd:*) command -v "${1#cmd:}" >/dev/null 2>&1 ;;
+    py:*) python3 -c "import ${1#py:}" >/dev/null 2>&1 ;;
     pkg:*) pkg-config --exists "${1#pkg:}" 2>/dev/null ;;
     arm64:*) PKG_CONFIG_LIBDIR=/usr/lib/aarch64-linux-gnu/pkgconfig pkg-config --exists "${1#arm64:}" 2>/dev/null ;;
     arm64so:*) [ -e "/usr/lib/aarch64-linux-gnu/${1#arm64so:}" ] ;;

@@ -21,7 +21,7 @@ except ImportError as missing:
     other = os.environ.pop("HEARTH_PYTHON", None)  # a Python that has the packages, as the other oracles take it
     if other:
         os.execvp(other, [other] + sys.argv)
-    print(f"SKIPPED: dtype oracle: {missing} (pip install gguf numpy, or set HEARTH_PYTHON)")
+    print(f"SKIPPED: dtype oracle: {missing} (make oracles, or set HEARTH_PYTHON)")
     sys.exit(SKIPPED)
 
 ENCODED = """Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_NL IQ4_XS MXFP4 NVFP4 TQ1_0 TQ2_0 Q1_0 Q2_0""".split()

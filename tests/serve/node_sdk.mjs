@@ -219,7 +219,7 @@ for (const [name, run] of Object.entries(parts)) {
     found = load(name);
   } catch (e) {
     if (e.code !== "MODULE_NOT_FOUND") throw e;
-    console.log(`SKIPPED: the official client ${name}: npm install ${name}, and HEARTH_NODE_MODULES names the node_modules folder`);
+    console.log(`SKIPPED: the official client ${name}: make oracles, or HEARTH_NODE_MODULES names another folder of packages`);
     counts.skipped++;
     continue;
   }

@@ -12,7 +12,7 @@ try:
     import anthropic
     import pydantic
 except ImportError:
-    print("SKIPPED: the official SDK is not here: pip install anthropic")
+    print("SKIPPED: the official SDK is not here: make oracles")
     sys.exit(77)
 
 HELLO = [{"role": "user", "content": "What is the capital of France?"}]

@@ -238,7 +238,7 @@ def sdk(s):
     try:
         import openai
     except ImportError:
-        print("SKIPPED: the official SDK: pip install openai")
+        print("SKIPPED: the official SDK: make oracles")
         return
     client = openai.OpenAI(base_url=s.base + "/v1", api_key="none")
     r = client.completions.create(model="ember", prompt=PROMPTS, max_tokens=8, seed=1, n=2, logprobs=2, echo=True)

@@ -229,7 +229,7 @@ def sdk(s):
     try:
         import openai
     except ImportError:
-        print("SKIPPED: the official SDK: pip install openai")
+        print("SKIPPED: the official SDK: make oracles")
         return
     client = openai.OpenAI(base_url=s.base + "/v1", api_key="none")
     plain = vectors(s.post(EMBED, {"model": "bert", "input": TEXTS})[2])

@@ -216,7 +216,7 @@ def sdks(s):
         import openai
         import pydantic
     except ImportError:
-        print("SKIPPED: the official SDKs: pip install openai anthropic")
+        print("SKIPPED: the official SDKs: make oracles")
         return
 
     class City(pydantic.BaseModel, extra="forbid"):

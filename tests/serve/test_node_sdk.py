@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""test_node_sdk.py: the official clients for Node (node_sdk.mjs) against `hearth serve`. They are looked for in the folder that HEARTH_NODE_MODULES names, or in node_modules
-beside this repository's top; without them, or without Node, it says so and skips."""
+"""test_node_sdk.py: the official clients for Node (node_sdk.mjs) against `hearth serve`. They are looked for in the folder that HEARTH_NODE_MODULES names, or where
+`make oracles` puts them; without them, or without Node, it says so and skips."""
 import os
 import shutil
 import subprocess
@@ -11,9 +11,9 @@ from server import Server  # noqa: E402
 from hearth import TOP  # noqa: E402
 
 node = shutil.which("node")
-modules = os.path.abspath(os.environ.get("HEARTH_NODE_MODULES") or os.path.join(TOP, "node_modules"))
+modules = os.path.abspath(os.environ.get("HEARTH_NODE_MODULES") or os.path.join(TOP, "build/oracles/node_modules"))
 if not node or not os.path.isdir(modules):
-    print(f"SKIPPED: the official clients for Node: {'no ' + modules + '; HEARTH_NODE_MODULES names the folder into which npm installed them' if node else 'there is no node'}")
+    print(f"SKIPPED: the official clients for Node: {'no ' + modules + ': make oracles' if node else 'there is no node'}")
     sys.exit(77)
 with Server() as s:
     p = subprocess.run([node, os.path.join(TOP, "tests/serve/node_sdk.mjs"), s.base, modules], stdin=subprocess.DEVNULL, timeout=300, check=False)

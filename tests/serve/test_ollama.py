@@ -308,7 +308,7 @@ def client(s):
     try:
         import ollama
     except ImportError:
-        print("SKIPPED: the official client: pip install ollama")
+        print("SKIPPED: the official client: make oracles")
         return
     k = ollama.Client(host=s.base)
     settings = {"seed": 7, "num_predict": 24}

@@ -166,7 +166,7 @@ def sdk(s):
     try:
         import openai
     except ImportError:
-        print("SKIPPED: the official SDK: pip install openai")
+        print("SKIPPED: the official SDK: make oracles")
         return
     client = openai.OpenAI(base_url=s.base + "/v1", api_key="none")
     r = client.chat.completions.create(model="ember", messages=HELLO, max_tokens=16, seed=7)

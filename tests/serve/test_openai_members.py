@@ -84,7 +84,7 @@ def sdk(s):
     try:
         import openai
     except ImportError:
-        print("SKIPPED: the official SDK: pip install openai")
+        print("SKIPPED: the official SDK: make oracles")
         return
     client = openai.OpenAI(base_url=s.base + "/v1", api_key="none", max_retries=0)
     r = client.chat.completions.create(**ask(store=False, metadata={"a": "b"}, service_tier="auto", reasoning_effort="low", verbosity="low", logprobs=True, top_logprobs=1))

@@ -486,7 +486,7 @@ def sdk(s):
         from openai.types import responses as types
         from pydantic import BaseModel, TypeAdapter
     except ImportError:
-        print("SKIPPED: the official SDK: pip install openai")
+        print("SKIPPED: the official SDK: make oracles")
         return
     client = openai.OpenAI(base_url=s.base + "/v1", api_key="none", max_retries=0)
     more = {"model": "ember", "max_output_tokens": 60, "temperature": 0}

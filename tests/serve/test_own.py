@@ -129,7 +129,7 @@ def metrics(s, rows):
     try:
         from prometheus_client.parser import text_string_to_metric_families
     except ImportError:
-        print("SKIPPED: prometheus_client: pip install prometheus_client")
+        print("SKIPPED: prometheus_client: make oracles")
         return
     theirs = {(x.name, tuple(sorted(x.labels.items()))): x.value for f in text_string_to_metric_families(s.get("/metrics")[2].decode()) for x in f.samples}
     check(theirs[("hearth_prompt_tokens_total", (("model", "ember"),))] == m["hearth_prompt_tokens_total"][(("model", "ember"),)], "prometheus_client reads the same")

@@ -112,7 +112,7 @@ def models(s):
     try:
         import openai
     except ImportError:
-        print("SKIPPED: the official SDK: pip install openai")
+        print("SKIPPED: the official SDK: make oracles")
         return
     client = openai.OpenAI(base_url=s.base + "/v1", api_key="none")
     check([m.id for m in client.models.list()] == names and client.models.retrieve("spelt").id == "spelt", "SDK: models")

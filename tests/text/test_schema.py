@@ -16,7 +16,7 @@ PROGRAM = os.path.join(os.environ.get("HEARTH_BUILD", os.path.join(TOP, "build")
 try:
     import jsonschema
 except ImportError:
-    print("SKIPPED: the package jsonschema is not installed (pip install jsonschema)")
+    print("SKIPPED: the package jsonschema is not installed (make oracles)")
     sys.exit(77)
 
 
