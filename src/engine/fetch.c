@@ -43,7 +43,7 @@ static enum where find(const struct keeper *k, const struct looked *at, int part
     struct block_address a;
     const struct prefix_node *n = at->node;
     if (n && (part == PART_STATE ? n->state : n->page[part])) return IN_MEMORY;
-    for (int generated = 0; generated < 2; generated++) {
+    for (int generated = 0; generated < (n && n->prompt ? 1 : 2); generated++) {
         keeper_address(k, &at->chain, part, !generated, &a);
         if (keeper_store(k)->has(keeper_store(k), &a)) return generated ? AS_GENERATED : AS_PROMPT;
     }
@@ -249,9 +249,9 @@ bool fetch_end(struct fetch *f) {
     for (int p = 0, i = 0; p < f->pages; p++) {
         uint8_t *page[PARTS] = {NULL};
         bool prompt;
-        if (!page_of(f, p, &i, page, &prompt) || !(n = prefix_add(en->tree, last, f->token + p * KV_PAGE, page))) break;
-        keeper_know(en->keeper, n, prompt);
-        if (page[PART_STATE]) prefix_add_state(en->tree, n, page[PART_STATE]);
+        if (!page_of(f, p, &i, page, &prompt) || !(n = prefix_add(en->tree, last, f->token + p * KV_PAGE, page, prompt))) break;
+        keeper_know(en->keeper, n);
+        if (page[PART_STATE]) prefix_add_state(en->tree, n, page[PART_STATE], prompt);
         prefix_stand(n, last); /* or it would have to give way to those behind it */
         last = n;
     }

@@ -45,6 +45,7 @@ struct seq {
     struct snapshot snapshot[SNAPSHOTS];
     int n_snapshots;
     struct prefix_node *tip; /* the last whole page that the tree of prefixes has; NULL: none */
+    int pure;               /* pages from the first on that have the bits of a prompt */
     int keep_to;            /* pages up to so many tokens are for the keeper */
     bool behind;            /* it has not taken all of them yet */
     int whole;              /* so many pages it has taken and was told to hold on to the first */

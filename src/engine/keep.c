@@ -65,10 +65,9 @@ void keeper_address(const struct keeper *k, const struct block_address *chain, i
     k->store->address(k->store, chain, which, sizeof which, out);
 }
 
-void keeper_know(struct keeper *k, struct prefix_node *n, bool prompt) {
+void keeper_know(struct keeper *k, struct prefix_node *n) {
     if (!k || n->chained) return;
     keeper_chain(k, n->parent ? &n->parent->chain : NULL, n->token, &n->chain);
-    n->prompt = prompt && (!n->parent || n->parent->prompt);
     n->chained = true;
 }
 
@@ -76,7 +75,7 @@ void keeper_know_root(struct keeper *k, struct prefix_node *root, const struct l
     if (!k || !root) return;
     root->chain = k->root;
     identity_of_adapter(k->store, list, n, &root->chain);
-    root->prompt = root->chained = true;
+    root->chained = true;
 }
 
 /* ---- giving ---- */

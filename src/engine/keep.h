@@ -22,8 +22,8 @@ struct keeper;
 int keeper_new(struct keeper **k, struct engine *en, struct err *e);
 void keeper_free(struct keeper *k); /* before the tree; calls off what is not written. NULL is fine */
 
-/* A node that may be new to the keeper: what stands before it is not. prompt: its rows were computed as one. */
-void keeper_know(struct keeper *k, struct prefix_node *n, bool prompt);
+/* A node that may be new to the keeper: what stands before it is not. */
+void keeper_know(struct keeper *k, struct prefix_node *n);
 
 /* Behind this root stands what an adapter has computed. */
 void keeper_know_root(struct keeper *k, struct prefix_node *root, const struct low_rank *list, int n);

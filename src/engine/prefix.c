@@ -120,6 +120,7 @@ struct prefix_node *prefix_root(struct prefix_tree *t) {
     struct prefix_node *root = mem_calloc(1, sizeof *root);
     if (!root) return NULL;
     root->hash = os_random();
+    root->prompt = true;
     root->next = t->roots;
     return t->roots = root;
 }
@@ -172,11 +173,12 @@ static void grow(struct prefix_tree *t) {
     t->bucket = bucket;
 }
 
-static struct prefix_node *make(struct prefix_tree *t, uint64_t hash, struct prefix_node *parent, const int32_t *token) {
+static struct prefix_node *make(struct prefix_tree *t, uint64_t hash, struct prefix_node *parent, const int32_t *token, bool prompt) {
     struct prefix_node *n = mem_calloc(1, sizeof *n);
     if (!n) return NULL;
     n->parent = parent;
     if (parent) n->root = parent->pages ? parent->root : parent;
+    n->prompt = prompt && (!parent || parent->prompt);
     n->hash = hash;
     n->pages = parent ? parent->pages + 1 : 1;
     memcpy(n->token, token, sizeof n->token);
@@ -189,11 +191,11 @@ static struct prefix_node *make(struct prefix_tree *t, uint64_t hash, struct pre
     return n;
 }
 
-struct prefix_node *prefix_add(struct prefix_tree *t, struct prefix_node *parent, const int32_t *token, uint8_t *const *page) {
+struct prefix_node *prefix_add(struct prefix_tree *t, struct prefix_node *parent, const int32_t *token, uint8_t *const *page, bool prompt) {
     const uint64_t hash = hash_of(t, parent, token);
     struct prefix_node *n = find(t, hash, parent, token);
-    if (!n && !(n = make(t, hash, parent, token))) return NULL;
-    for (int g = 0; g < t->groups; g++)
+    if (!n && !(n = make(t, hash, parent, token, prompt))) return NULL;
+    for (int g = 0; g < t->groups && (prompt || !n->prompt); g++)
         if (!n->page[g] && page[g]) n->page[g] = page_ref(page[g]), t->bytes += t->pools[g].bytes;
     prefix_use(t, n);
     n->users++; /* the newest may not be what goes */
@@ -202,8 +204,8 @@ struct prefix_node *prefix_add(struct prefix_tree *t, struct prefix_node *parent
     return n;
 }
 
-void prefix_add_state(struct prefix_tree *t, struct prefix_node *n, uint8_t *page) {
-    if (n->state) return;
+void prefix_add_state(struct prefix_tree *t, struct prefix_node *n, uint8_t *page, bool prompt) {
+    if (n->state || (n->prompt && !prompt)) return;
     n->state = page_ref(page);
     t->bytes += t->states.bytes;
     n->users++;
@@ -211,11 +213,11 @@ void prefix_add_state(struct prefix_tree *t, struct prefix_node *n, uint8_t *pag
     n->users--;
 }
 
-void prefix_keep_state(struct prefix_tree *t, struct prefix_node *n, const float *state) {
+void prefix_keep_state(struct prefix_tree *t, struct prefix_node *n, const float *state, bool prompt) {
     uint8_t *copy = n->state || !t->states.bytes ? NULL : page_new(&t->states);
     if (!copy) return;
     memcpy(copy, state, t->states.bytes);
-    prefix_add_state(t, n, copy);
+    prefix_add_state(t, n, copy, prompt);
     page_unref(&t->states, copy);
 }
 

@@ -30,11 +30,11 @@ struct prefix_node {
     int children, users;                /* nodes behind it; sequences that stand on it */
     uint8_t *page[KV_GROUPS];
     uint8_t *state;                     /* a page of floats; NULL: not kept */
+    bool prompt;                        /* all that is before and in it has the bits of a prompt, whoever computed it */
     int32_t token[KV_PAGE];
     /* the keeper's (keep.h) */
     struct block_address chain;         /* of all tokens up to here */
     bool chained;                       /* it is known */
-    bool prompt;                        /* all that is before and in it was computed as a prompt */
     bool needed;                        /* something behind it was given to the store that is of no use without it */
     uint8_t put;                        /* what was given to the store since it was last used: a bit for each group, and one for the state */
 };
@@ -62,13 +62,14 @@ struct prefix_node *prefix_find(const struct prefix_tree *t, const struct prefix
  * how many. The one used last of several; NULL: none. Looks at every node. */
 const struct prefix_node *prefix_nearest(const struct prefix_tree *t, const struct prefix_node *parent, const int32_t *token, int n, int *common);
 
-/* The same as prefix_find, made when it is not there, with references of its own to page[group]; pages that a node misses are added. Counts as a use. NULL: there is no memory,
- * and nothing has changed. */
-struct prefix_node *prefix_add(struct prefix_tree *t, struct prefix_node *parent, const int32_t *token, uint8_t *const *page);
+/* The same as prefix_find, made when it is not there, with references of its own to page[group]; pages that a node misses are added. prompt: they and all before them were
+ * computed as a prompt, which rows that are generated one by one do not have the same bits as; a prompt's node takes no others. Counts as a use. NULL: there is no memory, and
+ * nothing has changed. */
+struct prefix_node *prefix_add(struct prefix_tree *t, struct prefix_node *parent, const int32_t *token, uint8_t *const *page, bool prompt);
 
-/* Keeps a copy of the state behind a node, unless there is one or no memory. */
-void prefix_keep_state(struct prefix_tree *t, struct prefix_node *n, const float *state);
-void prefix_add_state(struct prefix_tree *t, struct prefix_node *n, uint8_t *page); /* the same, with a reference of its own to a page of prefix_states */
+/* Keeps a copy of the state behind a node, unless there is one or no memory; prompt: as for pages. */
+void prefix_keep_state(struct prefix_tree *t, struct prefix_node *n, const float *state, bool prompt);
+void prefix_add_state(struct prefix_tree *t, struct prefix_node *n, uint8_t *page, bool prompt); /* the same, with a reference of its own to a page of prefix_states */
 
 void prefix_use(struct prefix_tree *t, struct prefix_node *n);       /* now; and so all before it. NULL is fine */
 void prefix_stand(struct prefix_node *n, struct prefix_node *instead_of); /* a sequence stands on n; either may be NULL */

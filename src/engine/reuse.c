@@ -20,9 +20,11 @@ static bool remember(struct seq *s, bool *for_keeper) {
     for (int p = s->tip ? s->tip->pages : 0; (p + 1) * KV_PAGE <= seq_plain(s, s->length); p++) {
         uint8_t *page[KV_GROUPS];
         for (int g = 0; g < KV_GROUPS; g++) page[g] = s->memory.pages[g] ? s->memory.pages[g][p] : NULL;
-        struct prefix_node *n = prefix_add(s->engine->tree, s->tip, s->tokens + p * KV_PAGE, page);
+        const bool prompt = s->pure == p && all_prompt(s, p);
+        struct prefix_node *n = prefix_add(s->engine->tree, s->tip, s->tokens + p * KV_PAGE, page, prompt);
         if (!n) return false;
-        keeper_know(s->engine->keeper, n, all_prompt(s, p));
+        s->pure += prompt;
+        keeper_know(s->engine->keeper, n);
         prefix_stand(n, s->tip);
         s->tip = n;
         *for_keeper |= (p + 1) * KV_PAGE <= s->keep_to;
@@ -47,7 +49,7 @@ void seq_remember(struct seq *s) {
     if (!t || !remember(s, &for_keeper)) return;
     const bool kept = s->length % SNAPSHOT_EVERY == 0 || (s->length && s->wants[s->length - 1] & KEEPS);
     if (kept && s->memory.state && s->tip && s->tip->pages * KV_PAGE == s->length) {
-        prefix_keep_state(t, s->tip, s->memory.state);
+        prefix_keep_state(t, s->tip, s->memory.state, s->pure == s->tip->pages);
         for_keeper |= s->length <= s->keep_to;
     }
     if (for_keeper) give(s);
@@ -58,6 +60,7 @@ void seq_forget_beyond(struct seq *s, int n) {
     while (tip && tip->pages * KV_PAGE > n) tip = tip->parent;
     prefix_stand(tip, s->tip);
     s->tip = tip;
+    if (s->pure > n / KV_PAGE) s->pure = n / KV_PAGE;
 }
 
 int engine_first_seen(const struct engine *en, int group, int pages) {
@@ -96,6 +99,11 @@ static void stand_beside(struct seq *s, int page) {
     like->next = s;
 }
 
+static int prompt_pages(const struct prefix_node *n) {
+    while (n && !n->prompt) n = n->parent;
+    return n ? n->pages : 0;
+}
+
 /* Goes on behind `last`, which follows the sequence's tip, as if it had computed what stands between. */
 static void take_over(struct seq *s, struct prefix_node *last) {
     const struct engine *en = s->engine;
@@ -112,6 +120,8 @@ static void take_over(struct seq *s, struct prefix_node *last) {
         for (int p = 0; p < seen; p++) page_unref(pool, page[p]), page[p] = NULL; /* no row sees them any more; of a step that failed too */
     }
     stand_beside(s, last->pages - 1);
+    if (s->pure == had) s->pure = prompt_pages(last);
+    memset(s->wants + s->length, 0, (size_t)n); /* what of a page is taken over may not be what a prompt's rows would be */
     s->length += n;
     s->reused += n;
     prefix_use(en->tree, last);
@@ -132,7 +142,6 @@ int seq_reuse(struct seq *s, const int32_t *ids, int n) {
     if (last == s->tip) return 0;
     take_over(s, last);
     keeper_used(last);
-    memset(s->wants, 0, (size_t)s->length);
     return s->length;
 }
 

@@ -72,6 +72,7 @@ int seq_fork(struct seq **out, struct seq *s, struct err *e) {
     seq_use_adapter(f, s->adapter, s->adapter_from);
     prefix_stand(s->tip, f->tip);
     f->tip = s->tip;
+    f->pure = s->pure;
     for (int g = 0; g < graph_kv_groups(s->engine->graph); g++)
         for (int p = 0; p < s->n_pages; p++) f->memory.pages[g][p] = page_ref(s->memory.pages[g][p]);
     if (s->memory.state) memcpy(f->memory.state, s->memory.state, state_bytes(s->engine));

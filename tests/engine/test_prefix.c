@@ -250,6 +250,34 @@ static void without_memory(void **state) {
     }
 }
 
+/* A node that says that its bits are a prompt's takes no pages and no state that were generated; one that does not say so takes both. */
+static void bits_of_a_prompt(void **state) {
+    (void)state;
+    struct page_pool pools[2] = {{.bytes = 64}, {.bytes = 32}};
+    struct prefix_tree *t;
+    struct err e = {0};
+    const int32_t token[KV_PAGE] = {1}, other[KV_PAGE] = {2}, third[KV_PAGE] = {3};
+    const float floats[4] = {1, 2, 3, 4};
+    OK(prefix_new(&t, pools, 2, 4, 1 << 20, &e));
+    uint8_t *whole[KV_GROUPS] = {page_new(&pools[0]), page_new(&pools[1])}, *part[KV_GROUPS] = {whole[0]};
+    assert_true(whole[0] && whole[1]);
+    struct prefix_node *n = prefix_add(t, NULL, token, part, true);
+    assert_true(n && n->prompt && !n->page[1]);
+    assert_ptr_equal(prefix_add(t, NULL, token, whole, false), n);
+    prefix_keep_state(t, n, floats, false);
+    assert_true(n->prompt && !n->page[1] && !n->state);
+    struct prefix_node *generated = prefix_add(t, n, other, whole, false), *behind = prefix_add(t, generated, third, whole, true);
+    assert_true(generated && behind && !generated->prompt && !behind->prompt); /* it stands on what is not a prompt's */
+    prefix_keep_state(t, behind, floats, false);
+    assert_non_null(behind->state);
+    assert_ptr_equal(prefix_add(t, NULL, token, whole, true), n);
+    prefix_keep_state(t, n, floats, true);
+    assert_true(n->page[1] == whole[1] && n->state && n->prompt);
+    for (int g = 0; g < 2; g++) page_unref(&pools[g], whole[g]);
+    prefix_free(t);
+    for (int g = 0; g < 2; g++) page_pool_free(&pools[g]);
+}
+
 /* The tree against a list of all texts that were added, pages drawn from few tokens so that much is shared. */
 static void like_a_list(void **state) {
     (void)state;
@@ -268,7 +296,7 @@ static void like_a_list(void **state) {
             for (int j = 0; j < KV_PAGE; j++) text[i][p][j] = j < KV_PAGE - 1 ? j : (int32_t)rng_below(&g, 3);
             uint8_t *page[KV_GROUPS] = {page_new(&pools[0])};
             assert_non_null(page[0]);
-            at = prefix_add(t, at, text[i][p], page);
+            at = prefix_add(t, at, text[i][p], page, true);
             assert_non_null(at);
             page_unref(&pools[0], page[0]);
         }
@@ -414,7 +442,7 @@ static void short_before_long(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(taken_over_is_the_same), cmocka_unit_test(only_what_is_equal), cmocka_unit_test(departs), cmocka_unit_test(going_back),
-        cmocka_unit_test(within_its_limit),       cmocka_unit_test(without_memory),     cmocka_unit_test(like_a_list),
+        cmocka_unit_test(within_its_limit),       cmocka_unit_test(without_memory),     cmocka_unit_test(bits_of_a_prompt), cmocka_unit_test(like_a_list),
         cmocka_unit_test(computed_once),          cmocka_unit_test(short_before_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,27 +37,27 @@ struct request {
 #define SAID "\"messages\": [{\"role\": \"user\", \"content\": \"Hi\"}]"
 
 static const struct request requests[] = {
-    {"/v1/embeddings", "{\"input\": [\"Hello\", \"Once upon a time\", [5, 6, 7]], \"encoding_format\": \"base64\"}"},
-    {"/v1/embeddings", "{\"input\": \"Hello\"}"},
-    {"/v1/completions", "{\"prompt\": [\"The capital\", [5, 6, 7]], \"best_of\": 2, \"seed\": 1, \"max_tokens\": 2, \"echo\": true, \"logprobs\": 2}"},
-    {"/v1/completions", "{\"prompt\": [\"a\", \"b\"], \"seed\": 1, \"max_tokens\": 1, \"echo\": true, \"logprobs\": 1, \"stream\": true}"},
-    {"/tokenize", "{\"content\": \"The capital \\u00e9\", \"with_pieces\": true}"},
-    {"/tokenize", "{\"messages\": [{\"role\": \"user\", \"content\": \"Hi\"}]}"},
-    {"/detokenize", "{\"tokens\": [5, 700, 205]}"},
-    {"/apply-template", "{\"messages\": [{\"role\": \"user\", \"content\": \"Hi\"}]}"},
-    {"/infill", "{\"input_prefix\": \"a\", \"input_suffix\": \"b\", \"input_extra\": [{\"text\": \"c\"}]}"}, /* which the model refuses */
-    {"/v1/rerank", "{\"query\": \"a\", \"documents\": [\"b\"]}"},                                            /* likewise */
-    {"/v1/chat/completions", "{" SAID ", \"max_tokens\": 4, \"logprobs\": true, \"top_logprobs\": 2, \"n\": 2, \"seed\": 1, \"stop\": [\"q\"]}"},
-    {"/v1/chat/completions", "{" SAID ", \"max_tokens\": 40, \"seed\": 1, \"stream\": true, \"tool_choice\": \"required\", \"tools\": [{\"type\": \"function\", \"function\": {" WEATHER "\"strict\": true, \"parameters\": " PLACE "}}]}"},
-    {"/v1/chat/completions", "{" SAID ", \"max_tokens\": 40, \"seed\": 1, \"response_format\": {\"type\": \"json_schema\", \"json_schema\": {\"name\": \"x\", \"strict\": true, \"schema\": " PLACE "}}}"},
-    {"/v1/messages", "{\"model\": \"ember\", \"system\": [{\"type\": \"text\", \"text\": \"Be kind.\"}], " SAID ", \"max_tokens\": 40, \"temperature\": 0, \"tool_choice\": {\"type\": \"any\"}, \"tools\": [{" WEATHER "\"input_schema\": " PLACE "}]}"},
-    {"/v1/messages", "{\"model\": \"ember\", " SAID ", \"max_tokens\": 4, \"temperature\": 0, \"stream\": true}"},
-    {"/v1/messages/count_tokens", "{\"model\": \"ember\", " SAID "}"},
-    {"/v1/responses", "{\"input\": \"Hi\", \"max_output_tokens\": 16, \"store\": false, \"temperature\": 0, \"tools\": [{\"type\": \"function\", " WEATHER "\"strict\": true, \"parameters\": " PLACE "}]}"},
+    {"/v1/embeddings", "{\"input\": [\"Hello\", \"Once upon a time\", [5, 6, 7]], \"encoding_format\": \"base64\"}", false},
+    {"/v1/embeddings", "{\"input\": \"Hello\"}", false},
+    {"/v1/completions", "{\"prompt\": [\"The capital\", [5, 6, 7]], \"best_of\": 2, \"seed\": 1, \"max_tokens\": 2, \"echo\": true, \"logprobs\": 2}", false},
+    {"/v1/completions", "{\"prompt\": [\"a\", \"b\"], \"seed\": 1, \"max_tokens\": 1, \"echo\": true, \"logprobs\": 1, \"stream\": true}", false},
+    {"/tokenize", "{\"content\": \"The capital \\u00e9\", \"with_pieces\": true}", false},
+    {"/tokenize", "{\"messages\": [{\"role\": \"user\", \"content\": \"Hi\"}]}", false},
+    {"/detokenize", "{\"tokens\": [5, 700, 205]}", false},
+    {"/apply-template", "{\"messages\": [{\"role\": \"user\", \"content\": \"Hi\"}]}", false},
+    {"/infill", "{\"input_prefix\": \"a\", \"input_suffix\": \"b\", \"input_extra\": [{\"text\": \"c\"}]}", false}, /* which the model refuses */
+    {"/v1/rerank", "{\"query\": \"a\", \"documents\": [\"b\"]}", false},                                            /* likewise */
+    {"/v1/chat/completions", "{" SAID ", \"max_tokens\": 4, \"logprobs\": true, \"top_logprobs\": 2, \"n\": 2, \"seed\": 1, \"stop\": [\"q\"]}", false},
+    {"/v1/chat/completions", "{" SAID ", \"max_tokens\": 40, \"seed\": 1, \"stream\": true, \"tool_choice\": \"required\", \"tools\": [{\"type\": \"function\", \"function\": {" WEATHER "\"strict\": true, \"parameters\": " PLACE "}}]}", false},
+    {"/v1/chat/completions", "{" SAID ", \"max_tokens\": 40, \"seed\": 1, \"response_format\": {\"type\": \"json_schema\", \"json_schema\": {\"name\": \"x\", \"strict\": true, \"schema\": " PLACE "}}}", false},
+    {"/v1/messages", "{\"model\": \"ember\", \"system\": [{\"type\": \"text\", \"text\": \"Be kind.\"}], " SAID ", \"max_tokens\": 40, \"temperature\": 0, \"tool_choice\": {\"type\": \"any\"}, \"tools\": [{" WEATHER "\"input_schema\": " PLACE "}]}", false},
+    {"/v1/messages", "{\"model\": \"ember\", " SAID ", \"max_tokens\": 4, \"temperature\": 0, \"stream\": true}", false},
+    {"/v1/messages/count_tokens", "{\"model\": \"ember\", " SAID "}", false},
+    {"/v1/responses", "{\"input\": \"Hi\", \"max_output_tokens\": 16, \"store\": false, \"temperature\": 0, \"tools\": [{\"type\": \"function\", " WEATHER "\"strict\": true, \"parameters\": " PLACE "}]}", false},
     {"/v1/responses", "{\"input\": \"Hi\", \"max_output_tokens\": 16, \"temperature\": 0}", true},
-    {"/v1/responses", "{\"input\": [{\"role\": \"user\", \"content\": [{\"type\": \"input_text\", \"text\": \"Hi\"}]}], \"max_output_tokens\": 16, \"store\": false, \"temperature\": 0, \"stream\": true}"},
-    {"/api/chat", "{\"model\": \"ember\", " SAID ", \"options\": {\"num_predict\": 4, \"seed\": 1}, \"stream\": false}"},
-    {"/api/generate", "{\"model\": \"ember\", \"prompt\": \"Once\", \"options\": {\"num_predict\": 4, \"seed\": 1}, \"stream\": true}"},
+    {"/v1/responses", "{\"input\": [{\"role\": \"user\", \"content\": [{\"type\": \"input_text\", \"text\": \"Hi\"}]}], \"max_output_tokens\": 16, \"store\": false, \"temperature\": 0, \"stream\": true}", false},
+    {"/api/chat", "{\"model\": \"ember\", " SAID ", \"options\": {\"num_predict\": 4, \"seed\": 1}, \"stream\": false}", false},
+    {"/api/generate", "{\"model\": \"ember\", \"prompt\": \"Once\", \"options\": {\"num_predict\": 4, \"seed\": 1}, \"stream\": true}", false},
 };
 
 static void *serve(void *s) {
@@ -207,7 +207,7 @@ static void every_allocation_fails_once(void **state) {
 
 /* The first embedding, for which an embedder is made: each time in a new server that has opened its model. */
 static void the_first_embedding(void **state) {
-    static const struct request open = {"/tokenize", "{\"content\": \"x\"}"}, *const embed = &requests[0];
+    static const struct request open = {"/tokenize", "{\"content\": \"x\"}", false}, *const embed = &requests[0];
     static char expected[REPLY], got[REPLY];
     const int step = light("nine allocations of ten") ? 10 : 1;
     int n = 1, refused = 0;
@@ -253,7 +253,7 @@ static void spoilt_bodies(void **state) {
             else body[at] = bytes[rng_below(&rng, sizeof bytes - 1)];
         }
         body[n] = 0;
-        const struct request spoilt = {r->path, body};
+        const struct request spoilt = {r->path, body, false};
         const int status = ask(g.port, &spoilt, got);
         if (status != 200 && status != 400 && status != 404) fail_msg("%s %s: %d %s", r->path, body, status, got);
         if (status != 200 && !strstr(got, "\"error\"")) fail_msg("%s %s: %d %s", r->path, body, status, got);
