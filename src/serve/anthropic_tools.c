@@ -95,7 +95,7 @@ static int own_tool(struct answer *a, const struct body_at *tool, size_t most, s
     if (code == 0) code = body_into(&inside, tool, "input_schema", -1, schema, e);
     if (code == 0) code = body_text(&inside, "type", &kind, e);
     if (code == 0 && kind.p && !slice_is(kind, "object")) code = body_error(&inside, "type", e, "the input of a tool is an \"object\"");
-    return code ? code : ask_add_tool(&a->ask, &a->arena, most, name, description, schema, e);
+    return code ? code : ask_add_tool(&a->ask, &a->arena, tool, most, name, description, schema, e);
 }
 
 static int known_tool(struct answer *a, const struct body_at *tool, const struct known *k, size_t most, struct err *e) {
@@ -105,7 +105,7 @@ static int known_tool(struct answer *a, const struct body_at *tool, const struct
     if (code == 0) code = check_name(&a->ask, tool, name, e);
     json_t *schema = code ? NULL : json_loads(k->schema, 0, &why);
     if (code == 0 && !schema) code = err_nomem(e, "a tool", strlen(k->schema));
-    if (code == 0) code = ask_add_tool(&a->ask, &a->arena, most, name, slice_of(k->description), schema, e);
+    if (code == 0) code = ask_add_tool(&a->ask, &a->arena, tool, most, name, slice_of(k->description), schema, e);
     json_decref(schema);
     return code;
 }

@@ -53,22 +53,24 @@ static const char *dumped(struct arena *a, const json_t *v) {
     return kept;
 }
 
-int ask_add_tool(struct ask *ask, struct arena *a, size_t most, struct slice name, struct slice description, const json_t *schema, struct err *e) {
+int ask_add_tool(struct ask *ask, struct arena *a, const struct body_at *at, size_t most, struct slice name, struct slice description, const json_t *schema, struct err *e) {
     if (!ask->tool) {
         ask->tool = arena_array(a, most, sizeof *ask->tool);
         ask->tool_text = arena_array(a, most, sizeof *ask->tool_text);
+        ask->tool_field = arena_array(a, most, sizeof *ask->tool_field);
         ask->tools = value_list(a);
-        if (!ask->tool || !ask->tool_text || !ask->tools) return err_nomem(e, "tools", most * sizeof *ask->tool);
+        if (!ask->tool || !ask->tool_text || !ask->tool_field || !ask->tools) return err_nomem(e, "tools", most * sizeof *ask->tool);
     }
     json_t *function = json_pack("{s:s%}", "name", name.p ? name.p : "", name.n), *all = NULL;
     if (function && description.n) (void)json_object_set_new(function, "description", json_stringn(description.p, description.n));
     if (function && schema) (void)json_object_set(function, "parameters", (json_t *)(uintptr_t)schema);
     if (function && !schema) (void)json_object_set_new(function, "parameters", json_pack("{s:s, s:{}}", "type", "object", "properties")); /* templates rely on there being some */
     if (function) all = json_pack("{s:s, s:O}", "type", "function", "function", function);
-    const char *as_schema = schema ? dumped(a, schema) : "", *as_text = function ? dumped(a, function) : NULL;
-    const bool ok = all && as_schema && as_text && value_append(a, ask->tools, body_value(a, all));
+    const char *as_schema = schema ? dumped(a, schema) : "", *as_text = function ? dumped(a, function) : NULL, *field = arena_strndup(a, at->path, strlen(at->path));
+    const bool ok = all && as_schema && as_text && field && value_append(a, ask->tools, body_value(a, all));
     if (ok) {
         ask->tool[ask->n_tools] = (struct tool_spec){.name = name, .schema = slice_of(as_schema)};
+        ask->tool_field[ask->n_tools] = field;
         ask->tool_text[ask->n_tools++] = slice_of(as_text);
     }
     json_decref(all);

@@ -42,6 +42,7 @@ struct ask {
     struct value *tools;             /* a list, as OpenAI's API has it; NULL: none */
     struct tool_spec *tool;          /* [n_tools] the same, for the parser */
     struct slice *tool_text;         /* [n_tools] each as JSON, for models whose templates know none */
+    const char **tool_field;         /* [n_tools] where each stands in the body: "tools[0]" */
     size_t n_tools;
     struct slice *call_text;         /* the arguments of all calls of past messages, in order, as JSON: likewise */
     size_t n_calls;
@@ -84,8 +85,8 @@ bool ask_called(const struct ask *ask, struct slice id, struct slice *name);
 /* Whether a tool of that name was given. */
 bool ask_has_tool(const struct ask *ask, struct slice name);
 
-/* Adds a tool, the next of `most`; it is not strict. schema NULL: none. ERR_MEMORY. */
-int ask_add_tool(struct ask *ask, struct arena *a, size_t most, struct slice name, struct slice description, const json_t *schema, struct err *e);
+/* Adds the tool `at`, the next of `most`; it is not strict. schema NULL: none. ERR_MEMORY. */
+int ask_add_tool(struct ask *ask, struct arena *a, const struct body_at *at, size_t most, struct slice name, struct slice description, const json_t *schema, struct err *e);
 
 /* What the answer must be, once: the member `key` (NULL: `at` itself) of the body says it. The text is in the arena or the body's. ERR_FORMAT: something else has said it, or it is
  * no schema; ERR_MEMORY. */

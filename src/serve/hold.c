@@ -48,7 +48,7 @@ static int blame(const struct ask *ask, const struct answer_form *f, int bad, st
     char why[sizeof e->msg];
     (void)snprintf(why, sizeof why, "%s", e->msg);
     if (e->code == ERR_MEMORY) return e->code;
-    if (bad >= 0) return err_set(e, e->code, "tools[%zu].%s: %s", number_of(ask, &f->tools[bad]), member, why);
+    if (bad >= 0) return err_set(e, e->code, "%s.%s: %s", ask->tool_field[number_of(ask, &f->tools[bad])], member, why);
     return err_set(e, e->code, "%s: %s", f->text != TEXT_ANY && ask->form_field ? ask->form_field : f->calls == CALLS_MUST ? "tool_choice" : "tools", why);
 }
 

@@ -191,7 +191,7 @@ static int tool_of(struct answer *a, const struct body_at *at, size_t most, stru
     if (code == 0) code = body_text(&f, "description", &description, e);
     if (code == 0) code = body_object(&f, "parameters", &parameters, e);
     if (code == 0) code = body_bool(&f, "strict", &strict, e);
-    if (code == 0) code = ask_add_tool(&a->ask, &a->arena, most, name, description, parameters, e);
+    if (code == 0) code = ask_add_tool(&a->ask, &a->arena, at, most, name, description, parameters, e);
     if (code == 0) a->ask.tool[a->ask.n_tools - 1].strict = strict;
     return code;
 }

@@ -119,14 +119,27 @@ static int read_settings(struct answer *a, const struct body_at *at, bool counti
 
 /* ---- tools ---- */
 
-/* What a provider's machines would run for a model that wants it. Agents offer it with every request; who leaves the choice to the model is answered without it, as by a model
- * that sees no need for it. */
-static const char *const hosted[] = {"web_search", "web_search_preview", "web_search_2025_08_26", "web_search_preview_2025_03_11", "file_search", "code_interpreter", "image_generation", NULL};
+/* What a provider's machines would run. Agents offer it with every request; who leaves the choice to the model is answered without it, as by a model that sees no need for it.
+ * There is nothing to search for among tools that are all there. */
+static const char *const left_out[] = {"web_search", "web_search_preview", "web_search_2025_08_26", "web_search_preview_2025_03_11", "file_search", "code_interpreter", "image_generation",
+                                       "tool_search", NULL};
 
-static bool is_hosted(struct slice type) {
-    for (int i = 0; hosted[i]; i++)
-        if (slice_is(type, hosted[i])) return true;
+static bool is_left_out(struct slice type) {
+    for (int i = 0; left_out[i]; i++)
+        if (slice_is(type, left_out[i])) return true;
     return false;
+}
+
+const struct turn_tool *turn_tool(const struct answer *a, const char *name) {
+    for (size_t i = 0; i < a->ask.n_tools; i++)
+        if (slice_is(a->ask.tool[i].name, name)) return &turn_of(a)->tool[i];
+    return NULL;
+}
+
+struct slice turn_tool_name(struct arena *a, struct slice space, struct slice name) {
+    if (!space.n) return name;
+    const char *both = arena_printf(a, "%.*s__%.*s", (int)space.n, space.p, (int)name.n, name.p);
+    return both ? slice_of(both) : (struct slice){0};
 }
 
 /* A grammar that the input is to follow is in a notation that masks are not made of: the model is told of it, and whoever runs the tool checks it anyway. */
@@ -155,12 +168,22 @@ static int custom_tool(struct answer *a, const struct body_at *at, size_t most, 
     if (code == 0 && which) code = tell_grammar(a, &inside, &description, e);
     if (code) return code;
     json_t *schema = json_pack("{s:s, s:{s:{s:s}}, s:[s], s:b}", "type", "object", "properties", "input", "type", "string", "required", "input", "additionalProperties", 0);
-    code = schema ? ask_add_tool(&a->ask, &a->arena, most, name, description, schema, e) : err_nomem(e, "a tool", name.n);
+    code = schema ? ask_add_tool(&a->ask, &a->arena, at, most, name, description, schema, e) : err_nomem(e, "a tool", name.n);
     json_decref(schema);
     return code;
 }
 
-static int tool_of(struct answer *a, const struct body_at *at, size_t most, struct err *e) {
+struct namespace {
+    struct slice name, about;
+};
+
+static int name_of(const struct body_at *at, struct slice *name, struct err *e) {
+    const int code = body_text(at, "name", name, e);
+    return code || (name->n && name->n <= 128) ? code : body_error(at, "name", e, "a name of 1 to 128 bytes is wanted");
+}
+
+/* space: the namespace that it is in; NULL: none. What that is for, its first tool tells the model. */
+static int tool_of(struct answer *a, const struct body_at *at, struct namespace *space, size_t most, struct err *e) {
     struct slice type = {0}, name = {0}, description = {0};
     const json_t *parameters = NULL;
     char shown[48];
@@ -168,34 +191,61 @@ static int tool_of(struct answer *a, const struct body_at *at, size_t most, stru
     int code = body_text(at, "type", &type, e);
     const bool custom = slice_is(type, "custom");
     if (code == 0 && !type.n) code = body_error(at, "type", e, "missing");
-    if (code == 0 && !custom && !slice_is(type, "function"))
-        code = body_error(at, "type", e, "tools of the type \"%s\" run on a provider's machines; here only \"function\" and \"custom\" are known", err_quote(shown, sizeof shown, type.p, type.n));
-    if (code == 0) code = body_text(at, "name", &name, e);
-    if (code == 0 && (!name.n || name.n > 128)) code = body_error(at, "name", e, "a name of 1 to 128 bytes is wanted");
+    if (code == 0 && !custom && !slice_is(type, "function")) code = body_error(at, "type", e, "there are no tools of the type \"%s\"", err_quote(shown, sizeof shown, type.p, type.n));
+    if (code == 0) code = name_of(at, &name, e);
     if (code == 0) code = body_text(at, "description", &description, e);
     if (code == 0 && !custom) code = body_object(at, "parameters", &parameters, e);
     if (code == 0) code = body_bool(at, "strict", &strict, e);
     if (code) return code;
-    turn_of(a)->custom[a->ask.n_tools] = custom;
-    code = custom ? custom_tool(a, at, most, name, description, e) : ask_add_tool(&a->ask, &a->arena, most, name, description, parameters, e);
+    const struct slice of = space ? space->name : (struct slice){0}, called = turn_tool_name(&a->arena, of, name);
+    if (space && space->about.n) {
+        const char *both = arena_printf(&a->arena, "%.*s\n\n%.*s", (int)space->about.n, space->about.p, (int)description.n, description.p ? description.p : "");
+        description = both ? slice_of(both) : description;
+        space->about.n = 0;
+    }
+    if (!called.n) return err_nomem(e, "a tool", name.n);
+    turn_of(a)->tool[a->ask.n_tools] = (struct turn_tool){name, of, custom};
+    code = custom ? custom_tool(a, at, most, called, description, e) : ask_add_tool(&a->ask, &a->arena, at, most, called, description, parameters, e);
     if (code == 0) a->ask.tool[a->ask.n_tools - 1].strict = strict || custom; /* there must be an input */
     return code;
+}
+
+/* Tools of which the names begin alike; those that were to be found by search are simply there. */
+static int namespace_of(struct answer *a, const struct body_at *at, size_t most, struct err *e) {
+    struct namespace space = {0};
+    const json_t *list = NULL;
+    int code = name_of(at, &space.name, e);
+    if (code == 0) code = body_text(at, "description", &space.about, e);
+    if (code == 0) code = body_array(at, "tools", &list, e);
+    for (size_t i = 0; code == 0 && i < json_array_size(list); i++) {
+        struct body_at tool;
+        code = body_into(&tool, at, "tools", (int)i, json_array_get(list, i), e);
+        if (code == 0) code = tool_of(a, &tool, &space, most, e);
+    }
+    return code;
+}
+
+/* Those of namespaces counted one by one. */
+static size_t count_tools(const json_t *list) {
+    size_t n = json_array_size(list);
+    for (size_t i = 0; i < json_array_size(list); i++) n += json_array_size(json_object_get(json_array_get(list, i), "tools"));
+    return n;
 }
 
 static int read_tools(struct answer *a, const struct body_at *at, struct err *e) {
     const json_t *list = NULL;
     struct turn *t = turn_of(a);
     int n_left = 0, code = body_array(at, "tools", &list, e);
-    const size_t n = json_array_size(list);
+    const size_t n = count_tools(list);
     if (code == 0 && n > ASK_TOOLS) code = body_error(at, "tools", e, "%zu tools; there may be %d", n, ASK_TOOLS);
-    if (code == 0 && !(t->custom = arena_array(&a->arena, n + 1, sizeof *t->custom))) code = err_nomem(e, "tools", n);
-    for (size_t i = 0; code == 0 && i < n; i++) {
+    if (code == 0 && !(t->tool = arena_array(&a->arena, n + 1, sizeof *t->tool))) code = err_nomem(e, "tools", n);
+    for (size_t i = 0; code == 0 && i < json_array_size(list); i++) {
         struct body_at tool;
         code = body_into(&tool, at, "tools", (int)i, json_array_get(list, i), e);
         struct slice type = {0};
         if (code == 0) code = body_text(&tool, "type", &type, e);
-        if (code == 0 && is_hosted(type)) n_left++;
-        else if (code == 0) code = tool_of(a, &tool, n, e);
+        if (code == 0 && is_left_out(type)) n_left++;
+        else if (code == 0) code = slice_is(type, "namespace") ? namespace_of(a, &tool, n, e) : tool_of(a, &tool, NULL, n, e);
     }
     if (code == 0) code = body_bool(at, "parallel_tool_calls", &a->ask.parallel, e);
     if (code == 0) code = openai_tool_choice(a, at, e);

@@ -22,13 +22,19 @@ struct turn_item {
     struct slice input;      /* TURN_CUSTOM, closed: in the arena */
 };
 
+/* A tool as the client knows it. One of a namespace has another name for the model: both, put together. */
+struct turn_tool {
+    struct slice name, space; /* space: of a namespace; empty: none */
+    bool custom;              /* its calls carry free text */
+};
+
 struct turn {
     const json_t *body;
     struct slice previous;   /* previous_response_id; empty: none */
     bool store, background, logprobs;
     bool summary;            /* reasoning is shown as a summary: the whole of it */
     bool carried;            /* and along with the item, for later */
-    bool *custom;            /* [ask.n_tools] */
+    struct turn_tool *tool;  /* [ask.n_tools] */
     const char *input;       /* JSON: the items that were asked, with ids; NULL: nothing is kept */
     struct turn_item *items;
     size_t n_items, cap_items;
@@ -42,6 +48,12 @@ static inline const char *turn_client(const struct answer *a) { return http_clie
 
 enum { TURN_ID = 48 };
 void turn_id(char *id, const struct answer *a); /* of the response: [TURN_ID] */
+
+/* The tool that a call names; NULL: there is none of that name. */
+const struct turn_tool *turn_tool(const struct answer *a, const char *name);
+
+/* What the model calls a tool of a namespace; the name itself when there is none. In the arena; empty: out of memory. */
+struct slice turn_tool_name(struct arena *a, struct slice space, struct slice name);
 
 /* Makes ask.messages of instructions, of what previous_response_id names and of input, and turn->input. Errors name the field. */
 int turn_messages(struct answer *a, const struct body_at *at, struct err *e);

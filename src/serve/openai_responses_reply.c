@@ -69,8 +69,10 @@ void turn_item(struct jw *j, const char *key, const struct choice *c, size_t i) 
     if (item->kind == TURN_REASONING) reasoning(j, c, item);
     else if (item->kind == TURN_MESSAGE) message(j, c, item);
     if (call) {
+        const struct turn_tool *tool = turn_tool(c->answer, call->name);
         jw_str(j, "call_id", call->id);
-        jw_str(j, "name", call->name);
+        jw_text(j, "name", tool ? tool->name : slice_of(call->name));
+        if (tool && tool->space.n) jw_text(j, "namespace", tool->space);
         if (item->kind == TURN_CUSTOM) jw_text(j, "input", item->input);
         else jw_text(j, "arguments", item->closed ? (struct slice){call->arguments.data ? call->arguments.data : "", call->arguments.len} : SLICE(""));
     }

@@ -112,7 +112,8 @@ static bool tell_done(struct choice *c, size_t i) {
     if (!c->answer->ask.stream) return true;
     struct jw j = open_inside(c, told->done, i, told->place);
     jw_text(&j, told->whole, text);
-    if (item->kind == TURN_CALL) jw_str(&j, "name", c->calls[item->call].name);
+    const struct turn_tool *tool = item->kind == TURN_CALL ? turn_tool(c->answer, c->calls[item->call].name) : NULL;
+    if (item->kind == TURN_CALL) jw_text(&j, "name", tool ? tool->name : slice_of(c->calls[item->call].name));
     if (item->kind == TURN_MESSAGE) openai_token_logprobs(&j, "logprobs", c, item->token, item->token_end);
     return send_event(c->answer, &j, told->done) && (!told->part || send_part(c, told->part_done, i, told->place, told->part, text, told == &told_message)) &&
            send_item(c, "response.output_item.done", i);
@@ -186,16 +187,11 @@ bool turn_reasoning(struct choice *c, struct slice piece) { return hear(c, TURN_
 
 /* ---- calls ---- */
 
-static bool is_custom(const struct answer *a, const char *name) {
-    for (size_t i = 0; i < a->ask.n_tools; i++)
-        if (slice_is(a->ask.tool[i].name, name)) return turn_of(a)->custom[i];
-    return false;
-}
-
 bool turn_call_begin(struct choice *c, size_t call) {
+    const struct turn_tool *tool = turn_tool(c->answer, c->calls[call].name);
     const bool there = close_last(c, false);
     c->told_tokens = c->n_tokens;
-    if (!new_item(c, (struct turn_item){.kind = is_custom(c->answer, c->calls[call].name) ? TURN_CUSTOM : TURN_CALL, .call = call})) return false;
+    if (!new_item(c, (struct turn_item){.kind = tool && tool->custom ? TURN_CUSTOM : TURN_CALL, .call = call})) return false;
     return tell_added(c, turn_of(c->answer)->n_items - 1) && there;
 }
 

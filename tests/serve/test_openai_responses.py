@@ -231,6 +231,31 @@ def hosted(s):
     check([i["type"] for i in r["output"]] == ["custom_tool_call"], "its calls are calls", r["output"])
 
 
+def namespaces(s):
+    """Tools of a namespace are called by their own names and the namespace's; those of different ones may have the same name."""
+    inner = {k: v for k, v in WEATHER.items()}
+    spaces = [{"type": "namespace", "name": n, "description": f"Of {n}.", "tools": [inner, CUSTOM | {"name": "note"}]} for n in ("north", "south")]
+    plain = tokens_of(s, input=FRANCE, tools=[inner])
+    check(tokens_of(s, input=FRANCE, tools=spaces) > 3 * plain - 2 * tokens_of(s, input=FRANCE), "the model is told of all of them", plain)
+    for space, name, kind in (("south", WEATHER["name"], "function_call"), ("north", "note", "custom_tool_call")):
+        forced = {"tools": spaces, "tool_choice": {"type": "function", "name": f"{space}__{name}"}, "reasoning": {"effort": "none"}, "max_output_tokens": 200}
+        events = [json.loads(data) for _, data in s.stream(URL, ask(stream=True, input=FRANCE, **forced))]
+        call = events[-1]["response"]["output"][0]
+        check((call["type"], call["name"], call["namespace"]) == (kind, name, space), "a call of a tool in a namespace", call)
+        told = [e for e in events if e["type"] in ("response.output_item.added", "response.output_item.done")]
+        check(len(told) == 2 and all((e["item"]["name"], e["item"]["namespace"]) == (name, space) for e in told), "and so it is told of", told)
+        check(all(e["name"] == name for e in events if e["type"] == "response.function_call_arguments.done"), "and of its arguments", events)
+        output = {"type": call["type"] + "_output", "call_id": call["call_id"], "output": "Rain."}
+        question, whole = {"role": "user", "content": FRANCE}, {k: v for k, v in call.items() if k != "namespace"} | {"name": f"{space}__{name}"}
+        check(tokens_of(s, input=[question, call, output], tools=spaces) == tokens_of(s, input=[question, whole, output], tools=spaces), "it comes back as the model has written it")
+    r = made(s, input=FRANCE, tools=spaces + [{"type": "tool_search"}])
+    check(r["status"] == "completed" and r["tools"][:2] == spaces, "what is found by search is there at once", r["tools"])
+    for bad, field in (({"type": "namespace", "tools": []}, "tools[0].name"), ({"type": "namespace", "name": "x", "tools": [{"type": "namespace"}]}, "tools[0].tools[0].type"),
+                       ({"type": "namespace", "name": "x", "tools": [inner | {"strict": True, "parameters": {"type": "object", "properties": {"a": {"not": {"type": "string"}, "unevaluatedItems": 1}}}}]}, "tools[0].tools[0].parameters")):
+        status, _, answer = s.post("/v1/responses", {"input": "x", "tools": [bad]})
+        check(status == 400 and answer["error"]["param"].startswith(field), f"a bad tool in a namespace: {field}", answer)
+
+
 def references(s):
     first = made(s, input="What is 17 + 25?")
     refs = [{"type": "item_reference", "id": i["id"]} for i in first["output"]]
@@ -540,7 +565,7 @@ def sdk(s):
 
 
 with Server() as server:
-    for part in (fields, streams, large, prompts, forced, round_trips, hosted, references, refusals, leaving, sdk):
+    for part in (fields, streams, large, prompts, forced, round_trips, hosted, namespaces, references, refusals, leaving, sdk):
         part(server)
     code, said = server.stop()
     check(code == 0 and "ERROR" not in said, "it ends in order", (code, said))

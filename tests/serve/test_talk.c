@@ -124,7 +124,7 @@ static void shows_calls(const struct served *s, const char *name, bool fails) {
     struct value *m = message(&a, "assistant", ""), *result = message(&a, "tool", "It rains in Oslo"), *calls = value_list(&a);
     const struct slice id = SLICE("toolu_01-a_longer_id");
     assert_true(value_append(&a, ask.messages, message(&a, "user", "What is the weather?")));
-    OK(ask_add_tool(&ask, &a, 1, SLICE("get_weather"), SLICE("The weather"), NULL, &e));
+    OK(ask_add_tool(&ask, &a, &top, 1, SLICE("get_weather"), SLICE("The weather"), NULL, &e));
     OK(ask_add_call(&ask, &a, &top, calls, id, SLICE("get_weather"), SLICE("{\"city\": \"Oslotown\"}"), &e));
     assert_true(value_set(&a, m, "tool_calls", calls) && value_append(&a, ask.messages, m));
     assert_true(value_set(&a, result, "tool_call_id", value_string(&a, id.p, id.n, VALUE_DATA)) && value_set(&a, result, "name", value_string(&a, "get_weather", 11, VALUE_DATA)) && value_append(&a, ask.messages, result));
