@@ -14,7 +14,7 @@ import tempfile
 import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-PROGRAM = os.path.join(TOP, os.environ.get("HEARTH", "build/hearth"))
+PROGRAM = os.path.join(TOP, os.environ.get("HEARTH") or os.path.join(os.environ.get("HEARTH_BUILD", "build"), "hearth"))
 SHARED = os.path.join(TOP, os.environ.get("HEARTH_SHARED", "../shared"))
 EMBER = os.path.join(TOP, "models/ember/ember.gguf")
 USAGE, IO, FORMAT, UNSUPPORTED, MEMORY, CONTEXT, TEXT, TEMPLATE, CANCELLED, VANISHED = range(2, 12)
