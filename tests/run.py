@@ -106,11 +106,10 @@ def main():
     os.makedirs(log_dir, exist_ok=True)
     env = dict(os.environ, CMOCKA_MESSAGE_OUTPUT="TAP", HEARTH_BUILD=a.build, HEARTH=os.path.join(a.build, "hearth"), HEARTH_WRAP=a.wrap)
     env.setdefault("HEARTH_SHARED", "../shared")
-    python, modules = "build/oracles/venv/bin/python", "build/oracles/node_modules"
-    if os.path.exists("build/oracles/installed-requirements.txt"):
-        env.setdefault("HEARTH_PYTHON", os.path.abspath(python))
-    if os.path.exists("build/oracles/installed-package-lock.json"):
-        env.setdefault("HEARTH_NODE_MODULES", os.path.abspath(modules))
+    for name, mark, path in (("HEARTH_PYTHON", "requirements.txt", "venv/bin/python"), ("HEARTH_NODE_MODULES", "package-lock.json", "node_modules")):
+        path = os.path.abspath("build/oracles/" + path)
+        if not env.get(name) and os.path.exists("build/oracles/installed-" + mark) and os.path.exists(path):
+            env[name] = path
     if a.wrap:  # scripts start the program by one path
         env["HEARTH"] = os.path.join(a.build, "hearth-wrapped")
         with open(env["HEARTH"], "w", encoding="utf-8") as f:
@@ -122,7 +121,7 @@ def main():
             return any(fnmatch.fnmatch(src, p + "*") for p in prefixes)
         return (not a.only or matches(a.only)) and not matches(a.skip)
 
-    jobs = [(src, command) for src, command in find(a.build, env.get("HEARTH_PYTHON", "python3")) if chosen(src)]
+    jobs = [(src, command) for src, command in find(a.build, env.get("HEARTH_PYTHON") or "python3") if chosen(src)]
     total, bad, start = [0, 0, 0], [], time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(max(1, a.jobs)) as pool:
         waiting = [pool.submit(run, src, command, shlex.split(a.wrap), log_dir, a.timeout, env) for src, command in jobs]

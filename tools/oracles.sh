@@ -27,7 +27,9 @@ node() {
     cp "$here/package.json" "$here/package-lock.json" "$here/.npmrc" . && npm ci --no-audit --no-fund --fetch-retries 1 --fetch-timeout 20000
 }
 
-if ! same requirements.txt; then
+# Another Python may have come to stand there since.
+knows='import sys, importlib.util as u; sys.exit(not all(map(u.find_spec, ["anthropic", "gguf", "jsonschema", "openai"])))'
+if ! same requirements.txt || ! venv/bin/python -c "$knows" 2>/dev/null; then
     if python >python.log 2>&1; then cp "$here/requirements.txt" installed-requirements.txt; else missing "the Python packages" python.log; fi
 fi
 if command -v npm >/dev/null 2>&1 && ! same package-lock.json; then

@@ -1,7 +1,7 @@
 #!/bin/sh
 # setup.sh: finds what is missing for a purpose, says so, and installs it.
 #
-#   tools/setup.sh [--check] build|test|full|arm64|page
+#   tools/setup.sh [--check] build|test|full|arm64|page|oracles
 #
 # --check installs nothing: one line with what is missing, and status 1. What is needed stands in packages.txt. Packages
 # are installed on Debian and Ubuntu, through sudo when not root; elsewhere the list is printed and status 1 returned.
@@ -19,8 +19,9 @@ test) groups=" build test " ;;
 full) groups=" build test full " ;;
 arm64) groups=" arm64 " ;;
 page) groups=" page " ;;
+oracles) groups=" oracles " ;;
 *)
-    echo "usage: tools/setup.sh [--check] build|test|full|arm64|page" >&2
+    echo "usage: tools/setup.sh [--check] build|test|full|arm64|page|oracles" >&2
     exit 2
     ;;
 esac

@@ -124,14 +124,11 @@ static void note_failure(struct answer *a, int code, const char *message) {
     (void)pthread_mutex_unlock(&a->lock);
 }
 
-/* A writer that says that the client is gone ends the work. Where none waits, what failed is memory. */
+/* A writer that says that the client is gone ends the work. Where nothing is streamed it cannot know that: what failed is memory. */
 static void keep(struct answer *a, bool there) {
     if (there) return;
-    (void)pthread_mutex_lock(&a->lock);
-    const bool detached = a->detached;
-    (void)pthread_mutex_unlock(&a->lock);
-    if (detached) note_failure(a, ERR_MEMORY, "out of memory for the reply");
-    cancel_all(a, !detached);
+    if (!a->begun) note_failure(a, ERR_MEMORY, "out of memory for the reply");
+    cancel_all(a, a->begun);
 }
 
 #define WRITE(c, name, ...) \
@@ -213,6 +210,7 @@ static void close_books(struct answer *a, int status) {
         if (j.failed) log_warn("out of memory: a text that was to be captured is not");
         else a->usage.text = &text;
     }
+    a->usage.uncached = a->vectors != NULL;
     books_close(b, &a->entry, status, &a->usage);
     buf_free(&j.b);
 }
@@ -329,7 +327,10 @@ static int add_token(struct choice *c, const struct job_event *ev, struct err *e
 }
 
 static int hear_token(struct choice *c, const struct job_event *ev, struct err *e) {
-    if (c->answer->ask.logprobs >= 0 && add_token(c, ev, e)) return e->code;
+    if (c->answer->ask.logprobs >= 0 && add_token(c, ev, e)) {
+        c->deaf = true;
+        return e->code;
+    }
     c->generated = ev->generated;
     const size_t content = c->content.len + c->n_calls, reasoning = c->reasoning.len;
     const int code = hear_text(c, ev->text, e);

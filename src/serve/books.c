@@ -173,7 +173,7 @@ static void count(const struct books *b, const struct books_entry *n, int status
     metric_add(m, METRIC_PROMPT_TOKENS, n->model, (double)n->tokens_in);
     metric_add(m, METRIC_CACHED_TOKENS, n->model, (double)u->cached);
     metric_add(m, METRIC_GENERATED_TOKENS, n->model, (double)u->out);
-    if (n->first > 0 || u->cached) metric_add(m, METRIC_CACHE_LOOKUPS, u->cached ? "hit" : "miss", 1); /* embeddings have no cache */
+    if (!u->uncached) metric_add(m, METRIC_CACHE_LOOKUPS, u->cached ? "hit" : "miss", 1);
     metric_add(m, METRIC_ENERGY_JOULES, u->measured ? "measured" : "estimated", (double)u->energy_uj * 1e-6);
     metric_observe(m, METRIC_QUEUE_SECONDS, n->model, n->started - arrival);
     if (n->first > 0) metric_observe(m, METRIC_FIRST_TOKEN_SECONDS, n->model, n->first - arrival);

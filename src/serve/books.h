@@ -60,6 +60,7 @@ struct usage {
     int64_t cached, written, out, reasoning; /* tokens; of the prompt: from the cache, and new in it */
     uint64_t energy_uj;                      /* microjoules; 0: not known */
     bool measured;                           /* else estimated */
+    bool uncached;                           /* the cache has no part in it */
     const struct ledger_text *text;          /* where books_captures says so; NULL: it is not kept */
 };
 

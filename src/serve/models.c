@@ -363,6 +363,7 @@ static int divide_cache(void *ctx, struct err *e) {
     (void)pthread_mutex_lock(&m->lock);
     for (const struct served *s = m->first; s; s = s->next) n += s->life.state == SERVED_OPEN && s->engine;
     share = n ? m->o.engine.cache_bytes / n : 0;
+    share = share ? share : 1; /* what is read back from disk passes through, and need not stay */
     for (const struct served *s = m->first; s; s = s->next)
         if (s->life.state == SERVED_OPEN && s->engine) engine_limit_cache(s->engine, share);
     (void)pthread_mutex_unlock(&m->lock);

@@ -196,14 +196,24 @@ static int tool_of(struct answer *a, const struct body_at *at, size_t most, stru
     return code;
 }
 
+struct slice openai_tool_name(struct arena *a, struct slice space, struct slice name) {
+    if (!space.n) return name;
+    const char *both = arena_printf(a, "%.*s__%.*s", (int)space.n, space.p, (int)name.n, name.p ? name.p : "");
+    return both ? slice_of(both) : (struct slice){0};
+}
+
 /* The name of a function, whether it stands in a member of its own, as in chat, or not, as in responses. */
-static int named_tool(const struct ask *ask, const struct body_at *at, struct slice *name, struct err *e) {
+static int named_tool(struct answer *a, const struct body_at *at, struct slice *name, struct err *e) {
     const json_t *function = NULL;
+    struct slice space = {0};
     struct body_at f = *at;
     int code = body_object(at, "function", &function, e);
     if (code == 0 && function) code = body_into(&f, at, "function", -1, function, e);
     if (code == 0) code = body_text(&f, "name", name, e);
-    return code || ask_has_tool(ask, *name) ? code : body_error(&f, "name", e, name->n ? "no tool has this name" : "missing");
+    if (code == 0) code = body_text(&f, "namespace", &space, e);
+    if (code == 0 && !name->n) return body_error(&f, "name", e, "missing");
+    if (code == 0 && !(*name = openai_tool_name(&a->arena, space, *name)).n) return err_nomem(e, "a tool's name", space.n);
+    return code || ask_has_tool(&a->ask, *name) ? code : body_error(&f, "name", e, "no tool has this name");
 }
 
 static int allowed_tools(struct answer *a, const struct body_at *choice, struct err *e) {
@@ -221,7 +231,7 @@ static int allowed_tools(struct answer *a, const struct body_at *choice, struct 
     for (size_t i = 0; code == 0 && i < json_array_size(list); i++) {
         struct slice name = {0};
         code = body_into(&item, &at, "tools", (int)i, json_array_get(list, i), e);
-        if (code == 0) code = named_tool(ask, &item, &name, e);
+        if (code == 0) code = named_tool(a, &item, &name, e);
         for (size_t k = 0; code == 0 && k < ask->n_tools; k++) ask->allowed[k] |= slice_eq(ask->tool[k].name, name);
     }
     ask->tool_choice = mode ? TOOLS_REQUIRED : TOOLS_AUTO;
@@ -242,7 +252,7 @@ int openai_tool_choice(struct answer *a, const struct body_at *at, struct err *e
     code = body_into(&choice, at, "tool_choice", -1, v, e);
     if (code == 0) code = body_choice(&choice, "type", types, &type, e);
     if (code == 0 && type == 1) return allowed_tools(a, &choice, e);
-    if (code == 0) code = named_tool(ask, &choice, &ask->named, e);
+    if (code == 0) code = named_tool(a, &choice, &ask->named, e);
     ask->tool_choice = TOOLS_NAMED;
     return code;
 }

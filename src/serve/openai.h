@@ -12,6 +12,8 @@ int openai_samplers(struct answer *a, const struct body_at *at, struct err *e); 
 int openai_lora(struct answer *a, const struct body_at *at, struct err *e);     /* lora, as llama.cpp has it; openai_models.c. openai_sampling reads it too */
 int openai_messages(struct answer *a, const struct body_at *at, struct err *e); /* messages */
 int openai_tools(struct answer *a, const struct body_at *at, struct err *e);    /* tools, tool_choice, parallel_tool_calls */
+/* What the model calls a tool of a namespace; the name itself where there is none. In the arena; empty: out of memory. */
+struct slice openai_tool_name(struct arena *a, struct slice space, struct slice name);
 int openai_tool_choice(struct answer *a, const struct body_at *at, struct err *e); /* tool_choice alone, in the form of chat or of responses; the tools are known */
 /* The form that an answer must have: the member `key`, of the type "text", "json_object" or "json_schema". What belongs to a schema stands in a member of its
  * own, as in the response_format of chat, or beside the type, as in the text.format of responses. */

@@ -136,12 +136,6 @@ const struct turn_tool *turn_tool(const struct answer *a, const char *name) {
     return NULL;
 }
 
-struct slice turn_tool_name(struct arena *a, struct slice space, struct slice name) {
-    if (!space.n) return name;
-    const char *both = arena_printf(a, "%.*s__%.*s", (int)space.n, space.p, (int)name.n, name.p);
-    return both ? slice_of(both) : (struct slice){0};
-}
-
 /* A grammar that the input is to follow is in a notation that masks are not made of: the model is told of it, and whoever runs the tool checks it anyway. */
 static int tell_grammar(struct answer *a, const struct body_at *format, struct slice *description, struct err *e) {
     struct slice syntax = {0}, definition = {0};
@@ -197,13 +191,16 @@ static int tool_of(struct answer *a, const struct body_at *at, struct namespace 
     if (code == 0 && !custom) code = body_object(at, "parameters", &parameters, e);
     if (code == 0) code = body_bool(at, "strict", &strict, e);
     if (code) return code;
-    const struct slice of = space ? space->name : (struct slice){0}, called = turn_tool_name(&a->arena, of, name);
+    const struct slice of = space ? space->name : (struct slice){0}, called = openai_tool_name(&a->arena, of, name);
+    if (!called.n) return err_nomem(e, "a tool", name.n);
+    const struct turn_tool *same = turn_tool(a, called.p);
+    if (same && (space || same->space.n)) return body_error(at, "name", e, "together with its namespace it is the name of another tool");
     if (space && space->about.n) {
-        const char *both = arena_printf(&a->arena, "%.*s\n\n%.*s", (int)space->about.n, space->about.p, (int)description.n, description.p ? description.p : "");
-        description = both ? slice_of(both) : description;
+        const char *both = arena_printf(&a->arena, "%.*s%s%.*s", (int)space->about.n, space->about.p, description.n ? "\n\n" : "", (int)description.n, description.p ? description.p : "");
+        if (!both) return err_nomem(e, "a tool's description", space->about.n + description.n);
+        description = slice_of(both);
         space->about.n = 0;
     }
-    if (!called.n) return err_nomem(e, "a tool", name.n);
     turn_of(a)->tool[a->ask.n_tools] = (struct turn_tool){name, of, custom};
     code = custom ? custom_tool(a, at, most, called, description, e) : ask_add_tool(&a->ask, &a->arena, at, most, called, description, parameters, e);
     if (code == 0) a->ask.tool[a->ask.n_tools - 1].strict = strict || custom; /* there must be an input */
@@ -227,8 +224,12 @@ static int namespace_of(struct answer *a, const struct body_at *at, size_t most,
 
 /* Those of namespaces counted one by one. */
 static size_t count_tools(const json_t *list) {
-    size_t n = json_array_size(list);
-    for (size_t i = 0; i < json_array_size(list); i++) n += json_array_size(json_object_get(json_array_get(list, i), "tools"));
+    size_t n = 0;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *tool = json_array_get(list, i);
+        const char *type = json_string_value(json_object_get(tool, "type"));
+        n += type && strcmp(type, "namespace") == 0 ? json_array_size(json_object_get(tool, "tools")) : 1;
+    }
     return n;
 }
 
@@ -250,7 +251,7 @@ static int read_tools(struct answer *a, const struct body_at *at, struct err *e)
     if (code == 0) code = body_bool(at, "parallel_tool_calls", &a->ask.parallel, e);
     if (code == 0) code = openai_tool_choice(a, at, e);
     if (code || !n_left) return code;
-    log_info("answer %s is made without %d tools that run on a provider's machines", a->id, n_left);
+    log_info("answer %s is made without %d tools of kinds that are not run here", a->id, n_left);
     return 0;
 }
 

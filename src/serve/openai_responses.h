@@ -52,9 +52,6 @@ void turn_id(char *id, const struct answer *a); /* of the response: [TURN_ID] */
 /* The tool that a call names; NULL: there is none of that name. */
 const struct turn_tool *turn_tool(const struct answer *a, const char *name);
 
-/* What the model calls a tool of a namespace; the name itself when there is none. In the arena; empty: out of memory. */
-struct slice turn_tool_name(struct arena *a, struct slice space, struct slice name);
-
 /* Makes ask.messages of instructions, of what previous_response_id names and of input, and turn->input. Errors name the field. */
 int turn_messages(struct answer *a, const struct body_at *at, struct err *e);
 

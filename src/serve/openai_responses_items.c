@@ -135,7 +135,7 @@ static int add_call(struct talk *t, const struct body_at *at, struct slice argum
     if (code == 0) code = body_text(at, "name", &name, e);
     if (code == 0 && (!id.n || !name.n)) code = body_error(at, id.n ? "name" : "call_id", e, "missing");
     if (code == 0) code = body_text(at, "namespace", &space, e);
-    if (code == 0 && !(name = turn_tool_name(&t->a->arena, space, name)).n) code = err_nomem(e, "a tool call", space.n);
+    if (code == 0 && !(name = openai_tool_name(&t->a->arena, space, name)).n) code = err_nomem(e, "a tool call", space.n);
     if (code == 0) code = reopen(t, false, e);
     if (code == 0 && !t->calls && !(t->calls = value_list(&t->a->arena))) code = err_nomem(e, "a tool call", name.n);
     return code ? code : ask_add_call(&t->a->ask, &t->a->arena, at, t->calls, id, name, arguments, e);

@@ -112,9 +112,7 @@ void own_ledger(struct service *s, struct http_request *r) {
         (void)http_error(r, 404, 0, "this server keeps no ledger; start it without --ledger none");
         return;
     }
-    service_step_aside(s); /* it reads a file, and then the whole of the ledger */
     const int code = make(&v, s, r, &e);
-    service_step_back(s);
     if (code) {
         (void)http_error(r, code == ERR_USAGE ? 400 : code == ERR_MEMORY ? 503 : 500, code == ERR_MEMORY, "%s", e.msg);
     } else {

@@ -259,7 +259,7 @@ static void out_of_memory_anywhere(void **state) {
 static int oracle(const char *verb, const char *a, const char *b) {
     const char *python = getenv("HEARTH_PYTHON");
     char command[512];
-    (void)snprintf(command, sizeof command, "%s tests/oracle/gguf_roundtrip.py %s %s %s", python && *python ? python : "python3", verb, a, b);
+    (void)snprintf(command, sizeof command, "'%s' tests/oracle/gguf_roundtrip.py %s %s %s", python && *python ? python : "python3", verb, a, b);
     (void)fflush(stdout);
     int status = system(command);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;

@@ -366,7 +366,7 @@ static void sharded_files(void **state) {
 static int oracle(const char *verb, const char *a) {
     const char *python = getenv("HEARTH_PYTHON");
     char command[512];
-    (void)snprintf(command, sizeof command, "%s tests/oracle/safetensors_roundtrip.py %s %s", python && *python ? python : "python3", verb, a);
+    (void)snprintf(command, sizeof command, "'%s' tests/oracle/safetensors_roundtrip.py %s %s", python && *python ? python : "python3", verb, a);
     (void)fflush(stdout);
     int status = system(command);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;

@@ -10,7 +10,12 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from server import Server  # noqa: E402
 from hearth import TOP  # noqa: E402
 
+NODE_MIN = 20  # of the clients
 node = shutil.which("node")
+version = subprocess.run([node, "-p", "process.versions.node"], stdout=subprocess.PIPE, text=True, check=False).stdout.strip() if node else ""
+if node and int(version.split(".")[0] or 0) < NODE_MIN:
+    print(f"SKIPPED: the official clients for Node: node is {version or 'of no known version'}, older than {NODE_MIN}")
+    sys.exit(77)
 modules = os.path.abspath(os.environ.get("HEARTH_NODE_MODULES") or os.path.join(TOP, "build/oracles/node_modules"))
 if not node or not os.path.isdir(modules):
     print(f"SKIPPED: the official clients for Node: {'no ' + modules + ': make oracles' if node else 'there is no node'}")

