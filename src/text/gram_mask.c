@@ -33,6 +33,12 @@ static uint32_t plain_of(const struct gram_space *s, struct gram_thread t) {
     return last > f->count ? (uint32_t)(last - f->count) : 0;
 }
 
+/* Whether all that may follow its characters may follow now. What a count that is too low keeps back is not among the threads yet, and may read plain characters too. */
+static bool may_end(const struct gram_space *s, struct gram_thread t) {
+    const struct gram_frame *f = &s->frames[t.frame];
+    return s->g->nodes[t.node].plain == PLAIN_FREE || f->count >= s->g->counts[s->g->nodes[f->node].arg].min;
+}
+
 static void find_plain(const struct gram_space *s, struct gram_state *state) {
     uint32_t by = GRAM_INF;
     for (uint32_t i = 0; i < state->n; i++) {
@@ -41,7 +47,7 @@ static void find_plain(const struct gram_space *s, struct gram_state *state) {
         state->plain = k;
         by = i;
     }
-    state->alone = true;
+    state->alone = by == GRAM_INF || may_end(s, s->threads[state->first + by]);
     for (uint32_t i = 0; i < state->n; i++)
         if (i != by && reads_plain(s->g, &s->g->nodes[s->threads[state->first + i].node])) state->alone = false;
 }
