@@ -227,7 +227,7 @@ def hosted(s):
     patch = CUSTOM | {"name": "apply_patch", "format": {"type": "grammar", "syntax": "lark", "definition": "start: begin_patch hunk+ end_patch"}}
     bare = tokens_of(s, input=FRANCE, tools=[CUSTOM | {"name": "apply_patch"}])
     check(tokens_of(s, input=FRANCE, tools=[patch]) > bare + 5, "the model is told of the grammar", bare)
-    r = made(s, input=FRANCE, tools=[{"type": "web_search"}, patch], tool_choice={"type": "custom", "name": "apply_patch"}, reasoning={"effort": "none"}, max_output_tokens=200)
+    r = made(s, input=FRANCE, tools=[{"type": "web_search"}, patch], tool_choice={"type": "custom", "name": "apply_patch"}, parallel_tool_calls=False, reasoning={"effort": "none"}, max_output_tokens=200)
     check([i["type"] for i in r["output"]] == ["custom_tool_call"], "its calls are calls", r["output"])
 
 
@@ -238,7 +238,7 @@ def namespaces(s):
     plain = tokens_of(s, input=FRANCE, tools=[inner])
     check(tokens_of(s, input=FRANCE, tools=spaces) > 3 * plain - 2 * tokens_of(s, input=FRANCE), "the model is told of all of them", plain)
     for space, name, kind in (("south", WEATHER["name"], "function_call"), ("north", "note", "custom_tool_call")):
-        forced = {"tools": spaces, "tool_choice": {"type": "function", "name": name, "namespace": space}, "reasoning": {"effort": "none"}, "max_output_tokens": 200}
+        forced = {"tools": spaces, "tool_choice": {"type": "function", "name": name, "namespace": space}, "parallel_tool_calls": False, "reasoning": {"effort": "none"}, "max_output_tokens": 200}
         events = [json.loads(data) for _, data in s.stream(URL, ask(stream=True, input=FRANCE, **forced))]
         call = events[-1]["response"]["output"][0]
         check((call["type"], call["name"], call["namespace"]) == (kind, name, space), "a call of a tool in a namespace", call)
