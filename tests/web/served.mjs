@@ -78,6 +78,8 @@ const tests = {
     const slot = await cells(page.locator('#machine-slots tr').first());
     check(/^[0-9a-f]{16}$/.test(slot[0]) && slot[1] === 'ember' && slot[2] === 'streamer', 'a request', slot);
     await until(async () => { const c = await cells(page.locator('#machine-slots tr').first()); return c[3] === 'writes' && Number(c[6].replaceAll(',', '')) > 0 && parseFloat(c[7].replaceAll(',', '')) > 0; }, 'how fast it writes');
+    await page.locator('#machine-models td').first().waitFor(); // the machine is asked for beside the slots
+    await until(async () => (await page.locator('#machine-tiles').textContent()) !== '', 'the tiles come');
     const model = await cells(page.locator('#machine-models tr').first());
     same(model.slice(0, 3), ['ember', 'ready', '4.8 MB'], 'the model');
     check(/Hearth occupies.*MB of .*Prefix cache in memory.*Requests.*Running for/.test(await page.locator('#machine-tiles').textContent()), 'the tiles', await page.locator('#machine-tiles').textContent());
