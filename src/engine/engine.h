@@ -104,8 +104,8 @@ void engine_keep(struct engine *en);
 bool engine_kept(struct engine *en, double seconds);
 
 /* What is pending is a prompt: it is computed in the way of long spans however it comes to be cut into steps, so that its bits do not depend on that, nor on how
- * much of it was taken over, where that was a prompt too: pages that were generated have the bits of generation. What another sequence computes of it meanwhile is taken over as well, so that of prompts that begin alike the beginning is
- * computed once. Steps take short prompts before long ones, and now and then the oldest. Otherwise pieces of at most VERIFY_ROWS are computed in the way of generation. */
+ * much of it was taken over, where that was a prompt too: pages that were generated have the bits of generation. What another sequence computes of it
+ * meanwhile is taken over as well, so that of prompts that begin alike the beginning is computed once. Steps take short prompts before long ones, and now and then the oldest. Otherwise pieces of at most VERIFY_ROWS are computed in the way of generation. */
 void seq_prompt(struct seq *s);
 
 /* What is fed will be asked for again up to `position` or a little further (the end of a message). Of models with recurrent state, the state at the last page's

@@ -10,7 +10,7 @@
 #include "serve/prompt.h"
 #include "store/blocks.h"
 
-enum { FRONTS = 2 /* at work at once */, FRONTS_MAX = 64 /* and with those that wait for a model */, FRONT_STACK = 4 << 20 /* templates and schemas are read by recursive functions of bounded depth */ };
+enum { FRONTS = 2 /* at work at once */, FRONTS_MAX = 64 /* and with those that wait for a model or a disk */, FRONT_STACK = 4 << 20 /* templates and schemas are read by recursive functions of bounded depth */ };
 
 /* What waits for a front thread. */
 struct errand {
@@ -30,7 +30,7 @@ struct service {
     uint64_t disk_limit;
     struct books *books, *own_books; /* own: where nobody has given any */
     pthread_t front[FRONTS_MAX];
-    int n_fronts, idle, aside, returning; /* of them: wait for an errand, or have ended; wait for a model; do so no more */
+    int n_fronts, idle, aside, returning; /* of them: wait for an errand, or have ended; wait for a model or a disk; do so no more */
     pthread_mutex_t lock;
     pthread_cond_t work, room;  /* an errand; a place among those at work */
     struct errand *first, **last;
@@ -195,7 +195,7 @@ static void answer_request(struct answer *a) {
     }
 }
 
-/* ---- the threads: FRONTS are at work; more are there for each that waits for a model to be opened ---- */
+/* ---- the threads: FRONTS are at work; more are there for each that waits for a model to be opened, or for a disk ---- */
 
 /* Under the lock. */
 static int at_work(const struct service *s) { return s->n_fronts - s->idle - s->aside; }
