@@ -20,6 +20,8 @@ EMBER = os.path.join(TOP, "models/ember/ember.gguf")
 USAGE, IO, FORMAT, UNSUPPORTED, MEMORY, CONTEXT, TEXT, TEMPLATE, CANCELLED, VANISHED = range(2, 12)
 TMP = tempfile.TemporaryDirectory()
 os.environ.update(XDG_STATE_HOME=os.path.join(TMP.name, "state"), XDG_CONFIG_HOME=os.path.join(TMP.name, "config"))  # a person's own files are not touched
+LIGHT = bool(os.environ.get("HEARTH_LIGHT"))
+SLOW = 5 if LIGHT or os.environ.get("HEARTH_WRAP") else 1  # waits are longer where every instruction takes many
 counts = {"passed": 0, "failed": 0, "skipped": 0}
 
 
@@ -43,7 +45,7 @@ class Result:
         return f"hearth {' '.join(map(str, self.args))}: status {self.status}\n  out: {self.out[:600]!r}\n  err: {self.err[-600:]!r}"
 
 
-def hearth(*args, stdin=b"", timeout=120):
+def hearth(*args, stdin=b"", timeout=120 * SLOW):
     return Result(args, stdin, timeout)
 
 
@@ -75,7 +77,7 @@ def stopped(signals, *args):
         start = time.monotonic()
         for s in signals:
             p.send_signal(s)
-        err = p.communicate(timeout=60)[1].decode("utf-8", "backslashreplace")
+        err = p.communicate(timeout=60 * SLOW)[1].decode("utf-8", "backslashreplace")
         return p.returncode, err, time.monotonic() - start, os.listdir(folder)
 
 
@@ -96,7 +98,7 @@ class Terminal:
             os.execve(PROGRAM, [PROGRAM, *map(str, args)], env)
         self.seen = ""
 
-    def until(self, pattern, seconds=60):
+    def until(self, pattern, seconds=60 * SLOW):
         end = time.monotonic() + seconds
         while not re.search(pattern, self.seen):
             ready, _, _ = select.select([self.fd], [], [], max(0, end - time.monotonic()))

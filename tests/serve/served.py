@@ -18,12 +18,10 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "app"))
-from hearth import TMP, check, counts, finish, run_tests, tmp  # noqa: E402,F401
+from hearth import LIGHT, SLOW, TMP, check, counts, finish, run_tests, tmp  # noqa: E402,F401
 
 SERVER = os.path.join(TOP, os.environ.get("HEARTH_BUILD", "build"), "tests/serve/prog_http")
 WRAP = shlex.split(os.environ.get("HEARTH_WRAP", ""))
-LIGHT = bool(os.environ.get("HEARTH_LIGHT"))
-SLOW = 5 if LIGHT or WRAP else 1  # waits are longer where every instruction takes many
 
 
 class Server:

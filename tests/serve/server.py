@@ -16,7 +16,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "app"))
-from hearth import PROGRAM  # noqa: E402
+from hearth import PROGRAM, SLOW  # noqa: E402
 
 
 class Server:
@@ -46,7 +46,7 @@ class Server:
     def __exit__(self, *_):
         self.stop()
 
-    def stop(self, patience=60):
+    def stop(self, patience=60 * SLOW):
         """Ends it in order; its status and what it said."""
         if self.p.poll() is None:
             self.p.send_signal(signal.SIGTERM)
@@ -57,7 +57,7 @@ class Server:
             err = b"it had to be killed: " + self.p.communicate()[1]
         return self.p.returncode, self.said + err.decode("utf-8", "backslashreplace")
 
-    def request(self, method, path, body=None, headers=None, timeout=120):
+    def request(self, method, path, body=None, headers=None, timeout=120 * SLOW):
         c = http.client.HTTPConnection(self.host, self.port, timeout=timeout)
         data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         c.request(method, path, data, {"Content-Type": "application/json", **(headers or {})})
@@ -68,7 +68,7 @@ class Server:
         with contextlib.closing(c):
             return r.status, dict(r.getheaders()), parsed(r.read())
 
-    def post(self, path, body, headers=None, timeout=120):
+    def post(self, path, body, headers=None, timeout=120 * SLOW):
         c, r = self.request("POST", path, body, headers, timeout)
         with contextlib.closing(c):
             return r.status, dict(r.getheaders()), parsed(r.read())
@@ -101,7 +101,7 @@ def parsed(body):
         return body
 
 
-def wait_until(fn, patience=30):
+def wait_until(fn, patience=30 * SLOW):
     end = time.monotonic() + patience
     while not fn():
         if time.monotonic() > end:

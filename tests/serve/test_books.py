@@ -15,7 +15,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from server import Server, wait_until  # noqa: E402
-from hearth import FORMAT, IO, PROGRAM, TMP, USAGE, check, finish, refused, tmp  # noqa: E402
+from hearth import FORMAT, IO, PROGRAM, SLOW, TMP, USAGE, check, finish, refused, tmp  # noqa: E402
 
 HELLO = [{"role": "user", "content": "What is the capital of France?"}]
 TALES = ["Once upon a time there was a harbour. " * 60, "A mountain, and no way around it. " * 60]
@@ -298,7 +298,7 @@ def killed():
                 mine.append(name)
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
             clients = [pool.submit(client, k) for k in range(4)]
-            patience = time.monotonic() + 20
+            patience = time.monotonic() + 20 * SLOW
             while not (os.path.exists(path_of(s)) and len(rows(s)) > 40 * (turn + 1)) and time.monotonic() < patience:
                 time.sleep(0.01)
             s.p.send_signal(signal.SIGKILL)

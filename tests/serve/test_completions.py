@@ -12,7 +12,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 from server import Server  # noqa: E402
-from hearth import TOP, check, finish, hearth, tmp  # noqa: E402
+from hearth import SLOW, TOP, check, finish, hearth, tmp  # noqa: E402
 from tinymodels import coder  # noqa: E402
 
 PATH, FILL = "/v1/completions", "/infill"
@@ -217,12 +217,12 @@ def refusals(s):
 def leaving(s):
     """Clients that leave free all their choices' places."""
     for i in range(12):
-        c = http.client.HTTPConnection(s.host, s.port, timeout=60)
+        c = http.client.HTTPConnection(s.host, s.port, timeout=60 * SLOW)
         c.request("POST", PATH, json.dumps(ask(prompt=PROMPTS * 4, n=2, stream=i % 2 == 0, max_tokens=20000, ignore_eos=True)), {"Content-Type": "application/json"})
         if i % 4 == 0:
             c.getresponse().read(300)
         c.close()
-    status, _, r = s.post(PATH, ask(prompt=PROMPTS, max_tokens=4), timeout=60)
+    status, _, r = s.post(PATH, ask(prompt=PROMPTS, max_tokens=4), timeout=60 * SLOW)
     check(status == 200, "who stays is answered", (status, r))
 
 

@@ -11,7 +11,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from server import Server  # noqa: E402
-from hearth import FORMAT, IO, USAGE, TMP, check, finish, hearth, run_tests  # noqa: E402
+from hearth import FORMAT, IO, SLOW, TMP, USAGE, check, finish, hearth, run_tests  # noqa: E402
 
 PAGE = 64  # tokens
 SYSTEM = "You are an agent. " + " ".join(f"Rule {i}: answer every question about {w} in a friendly way." for i, w in enumerate(
@@ -36,7 +36,7 @@ def blocks(path):
     return glob.glob(os.path.join(path, "*.block"))
 
 
-def until_written(path, tokens, seconds=60):
+def until_written(path, tokens, seconds=60 * SLOW):
     """The pages of a prompt are written behind its back."""
     end = time.monotonic() + seconds
     while len(blocks(path)) < tokens // PAGE and time.monotonic() < end:

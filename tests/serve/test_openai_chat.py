@@ -10,7 +10,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from server import Server, wait_until  # noqa: E402
-from hearth import FORMAT, IO, TMP, USAGE, check, finish, refused  # noqa: E402
+from hearth import FORMAT, IO, SLOW, TMP, USAGE, check, finish, refused  # noqa: E402
 
 CHAT = "/v1/chat/completions"
 HELLO = [{"role": "user", "content": "What is the capital of France?"}]
@@ -124,13 +124,13 @@ def many(s):
 def leaving(s):
     """Clients that leave in the middle free their places: the next ones get them."""
     for i in range(24):
-        c = http.client.HTTPConnection(s.host, s.port, timeout=30)
+        c = http.client.HTTPConnection(s.host, s.port, timeout=30 * SLOW)
         c.request("POST", CHAT, json.dumps(ask(stream=i % 3 > 0, max_tokens=20000, ignore_eos=True)), {"Content-Type": "application/json"})
         if i % 3 == 2:
             c.getresponse().read(200)
         c.close()
     start = time.monotonic()
-    status, _, r = s.post(CHAT, ask(max_tokens=4), timeout=60)
+    status, _, r = s.post(CHAT, ask(max_tokens=4), timeout=60 * SLOW)
     check(status == 200, "who stays is answered", (status, r, time.monotonic() - start))
 
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from server import Server, wait_until  # noqa: E402
-from hearth import check, finish  # noqa: E402
+from hearth import SLOW, check, finish  # noqa: E402
 
 URL = "/v1/responses"
 FRANCE = "What is the capital of France?"
@@ -425,7 +425,7 @@ def leaving(s):
     """Clients that leave in the middle free their places; what is computed in the background goes on."""
     ids = []
     for i in range(24):
-        c = http.client.HTTPConnection(s.host, s.port, timeout=60)
+        c = http.client.HTTPConnection(s.host, s.port, timeout=60 * SLOW)
         more = {"background": True} if i % 4 == 3 else {"stream": i % 4 > 0, "ignore_eos": True, "max_output_tokens": 20000}
         if i % 4 == 1:
             more |= {"input": "Call get_weather for Berlin.", "tools": [WEATHER, CUSTOM | {"name": "run"}]}
