@@ -5,6 +5,7 @@ import concurrent.futures
 import contextlib
 import http.client
 import json
+import math
 import os
 import re
 import signal
@@ -131,7 +132,7 @@ def api_ledger(s, told):
     check([r["key"] for r in model["rows"]] == ["ember"] and model["against"] == "gpt-4o" and "gpt-4o" in [p["name"] for p in model["prices"]], "by model, against another", model)
     p = subprocess.run([PROGRAM, "ledger", "--by", "model", "--against", "gpt-4o", "--json"], env=s.environment(), capture_output=True, check=False)
     line, got = json.loads(p.stdout)["total"], model["rows"][0]
-    check(got["cost_there"] == int(line["dollars_there"] * 1e6 + 0.5) and abs(got["kwh"] - line["joules"] / 3.6e6) < 1e-12 and got["tokens_out"] == line["tokens_out"], "hearth ledger says the same", (got, line))
+    check(got["cost_there"] == int(line["dollars_there"] * 1e6 + 0.5) and math.isclose(got["kwh"], line["joules"] / 3.6e6, rel_tol=1e-8) and got["tokens_out"] == line["tokens_out"], "hearth ledger says the same", (got, line))
     clients = [r["key"] for r in s.get("/api/ledger?by=client")[2]["rows"]]
     check(clients == sorted(f"test-{i}" for i in range(len(told))), "by client", clients)
     for query, word in [("", "by"), ("by=week", "by"), ("by=day&since=yesterday", "since"), ("by=day&since=2026-02-30", "since"), ("by=day&against=nobody", "against")]:
