@@ -108,11 +108,9 @@ static size_t stream_bytes(enum dtype type, size_t n) { return of_type(type) ? p
 
 static void stream_layout(enum dtype type, const struct act_row *x, size_t n, int rows, void *to) { of_type(type)->layout(x, n, rows, to); }
 
-enum { FEW = 8 }; /* rows that are multiplied straight from the weights in groups of 32; for more, tiles are faster */
-
 static void stream_product(enum dtype type, const void *w, size_t row_bytes, int outs, size_t n, const void *x, int rows, float *out, size_t ld, void *tile) {
     const struct streamer *s = of_type(type);
-    if (rows <= FEW || s->kind->group == 16) s->product(w, row_bytes, outs, n, x, rows, out, ld);
+    if (rows <= STREAM_FEW || s->kind->group == 16) s->product(w, row_bytes, outs, n, x, rows, out, ld);
     else small_product(type, s->kind, w, row_bytes, outs, n, x, rows, out, ld, tile);
 }
 

@@ -1,16 +1,17 @@
 /* stream.h: products for small rows straight from the weights; included by the stream*.c files and small.c alone.
  *
  * Weights are read from memory once and in order, and are asked for ahead of time into the core's second cache: what lies between a
- * core and memory is then always busy, whatever is computed meanwhile. Two rows of weights are taken together, 256 weights of each
- * (a part) at a time, unpacked once in registers and multiplied by up to eight rows of activations before the next part.
+ * core and memory is then always busy, whatever is computed meanwhile. Two or four rows of weights are taken together, 256 weights of each
+ * (a part) at a time, unpacked once in registers and multiplied by up to sixteen rows of activations before the next part.
  *
  * A vector has four lanes of 128 bits. In part->q[0] lane i holds the first sixteen codes of block a[i], in q[1] the second sixteen, and q[2]
  * and q[3] the same of block b[i]; which blocks these are is what each type makes cheap. Activations are laid out alike. So a
  * product's sums cross no lane until they are whole, and a result's sixteen (or, of groups of 32, eight) partial sums take blocks in an
  * order that depends on the type only, not on what else is multiplied.
  *
- * In groups of sixteen two thirds of the work would be to add up neighbours. For more than two rows the codes are therefore turned first, weights'
- * and activations' alike, so that a vector has four codes of every group and a product falls where its sum belongs. */
+ * Much of the work would be to add up neighbours: two thirds in groups of sixteen. For more than two rows the codes are therefore turned first, weights'
+ * and activations' alike, so that a vector has four codes of every sixteen and a product falls where its sum belongs. Whole numbers are exact
+ * in any order, so that the bits are the same. */
 #ifndef HEARTH_KERNEL_AVX512_STREAM_H
 #define HEARTH_KERNEL_AVX512_STREAM_H
 
@@ -22,13 +23,13 @@
 
 enum {
     PART = 256,        /* weights of a row at a time: eight blocks of 32 */
-    STREAM_ROWS = 8,   /* of activations that a part is multiplied by in registers */
     STREAM_OUTS = 16,  /* rows of weights whose sums are brought together at a time */
-    TURNED = 3,        /* rows of activations from which on codes in groups of 16 are turned, */
+    TURNED = 3,        /* rows of activations from which on codes are turned, */
     TURNED_OUTS = 4,   /* rows of weights that are then in registers together, so that activations are loaded once for all of them, */
     TURNED_ROWS = 16,  /* and rows of activations that these are multiplied by, at most, */
     TURNED_FEW = 8,    /* at least, */
-    TURNED_BYTES = 24576, /* and else as many as the nearest cache keeps */
+    TURNED_BYTES = 24576, /* and else as many as the nearest cache keeps; */
+    STREAM_FEW = 16,   /* rows of activations that are multiplied in registers in groups of 32; for more, tiles are faster */
 };
 
 /* 256 weights: codes without a sign, raised by the kind's bias. */
@@ -144,10 +145,10 @@ INLINE const char *whole_part(const struct kind *k, const char *w, size_t left, 
     return room;
 }
 
-/* One row of n weights, or two, by R rows of activations, `parts` apart: adds to nothing, into f[r * STREAM_OUTS]. `next` is what to ask memory for. */
+/* One row of n weights, or two, by R rows of activations, one or two, `parts` apart: adds to nothing, into f[r * STREAM_OUTS]. `next` is what to ask memory for. */
 INLINE void rows_dot(const struct kind *k, const char *w0, const char *w1, const char *next, size_t n, const struct act_part *x, size_t parts, int R, __m512 *out) {
     const size_t bytes = PART / k->block * k->bytes, step = k->group == 16 ? bytes : 2 * bytes;
-    __m512 f[STREAM_ROWS];
+    __m512 f[TURNED - 1];
     UNROLL
     for (int r = 0; r < R; r++) f[r] = _mm512_setzero_ps();
     for (size_t i = 0; i < n; i += PART, w0 += bytes, w1 += bytes, x++, next += step) {
@@ -175,29 +176,39 @@ INLINE void turn(struct part *p) {
     p->q[2] = _mm512_unpacklo_epi64(a1, b1), p->q[3] = _mm512_unpackhi_epi64(a1, b1);
 }
 
-/* TURNED_OUTS rows of weights in groups of 16, of which `have` are there, by any number of rows of activations, into f[r * STREAM_OUTS] and what
- * follows it. */
+/* a + b of neighbours, as above, where no number is too large for it: in each lane those of a, then those of b. */
+INLINE __m512i add_turned(__m512i a, __m512i b) {
+    const __m512 x = _mm512_castsi512_ps(a), y = _mm512_castsi512_ps(b);
+    return _mm512_add_epi32(_mm512_castps_si512(_mm512_shuffle_ps(x, y, 0x88)), _mm512_castps_si512(_mm512_shuffle_ps(x, y, 0xdd)));
+}
+
+/* TURNED_OUTS rows of weights, of which `have` are there, by any number of rows of activations, into f[r * STREAM_OUTS] and what follows it: of
+ * groups of 16 a row of weights has a vector of sums, of groups of 32 (whose halves are turned) two rows have one. */
 INLINE void turned_dot(const struct kind *k, const char *w, size_t row_bytes, int have, size_t n, const struct act_part *x, size_t parts, int rows, __m512 *f) {
+    const int pair = k->group / 16, vectors = TURNED_OUTS / pair;
     const size_t bytes = PART / k->block * k->bytes;
     const char *next = w + (TURNED_OUTS - 1) * row_bytes + AHEAD;
     for (size_t i = 0; i < n; i += PART, w += bytes, x++, next += TURNED_OUTS * bytes) {
         struct part p[TURNED_OUTS];
         struct factors factors[TURNED_OUTS];
+        char rest[TURNED_OUTS][PART / 32 * 36];
+        const char *u[TURNED_OUTS];
         UNROLL
         for (size_t line = 0; line < TURNED_OUTS * bytes; line += 64) _mm_prefetch(next + line, _MM_HINT_T1);
         UNROLL
         for (int o = 0; o < TURNED_OUTS; o++) {
-            const char *u = o < have ? w + (size_t)o * row_bytes : w;
-            k->codes(u, &p[o]);
-            k->factors(u, NULL, &factors[o]);
+            u[o] = whole_part(k, o < have ? w + (size_t)o * row_bytes : w, n - i, rest[o]);
+            k->codes(u[o], &p[o]);
             turn(&p[o]);
         }
+        UNROLL
+        for (int v = 0; v < vectors; v++) k->factors(u[v * pair], u[v * pair + pair - 1], &factors[v]);
         const __mmask16 there = i ? 0xffff : 0; /* at first the sums so far are zeros */
         for (int r = 0; r < rows; r++) {
             const struct act_part *a = x + (size_t)r * parts;
             __m512i sum[TURNED_OUTS];
             UNROLL
-            for (int o = 0; o < TURNED_OUTS; o++) sum[o] = least(k, a);
+            for (int o = 0; o < TURNED_OUTS; o++) sum[o] = pair == 1 ? least(k, a) : _mm512_setzero_si512();
             UNROLL
             for (int j = 0; j < 4; j++) {
                 const __m512i codes = load_once(a->q + 64 * j);
@@ -205,7 +216,10 @@ INLINE void turned_dot(const struct kind *k, const char *w, size_t row_bytes, in
                 for (int o = 0; o < TURNED_OUTS; o++) sum[o] = _mm512_dpbusd_epi32(sum[o], p[o].q[j], codes);
             }
             UNROLL
-            for (int o = 0; o < TURNED_OUTS; o++) f[r * STREAM_OUTS + o] = add_scaled(k, sum[o], &factors[o], a, _mm512_maskz_loadu_ps(there, f + r * STREAM_OUTS + o));
+            for (int v = 0; v < vectors; v++) {
+                const __m512i s = pair == 1 ? sum[v] : k->min ? add_turned(sum[2 * v], sum[2 * v + 1]) : _mm512_add_epi32(add_turned(sum[2 * v], sum[2 * v + 1]), least(k, a));
+                f[r * STREAM_OUTS + v] = add_scaled(k, s, &factors[v], a, _mm512_maskz_loadu_ps(there, f + r * STREAM_OUTS + v));
+            }
         }
     }
 }
@@ -222,7 +236,7 @@ INLINE void turned(const struct kind *k, const char *w, size_t row_bytes, int ou
         const int here = outs - c < STREAM_OUTS ? outs - c : STREAM_OUTS;
         for (int r = 0, some; r < rows; r += some) {
             some = rows - r < most ? rows - r : most;
-            for (int o = 0; o < here; o += TURNED_OUTS) turned_dot(k, w + (size_t)o * row_bytes, row_bytes, here - o, n, x + (size_t)r * parts, parts, some, f + o);
+            for (int o = 0; o < here; o += TURNED_OUTS) turned_dot(k, w + (size_t)o * row_bytes, row_bytes, here - o, n, x + (size_t)r * parts, parts, some, f + o / (k->group / 16));
             store_results(k, f, here, some, out + (size_t)r * ld, ld);
         }
     }
@@ -231,7 +245,7 @@ INLINE void turned(const struct kind *k, const char *w, size_t row_bytes, int ou
 /* Up to sixteen rows of weights by R of activations. */
 INLINE void outs_dot(const struct kind *k, const char *w, size_t row_bytes, int outs, size_t n, const struct act_part *x, size_t parts, int R, float *out, size_t ld) {
     const int pair = k->group == 16 ? 1 : 2;
-    __m512 f[STREAM_ROWS * STREAM_OUTS];
+    __m512 f[(TURNED - 1) * STREAM_OUTS];
     for (int o = 0; o < outs; o += pair) {
         const char *w0 = w + (size_t)o * row_bytes, *w1 = pair == 2 && o + 1 < outs ? w0 + row_bytes : w0;
         rows_dot(k, w0, w1, w0 + (size_t)(pair - 1) * row_bytes + AHEAD, n, x, parts, R, f + o / pair);
@@ -241,20 +255,14 @@ INLINE void outs_dot(const struct kind *k, const char *w, size_t row_bytes, int 
 
 INLINE void stream(const struct kind *k, const char *w, size_t row_bytes, int outs, size_t n, const struct act_part *x, int rows, float *out, size_t ld) {
     const size_t parts = parts_of(n);
-    if (k->group == 16 && rows >= TURNED) {
+    if (rows >= TURNED) {
         turned(k, w, row_bytes, outs, n, x, rows, out, ld);
         return;
     }
     for (; outs > 0; outs -= STREAM_OUTS, w += STREAM_OUTS * row_bytes, out += STREAM_OUTS) {
         const int some = outs < STREAM_OUTS ? outs : STREAM_OUTS;
-        int r = 0;
-#define ROWS_DOT(R) \
-    for (; rows - r >= R; r += R) outs_dot(k, w, row_bytes, some, n, x + (size_t)r * parts, parts, R, out + (size_t)r * ld, ld);
-        if (k->group == 32) {
-            ROWS_DOT(8) ROWS_DOT(4)
-        }
-        ROWS_DOT(2) ROWS_DOT(1)
-#undef ROWS_DOT
+        if (rows == 1) outs_dot(k, w, row_bytes, some, n, x, parts, 1, out, ld);
+        else if (rows == 2) outs_dot(k, w, row_bytes, some, n, x, parts, 2, out, ld);
     }
 }
 
@@ -291,7 +299,7 @@ INLINE void act_part(const struct kind *k, const int8_t *q, const struct act_sca
 }
 
 INLINE void layout(const struct kind *k, const struct act_row *x, size_t n, int rows, struct act_part *to) {
-    const bool turned = k->group == 16 && rows >= TURNED;
+    const bool turned = rows >= TURNED && (k->group == 16 || rows <= STREAM_FEW);
     for (size_t i = 0; i < n; i += PART) act_part(k, x->q + i, x->s + i / 32, n - i < PART ? n - i : PART, turned, to + i / PART);
 }
 
