@@ -260,6 +260,9 @@ def names():
 
 def broken():
     """A stream that cannot go on ends with an error event: memory is taken from the server while it reads a long prompt."""
+    if os.environ.get("HEARTH_WRAP"):
+        print("SKIPPED: what wraps the program would run out of memory itself")
+        return
     with Server() as s:
         post(s, ask(messages=user_asks("word " * 2500)))  # so that what is needed once is there
         with open(f"/proc/{s.p.pid}/status", encoding="utf-8") as f:
