@@ -2,6 +2,7 @@
  * step, that kinds of pooling agree with each other and with the engine's logits, and that what is wrong is said. */
 #include "engine/embedder.h"
 #include "rig.h"
+#include "support/light.h"
 
 enum { TEXTS = 40, MOST = 200, WIDTH = 32 };
 
@@ -76,14 +77,15 @@ static void same(const struct embedder *em, const float *a, const float *b, cons
 
 static void alone_and_among_others(void **state) {
     (void)state;
+    const bool less = light("all poolings but two, and half of the ways");
     for (enum tiny_kind kind = 0; kind < TINY_ALL; kind += tiny_step())
         for (enum pooling p = POOL_NONE; p <= POOL_RANK; p++) {
             float *first = NULL;
             static const struct {
                 int at_once, max_rows, threads, n_ctx;
             } ways[] = {{1, 0, 1, 256}, {TEXTS, 0, 1, 256}, {TEXTS, 0, 3, 256}, {TEXTS, 100, 2, 200}, {7, 2000, 2, 256}, {TEXTS, 1, 1, 256}};
-            if (p == POOL_RANK && kind < TINY_KINDS) continue;
-            for (size_t w = 0; w < sizeof ways / sizeof *ways; w++) {
+            if ((p == POOL_RANK && kind < TINY_KINDS) || (less && p != POOL_MEAN && p != POOL_RANK)) continue;
+            for (size_t w = 0; w < sizeof ways / sizeof *ways; w += less ? 2 : 1) {
                 struct desk d;
                 desk_open(&d, kind, ways[w].threads, (struct embedder_options){.pooling = p, .max_rows = ways[w].max_rows, .n_ctx = ways[w].n_ctx});
                 assert_int_equal(embedder_width(d.em), p == POOL_RANK ? 1 : WIDTH);
@@ -342,9 +344,10 @@ static void not_for_text(void **state) {
 
 static void every_allocation(void **state) {
     (void)state;
-    for (enum tiny_kind kind = 0; kind < TINY_ALL; kind++) {
+    const bool less = light("most allocations");
+    for (enum tiny_kind kind = 0; kind < TINY_ALL; kind += tiny_step()) {
         bool failed = true;
-        for (int64_t n = 1; failed; n++) {
+        for (int64_t n = 1; failed; n += less ? 1 + n / 4 : 1) {
             struct desk d;
             struct err e = {0};
             struct gguf *file = NULL;
