@@ -39,26 +39,28 @@ step() {
     [ "$word" = FAIL ] && grep -vE '^  (CC|AS|AR|LD) ' "$log" | tail -n 150 | sed 's/^/     | /'
 }
 
-# build_and_test BUILD WRAP ALSO MAKE-ARGUMENT...: the unit tests, the replays of the corpora, the goldens and the server, built the given
-# way, and the tests whose path begins with ALSO
+# build_and_test BUILD WRAP ALSO MAKE-ARGUMENT...: the unit tests, the replays of the corpora and the goldens, built the given way, and the tests whose
+# path begins with a word of ALSO
 build_and_test() {
-    b=$1 wrap=$2 also=$3
+    b=$1 wrap=$2
+    also=$(printf -- '--only %s ' $3)
     shift 3
     make -s $jobs BUILD="$b" "$@" all test-programs && python3 tests/run.py "$b" --wrap "$wrap" --timeout 3600 \
-        --only 'tests/*/test_*.c' --only 'tests/*/fuzz_*.c' --only tests/golden/test_whole --only tests/serve/test_ ${also:+--only "$also"}
+        --only 'tests/*/test_*.c' --only 'tests/*/fuzz_*.c' --only tests/golden/test_whole $also
 }
 
 export ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:allocator_may_return_null=1
 export UBSAN_OPTIONS=print_stacktrace=1
 export TSAN_OPTIONS=halt_on_error=1:allocator_may_return_null=1
 
-# The program's own tests too: what it does with bad input must not leak.
-sanitizers() { build_and_test build/asan "" tests/app SAN=address,undefined CFLAGS='-O1 -g'; }
-clang_sanitizers() { build_and_test build/clang-asan "" tests/app CC=clang SAN=address,undefined CFLAGS='-O1 -g'; }
-clang_build() { build_and_test build/clang "" "" CC=clang CPPFLAGS=-Werror; }
+# The server, and the program's own tests: what it does with bad input must not leak.
+server=tests/serve/test_
+sanitizers() { build_and_test build/asan "" "$server tests/app" SAN=address,undefined CFLAGS='-O1 -g'; }
+clang_sanitizers() { build_and_test build/clang-asan "" "$server tests/app" CC=clang SAN=address,undefined CFLAGS='-O1 -g'; }
+clang_build() { build_and_test build/clang "" $server CC=clang CPPFLAGS=-Werror; }
 gcc_warnings() { make -s $jobs BUILD=build/werror CPPFLAGS=-Werror all test-programs; }
 soak() { HEARTH_BUILD=$1 python3 tests/serve/soak.py "${SOAK_SECONDS:-600}"; }
-threads() { HEARTH_LIGHT=1 build_and_test build/tsan "" "" SAN=thread CFLAGS='-O1 -g'; }
+threads() { HEARTH_LIGHT=1 build_and_test build/tsan "" $server SAN=thread CFLAGS='-O1 -g'; }
 
 has_cpu() { grep -qw "$1" /proc/cpuinfo; }
 
@@ -71,8 +73,11 @@ valgrind_smoke() {
     # shellcheck disable=SC2086 # the words of a command
     HEARTH_ISA=$valgrind_isa $valgrind build/hearth run -p 'The sea' -n 8 --temp 0 -t 1
 }
+# Of the server what is soon over: all of it takes more than an hour here, and the sanitizers have all of it.
 valgrind_unit() {
-    HEARTH_LIGHT=1 HEARTH_ISA=$valgrind_isa build_and_test build "$valgrind" ""
+    some=
+    for script in access http malformed streams tokens own samplers openai_chat anthropic; do some="$some tests/serve/test_$script.py"; done
+    HEARTH_LIGHT=1 HEARTH_ISA=$valgrind_isa build_and_test build "$valgrind" "$some"
 }
 
 # Each instruction set of this processor, on the tests that compute.
@@ -82,7 +87,7 @@ isa_test() { make -s $jobs all test-programs && HEARTH_ISA=$1 python3 tests/run.
 # try every instruction set), those that compute with each lesser set, and an old processor, on which the newer sets must not be found.
 aarch64() {
     sh tools/setup.sh arm64 && PKG_CONFIG_LIBDIR=/usr/lib/aarch64-linux-gnu/pkgconfig:/usr/share/pkgconfig HEARTH_LIGHT=1 \
-        build_and_test build/arm64 'qemu-aarch64 -cpu max' "" CC=aarch64-linux-gnu-gcc || return 1
+        build_and_test build/arm64 'qemu-aarch64 -cpu max' $server CC=aarch64-linux-gnu-gcc || return 1
     for isa in neon dotprod; do
         HEARTH_LIGHT=1 HEARTH_ISA=$isa python3 tests/run.py build/arm64 --wrap 'qemu-aarch64 -cpu max' --timeout 1800 \
             --only 'tests/graph/test_*.c' || return 1
