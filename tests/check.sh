@@ -1,7 +1,7 @@
 #!/bin/sh
 # check.sh: what goes beyond `make test`.
 #
-#   tests/check.sh ci              about ten minutes: sanitizers, short fuzzing, valgrind on a smoke run
+#   tests/check.sh ci              less than half an hour: sanitizers, short fuzzing, valgrind on a smoke run
 #   tests/check.sh full [STEP]     the whole: also clang, threads, each instruction set, aarch64, and FUZZ_SECONDS (300) for each fuzzer
 #                                  and SOAK_SECONDS (600) of many clients under each sanitizer; or the steps alone whose name matches a pattern
 #                                  of the shell, as 'aarch64*'
@@ -45,6 +45,7 @@ build_and_test() {
     b=$1 wrap=$2
     also=$(printf -- '--only %s ' $3)
     shift 3
+    # shellcheck disable=SC2086 # words
     make -s $jobs BUILD="$b" "$@" all test-programs && python3 tests/run.py "$b" --wrap "$wrap" --timeout 3600 \
         --only 'tests/*/test_*.c' --only 'tests/*/fuzz_*.c' --only tests/golden/test_whole $also
 }
