@@ -82,7 +82,7 @@ INLINE void four_sums(struct tile *t, int side, const char *x, int R, bool min, 
     add_to(R, f, odd);
 }
 
-INLINE __mmask16 first(int n) { return n < 0 ? 0 : n < PANEL ? (__mmask16)((1u << n) - 1) : 0xffff; }
+INLINE __mmask16 first(int n) { return (__mmask16)(n < 0 ? 0u : n < PANEL ? (1u << n) - 1 : 0xffffu); }
 
 /* R rows by all outputs. */
 INLINE void tile_rows(struct tile *t, const char *x, int R, bool min, int outs, float *out, size_t ld) {
