@@ -11,11 +11,14 @@ static void need(bool holds) {
 }
 
 /* Where responses are kept; it lives as long as the process. */
+static struct service *kept;
+
+static void leave(void) { service_free(kept); }
+
 static struct service *service(void) {
-    static struct service *s;
     struct err e;
-    if (!s) need(service_new(&s, &(struct service_options){.threads = 1}, &e) == 0);
-    return s;
+    if (!kept) need(service_new(&kept, &(struct service_options){.threads = 1}, &e) == 0 && atexit(leave) == 0);
+    return kept;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -187,8 +187,8 @@ static void spoilt(void **state) {
             const size_t at = rng_u32(&rng) % n;
             const char *piece = pieces[rng_u32(&rng) % (sizeof pieces / sizeof *pieces)];
             const size_t len = strlen(piece);
-            const char *begin = strstr(text + at, ": ");
             text[n] = 0;
+            const char *begin = strstr(text + at, ": ");
             if (rng_u32(&rng) % 2 && begin && (begin = memchr(text + at, ':', n - at)) && n + len + 1 < sizeof text) { /* another value: what was there goes up to the next comma or bracket */
                 const size_t from = (size_t)(begin - text) + 2, gone = from < n ? strcspn(text + from, ",]}") : 0;
                 if (from >= n) continue;

@@ -64,7 +64,7 @@ static void every_byte_counts(void **state) {
     (void)state;
     for (int sealed = 0; sealed < 2; sealed++) {
         struct block_keys k;
-        uint8_t data[301], got[301], file[1024], spoilt[1024];
+        uint8_t data[301], got[301], file[1024] = {0}, spoilt[1024];
         OK(block_keys_init(&k, sealed ? some_key : NULL, &e));
         const struct block_address a = address_of(&k, "a");
         const size_t n = (size_t)block_file_bytes(&k, sizeof data);
