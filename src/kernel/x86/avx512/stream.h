@@ -176,12 +176,6 @@ INLINE void turn(struct part *p) {
     p->q[2] = _mm512_unpacklo_epi64(a1, b1), p->q[3] = _mm512_unpackhi_epi64(a1, b1);
 }
 
-/* a + b of neighbours, as above, where no number is too large for it: in each lane those of a, then those of b. */
-INLINE __m512i add_turned(__m512i a, __m512i b) {
-    const __m512 x = _mm512_castsi512_ps(a), y = _mm512_castsi512_ps(b);
-    return _mm512_add_epi32(_mm512_castps_si512(_mm512_shuffle_ps(x, y, 0x88)), _mm512_castps_si512(_mm512_shuffle_ps(x, y, 0xdd)));
-}
-
 /* TURNED_OUTS rows of weights, of which `have` are there, by any number of rows of activations, into f[r * STREAM_OUTS] and what follows it: of
  * groups of 16 a row of weights has a vector of sums, of groups of 32 (whose halves are turned) two rows have one. */
 INLINE void turned_dot(const struct kind *k, const char *w, size_t row_bytes, int have, size_t n, const struct act_part *x, size_t parts, int rows, __m512 *f) {
@@ -217,7 +211,9 @@ INLINE void turned_dot(const struct kind *k, const char *w, size_t row_bytes, in
             }
             UNROLL
             for (int v = 0; v < vectors; v++) {
-                const __m512i s = pair == 1 ? sum[v] : k->min ? add_turned(sum[2 * v], sum[2 * v + 1]) : _mm512_add_epi32(add_turned(sum[2 * v], sum[2 * v + 1]), least(k, a));
+                __m512i s = sum[v];
+                if (pair == 2) s = sum_neighbours(sum[2 * v], sum[2 * v + 1]);
+                if (pair == 2 && !k->min) s = _mm512_add_epi32(s, least(k, a));
                 f[r * STREAM_OUTS + v] = add_scaled(k, s, &factors[v], a, _mm512_maskz_loadu_ps(there, f + r * STREAM_OUTS + v));
             }
         }
@@ -260,7 +256,7 @@ INLINE void stream(const struct kind *k, const char *w, size_t row_bytes, int ou
         return;
     }
     for (; outs > 0; outs -= STREAM_OUTS, w += STREAM_OUTS * row_bytes, out += STREAM_OUTS) {
-        const int some = outs < STREAM_OUTS ? outs : STREAM_OUTS;
+        const int some = outs < STREAM_OUTS ? outs : STREAM_OUTS; /* the rows' number is a constant where it is called */
         if (rows == 1) outs_dot(k, w, row_bytes, some, n, x, parts, 1, out, ld);
         else if (rows == 2) outs_dot(k, w, row_bytes, some, n, x, parts, 2, out, ld);
     }
