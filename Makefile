@@ -197,12 +197,13 @@ fuzz: ## fuzz each reader for SECONDS (60)
 structure: # the order of the rooms, the size of files and functions
 	@python3 tests/structure/check.py
 
-check-ci: # what CI runs after `make test`, about ten minutes
+check-ci: # what CI runs after `make test`, some twenty minutes
 	@sh tools/setup.sh full
 	@sh tests/check.sh ci
 
 check-full: ## everything: sanitizers, longer fuzzing, valgrind, every instruction set
 	@sh tools/setup.sh full
+	@$(MAKE) -s --no-print-directory oracles
 	@sh tests/check.sh full
 
 docs: $(BUILD)/tools/tables $(BUILD)/hearth ## rewrite the tables in README.md and the flags in man/hearth.1 from the code

@@ -79,7 +79,7 @@ static int read_char(EditLine *el, wchar_t *out) {
         unsigned char first = (unsigned char)c[0];
         if (have++ == 0) need = first < 0xc0 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
     }
-    uint32_t code;
+    uint32_t code = 0;
     *out = utf8_char(c, have, &code) == have ? (wchar_t)code : 0xfffd;
     return 1;
 }
