@@ -52,7 +52,7 @@ def one_line(record):
     if "seconds" in record:
         return ", ".join(f"{name} {median(s):.3f} s" for name, s in record["seconds"].items())
     if "tps" not in record:
-        return f"{percent(record['report']['gen_outside_products'], 1)} outside products"
+        return f"{percent(record['report']['gen_outside_products'], 2)} outside products"
     tests = record["tps"]["hearth"]
     return "; ".join(f"{test}: {tps(record, 'hearth', test)} tokens/s, {spread(against(record, test))} × the peer" for test in tests)
 
@@ -89,7 +89,7 @@ def limits(records):
     for name, text in names.items():
         v = [r["report"][name] for r in records]
         rows.append([text, f"{median(v):.1f}" if name == "read_gbps" else f"{median(v):.0f}", f"{min(v):.0f}–{max(v):.0f}"])
-    return ["## What the machine can do\n", "Measured by `hearth bench` on the same threads, before each of the measurements below.\n", table(["", "median", "least–most"], rows)]
+    return ["## What the machine can do\n", "Measured by `hearth bench` on the same threads, before each of the measurements below. Reading is measured again right before each repetition, and parts of it are of that.\n", table(["", "median", "least–most"], rows)]
 
 
 def depth(records):
@@ -124,9 +124,13 @@ def start(records):
 
 
 def small(records):
-    rows = [[r["key"]["format"], percent(r["report"]["gen_outside_products"], 1), f"≤ {percent(ASKED_OUTSIDE)}"] for r in records]
-    return ["## Small: a step's time outside matrix products\n", f"The first sixteen tokens of a context, shape {records[0]['key']['shape']}: attention, norms that are not fused, "
-            "sums, the engine.\n", table(["format", "outside products", "asked"], rows)]
+    rows = []
+    for r in records:
+        middle, least, most = (percent(r["report"]["gen_outside_products" + which], 2) for which in ("", "_least", "_most"))
+        rows.append([r["key"]["format"], f"{middle} ({least}–{most})", f"< {percent(ASKED_OUTSIDE)}"])
+    return ["## Small: a step's time outside matrix products\n", f"The first sixteen tokens of a context, shape {records[0]['key']['shape']}: attention, sums, the engine, and norms that are "
+            "not fused with a product. A product's own time is counted with it: rounding its activations, a norm fused with it, and its threads' waiting for each other.\n",
+            table(["format", "outside products (least–most)", "asked"], rows)]
 
 
 def speculation(records):
@@ -138,24 +142,43 @@ def speculation(records):
             f"{records[0]['key']['shape']}.\n", table(["format", "output", "with guesses, tokens/s", "without", "ratio (least–most)", "asked"], rows)]
 
 
+def parts_of(keys):
+    """What was measured, or was not, in words."""
+    by_part = {}
+    for k in keys:
+        by_part.setdefault((k["part"], k["shape"]), []).append(k["format"] + (f" with KV {k['kv'].upper()}" if k["part"] == "depth" else ""))
+    return "; ".join(f"{part} of {shape}: {', '.join(formats)}" for (part, shape), formats in by_part.items())
+
+
+def commits(records):
+    """The commit; or each with what it measured."""
+    of = {}
+    for r in records:
+        of.setdefault(r["run"]["commit"], []).append(r["key"])
+    return next(iter(of)) if len(of) == 1 else ". ".join(f"{c}: {parts_of(keys)}" for c, keys in of.items())
+
+
 def head(records):
     run, dates = records[-1]["run"], sorted(r["when"] for r in records)
     m = run["machine"]
-    commits = ", ".join(dict.fromkeys(r["run"]["commit"] for r in records))
     peer = f"llama.cpp as prebuilt in node-llama-cpp {m['peer']}, its best variant for this processor, flash attention where faster" if m["peer"] else "none"
-    return ["# Results\n", "Written by `make bench`, which reproduces it, peer included.\n",
+    pairs = sorted({r["pairs"] for r in records})
+    return ["# Results\n", "Written by `make bench`, peer included.\n",
             table(["", ""], [["machine", f"{m['processor']}, {m['processors']} processors, {m['memory_gb']} GB, {m['system']}"], ["threads", str(m["threads"])],
-                             ["when", f"{dates[0]} to {dates[-1]} UTC"], ["commit", commits], ["peer", peer]]),
+                             ["when", f"{dates[0]} to {dates[-1]} UTC"], ["commit", commits(records)], ["peer", peer],
+                             ["repetitions", f"PAIRS={' or '.join(str(n) for n in pairs)}; of depth, batch and speculation at most 3"]]),
             "Models have random weights in the shape of well-known ones. Both programs stay loaded and take turns on the same file; a ratio is that of two "
             "neighbouring repetitions, and the median of these ratios stands with the least and the most. "
             "Hearth brings each file into the page cache, for both.\n"]
 
 
-def write(records, folder):
+def write(records, planned, folder):
+    """planned: the keys of all that was to be measured; what has no record is named."""
     latest = list({str(r["key"]): r for r in records}.values())
     of = {name: [r for r in latest if r["key"]["part"] == name] for name in ("speed", "depth", "batch", "start", "small", "speculation")}
     measured = [r for r in latest if "report" in r]
-    out = head(latest)
+    missing = [k for k in planned if not any(r["key"] == k for r in latest)]
+    out = head(latest) + ([f"**Not measured:** {parts_of(missing)}.\n"] if missing else [])
     for rows, section in ((measured, limits), (of["speed"], speed), (of["depth"], depth), (of["batch"], batch), (of["start"], start), (of["small"], small),
                           (of["speculation"], speculation)):
         if rows:
@@ -171,7 +194,7 @@ def write(records, folder):
 
 # ---- the picture ----
 
-COLOURS = ["#2a78d6", "#d1571c", "#1f8a4c", "#8a4fc9", "#b08a00", "#c2378b", "#0f8f9c", "#6b6b6b"]
+COLOURS = dict(zip(ASKED, ["#2a78d6", "#d1571c", "#1f8a4c", "#8a4fc9", "#b08a00", "#c2378b", "#0f8f9c", "#6b6b6b"]))
 STYLE = """
   svg { --ink: #1c1c1c; --soft: #5c5c5c; --grid: #e3e3e3; --ground: #ffffff; font: 13px system-ui, sans-serif; }
   @media (prefers-color-scheme: dark) { svg { --ink: #ececec; --soft: #a8a8a8; --grid: #383838; --ground: #181818; } }
@@ -253,7 +276,7 @@ def draw_panel(top, shape, records):
     p.axes(f"{shape}, prompt (squares) and generation (circles); hollow: the peer")
     draw_limits(p, report)
     for i, r in enumerate(records):
-        colour = COLOURS[i % len(COLOURS)]
+        colour = COLOURS.get(r["key"]["format"], "#000000")
         y = top + PANEL - BELOW - 18 * (len(records) - i)
         p.out.append(f'<circle cx="{WIDTH - RIGHT + 12}" cy="{y - 4}" r="5" fill="{colour}"/>')
         p.text(WIDTH - RIGHT + 24, y, r["key"]["format"])

@@ -10,9 +10,9 @@ neighbours, and the median of such ratios is quoted. Every measurement is kept a
 goes on where it was. Settings come from the environment:
 
     SHAPES, FORMATS         comma-separated (qwen3-0.6b,llama3.2-1b; Q8_0,Q4_K_M,...)
-    PAIRS                   repetitions of each measurement (5; for depth and batch 3)
+    PAIRS                   repetitions of each measurement (5; for depth, batch and speculation at most 3)
     THREADS                 (2)
-    PARTS                   speed,depth,batch,start,speculation
+    PARTS                   speed,depth,batch,start,small,speculation
     DEPTH                   tokens before the measurement of depth (8192)
     QUICK=1                 one shape, two formats, two pairs, depth 1024
     HEARTH_BENCH_MODELS     where the models are or will be made (build/bench/models)
@@ -38,7 +38,7 @@ HEARTH = os.path.join(BUILD, "hearth")
 QUICK = bool(os.environ.get("QUICK"))
 PAUSE_S = 0.5      # after a turn: the other program's threads stop spinning
 PATIENCE_S = 3600  # for one turn
-PROMPT, GENERATE, DEPTH_GENERATE, BATCH, BATCH_GENERATE, SMALL_GENERATE = 512, 128, 32, 8, 64, 16
+PROMPT, GENERATE, DEPTH_GENERATE, BATCH, BATCH_GENERATE, SMALL_GENERATE, SMALL_REPETITIONS = 512, 128, 32, 8, 64, 16, 15
 START_CONTEXT, START_PROMPT = 1024, "the first token of this"
 
 
@@ -263,7 +263,7 @@ def measure_small(_, key):
     """Single steps at the beginning of a context, where nothing is read yet but weights."""
     path = model(key["shape"], key["format"])
     warm(path)
-    return {"report": json.loads(output(HEARTH, "bench", path, "-t", str(THREADS), "-p", "0", "-n", str(SMALL_GENERATE), "-r", str(3 * PAIRS), "--json"))}
+    return {"report": json.loads(output(HEARTH, "bench", path, "-t", str(THREADS), "-p", "0", "-n", str(SMALL_GENERATE), "-r", str(SMALL_REPETITIONS), "--json"))}
 
 
 def plan():
@@ -307,6 +307,8 @@ def machine(peer):
 
 
 def measure_all(peer):
+    """What failed, in words."""
+    failed = []
     done, run = load(), {"commit": commit(), "machine": machine(peer)}
     os.makedirs(WORK, exist_ok=True)
     jobs = plan()
@@ -320,24 +322,27 @@ def measure_all(peer):
         try:
             record = measure(peer, key)
         except (OSError, RuntimeError, ValueError, subprocess.CalledProcessError) as e:
-            say(f"FAILED, and left out: {name}: {e}")
+            say(f"FAILED: {name}: {e}")
+            failed.append(name)
             continue
         record.update({"key": key, "run": run, "pairs": PAIRS, "when": time.strftime("%Y-%m-%d %H:%M", time.gmtime()), "took_s": round(time.time() - start)})
         with open(RESULTS, "a", encoding="utf-8") as f:
             f.write(json.dumps(record) + "\n")
         say(render.one_line(record))
+    return failed
 
 
 def main():
     if "--fresh" in sys.argv and os.path.exists(RESULTS):
         os.rename(RESULTS, RESULTS + ".old")
-    if "--render" not in sys.argv:
-        measure_all(find_peer())
+    failed = [] if "--render" in sys.argv else measure_all(find_peer())
     records = load()
     if not records:
         sys.exit("bench: nothing has been measured")
-    render.write(records, OUT)
+    render.write(records, [key for _, key in plan()], OUT)
     say(f"wrote {os.path.relpath(OUT, TOP)}/RESULTS.md and roofline.svg")
+    if failed:
+        sys.exit(f"bench: failed, and not measured: {'; '.join(failed)}")
 
 
 if __name__ == "__main__":

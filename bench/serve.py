@@ -318,7 +318,7 @@ def write(records):
     latest = list({str(r["key"]): r for r in records}.values())
     of = {name: [r for r in latest if r["key"]["part"] == name] for name in ("shared", "prefix", "overhead", "idle", "row")}
     m, dates = latest[-1]["run"]["machine"], sorted(r["when"] for r in latest)
-    out = ["# Results of the server\n", "Written by `make bench-serve`, which reproduces it, peer included.\n",
+    out = ["# Results of the server\n", "Written by `make bench-serve`, peer included.\n",
            table(["", ""], [["machine", f"{m['processor']}, {m['processors']} processors, {m['memory_gb']} GB, {m['system']}"], ["threads", str(m["threads"])], ["when", f"{dates[0]} to {dates[-1]} UTC"],
                             ["commit", ", ".join(dict.fromkeys(r["run"]["commit"] for r in latest))],
                             ["peer", f"llama-server, built from the sources in node-llama-cpp {m['peer']} on its prebuilt libraries, flash attention where faster" if m["peer"] else "none"]])]

@@ -10,7 +10,7 @@
 #include "app/peak.h"
 #include "base/os.h"
 
-enum { REPETITIONS_MAX = 100, LIST = 16, WARM_STEPS = 4, WATCHED_STEPS = 16 };
+enum { REPETITIONS_MAX = 100, LIST = 16, WARM_STEPS = 4, WATCHED_STEPS = 16, READS = 3 };
 
 struct options {
     struct model_options model;
@@ -38,14 +38,16 @@ struct measure {
     int tokens, depth, batch;
     double tps, min, max;               /* median, least, most */
     double gbps, gops;                  /* at the median: weights, keys and values moved; products of matrices */
-    double of_bandwidth, of_arithmetic; /* gbps and gops as parts of what the machine can do */
-    double outside;                     /* generation: part of the time that does not go into products of matrices */
+    double read_gbps;                   /* what a loop that only reads moved right before each repetition: the median */
+    double of_bandwidth, of_arithmetic; /* gbps and gops as parts of what the machine can do: the median of each repetition's part of what was read before it */
+    double outside, outside_least, outside_most; /* generation: part of the time that does not go into products of matrices; median and spread */
 };
 
 struct bench {
     const struct options *o;
     struct session s;
     struct peak peak;
+    struct reading *reading;
     int depth[LIST], n_depth, batch[LIST], n_batch;
     struct measure m[LIST * LIST + LIST];
     int n_m;
@@ -149,7 +151,7 @@ static int await_turn(const struct bench *b, struct err *e) {
     return err_set(e, ERR_IO, "--paced: standard input ended before the last repetition");
 }
 
-static int report_turn(const struct bench *b, const struct measure *m, int repetition, double seconds, struct err *e) {
+static int report_turn(const struct bench *b, const struct measure *m, int repetition, double seconds, double read_gbps, struct err *e) {
     if (!b->o->paced) return 0;
     struct jw j = {0};
     jw_open(&j, NULL, '{');
@@ -157,50 +159,74 @@ static int report_turn(const struct bench *b, const struct measure *m, int repet
     jw_integer(&j, "batch", m->batch);
     jw_integer(&j, "repetition", repetition);
     jw_number(&j, "tps", (double)m->tokens * m->batch / seconds);
+    jw_number(&j, "read_gbps", read_gbps);
     jw_close(&j, '}');
     return jw_print(&j, e);
 }
 
-/* The repetition that is not counted. Of a generation, a few steps, and then a few that tell what they spend their time on. */
-static int warm_up(const struct bench *b, struct seq *base, struct measure *m, double *seconds, struct err *e) {
-    if (!m->generate) return time_prompt(b, base, m->tokens, seconds, e);
+/* One repetition of each figure. */
+struct repetition {
+    double seconds[REPETITIONS_MAX + 1]; /* [0]: of the warm-up */
+    double read_gbps[REPETITIONS_MAX + 1], outside[REPETITIONS_MAX + 1];
+};
+
+/* A few steps that tell what they spend their time on. */
+static int watch_steps(const struct bench *b, struct seq *base, const struct measure *m, double *outside, struct err *e) {
     struct graph_watch w = {0};
-    int watched = m->tokens < WATCHED_STEPS ? m->tokens : WATCHED_STEPS, warm = m->tokens < WARM_STEPS ? m->tokens : WARM_STEPS;
-    int code = time_generation(b, base, warm, m->batch, NULL, seconds, e);
-    if (code == 0) code = time_generation(b, base, watched, m->batch, &w, seconds, e);
-    m->outside = 1 - w.products / *seconds;
-    *seconds *= (double)m->tokens / watched;
+    double seconds = 0;
+    int code = time_generation(b, base, m->tokens < WATCHED_STEPS ? m->tokens : WATCHED_STEPS, m->batch, &w, &seconds, e);
+    *outside = seconds > 0 ? 1 - w.products / seconds : 0;
     return code;
 }
 
-static void figures(const struct bench *b, struct measure *m, double *seconds, int n) {
-    qsort(seconds, (size_t)n, sizeof *seconds, by_value);
-    double median = n % 2 ? seconds[n / 2] : (seconds[n / 2 - 1] + seconds[n / 2]) / 2, all = (double)m->tokens * m->batch, products = 0;
-    struct cost c = cost_of(b, m);
+/* One repetition. The first is not counted: of a generation it is a few steps, told as if they were all. */
+static int repeat(const struct bench *b, struct seq *base, const struct measure *m, struct repetition *all, int r, struct err *e) {
+    int n = m->tokens;
+    if (m->generate && r == 0 && n > WARM_STEPS) n = WARM_STEPS;
+    all->read_gbps[r] = reading_gbps(b->reading, READS);
+    int code = m->generate ? time_generation(b, base, n, m->batch, NULL, &all->seconds[r], e) : time_prompt(b, base, n, &all->seconds[r], e);
+    all->seconds[r] *= (double)m->tokens / n;
+    return code || !m->generate ? code : watch_steps(b, base, m, &all->outside[r], e);
+}
+
+/* Sorts, too. */
+static double median_of(double *v, int n) {
+    qsort(v, (size_t)n, sizeof *v, by_value);
+    return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
+}
+
+static void figures(const struct bench *b, struct measure *m, struct repetition *all, int n) {
+    double *seconds = all->seconds + 1, *outside = all->outside + 1, *read = all->read_gbps + 1, share[REPETITIONS_MAX], products = 0;
+    const struct cost c = cost_of(b, m);
+    const double moved = (c.weight_bytes + c.kv_bytes) / 1e9, tokens = (double)m->tokens * m->batch;
     for (int a = 0; a < ARITHS; a++) products += c.products[a];
-    m->tps = all / median;
-    m->min = all / seconds[n - 1];
-    m->max = all / seconds[0];
-    m->gbps = (c.weight_bytes + c.kv_bytes) / median / 1e9;
+    for (int r = 0; r < n; r++) share[r] = moved / seconds[r] / read[r];
+    const double median = median_of(seconds, n);
+    m->tps = tokens / median;
+    m->min = tokens / seconds[n - 1];
+    m->max = tokens / seconds[0];
+    m->gbps = moved / median;
     m->gops = products / median / 1e9;
-    m->of_bandwidth = m->gbps / b->peak.read_gbps;
+    m->read_gbps = median_of(read, n);
+    m->of_bandwidth = median_of(share, n);
     m->of_arithmetic = peak_seconds(&b->peak, c.products) / median;
+    m->outside = median_of(outside, n);
+    m->outside_least = outside[0];
+    m->outside_most = outside[n - 1];
 }
 
 static int measure(struct bench *b, struct seq *base, struct measure m, struct err *e) {
-    double seconds[REPETITIONS_MAX + 1]; /* 0: of the warm-up */
+    struct repetition all = {0};
     int code = 0, n = b->o->repetitions;
     for (int r = 0; code == 0 && r <= n; r++) {
         progress("%s of %d at depth %d, %d together: %d of %d", m.generate ? "generation" : "prompt", m.tokens, m.depth, m.batch, r, n);
         if ((code = await_turn(b, e))) break;
-        code = r == 0       ? warm_up(b, base, &m, &seconds[r], e)
-               : m.generate ? time_generation(b, base, m.tokens, m.batch, NULL, &seconds[r], e)
-                            : time_prompt(b, base, m.tokens, &seconds[r], e);
-        if (code == 0) code = report_turn(b, &m, r, seconds[r], e);
+        code = repeat(b, base, &m, &all, r, e);
+        if (code == 0) code = report_turn(b, &m, r, all.seconds[r], all.read_gbps[r], e);
     }
     progress_clear();
     if (code) return code;
-    figures(b, &m, seconds + 1, n);
+    figures(b, &m, &all, n);
     b->m[b->n_m++] = m;
     return 0;
 }
@@ -230,9 +256,14 @@ static void measure_json(struct jw *j, const struct measure *m) {
     jw_number(j, "max", m->max);
     jw_number(j, "gbps", m->gbps);
     jw_number(j, "gops", m->gops);
+    jw_number(j, "read_gbps", m->read_gbps);
     jw_number(j, "of_bandwidth", m->of_bandwidth);
     jw_number(j, "of_arithmetic", m->of_arithmetic);
-    if (m->generate) jw_number(j, "outside_products", m->outside);
+    if (m->generate) {
+        jw_number(j, "outside_products", m->outside);
+        jw_number(j, "outside_products_least", m->outside_least);
+        jw_number(j, "outside_products_most", m->outside_most);
+    }
     jw_close(j, '}');
 }
 
@@ -259,9 +290,14 @@ static int report_json(const struct bench *b, struct err *e) {
             jw_number(&j, generate ? "gen_max" : "prompt_max", m->max);
             jw_number(&j, generate ? "gen_gbps" : "prompt_gbps", m->gbps);
             jw_number(&j, generate ? "gen_gops" : "prompt_gops", m->gops);
+            jw_number(&j, generate ? "gen_read_gbps" : "prompt_read_gbps", m->read_gbps);
             jw_number(&j, generate ? "gen_of_bandwidth" : "prompt_of_bandwidth", m->of_bandwidth);
             jw_number(&j, generate ? "gen_of_arithmetic" : "prompt_of_arithmetic", m->of_arithmetic);
-            if (generate) jw_number(&j, "gen_outside_products", m->outside);
+            if (generate) {
+                jw_number(&j, "gen_outside_products", m->outside);
+                jw_number(&j, "gen_outside_products_least", m->outside_least);
+                jw_number(&j, "gen_outside_products_most", m->outside_most);
+            }
             break;
         }
     jw_open(&j, "results", '[');
@@ -314,9 +350,11 @@ static int run_bench(struct bench *b, struct err *e) {
     if (code == 0) code = read_list(o->batch ? o->batch : "1", "--batch", 1, 4096, b->batch, &b->n_batch, e);
     if (code == 0) code = open_session(b, e);
     if (code == 0) code = kernels_get(&k, NULL, e);
-    if (code == 0) code = peak_measure(&b->peak, b->s.pool, k, e);
+    if (code == 0) code = reading_new(&b->reading, b->s.pool, e);
+    if (code == 0) code = peak_measure(&b->peak, b->reading, b->s.pool, k, e);
     for (int i = 0; code == 0 && i < b->n_depth; i++) code = measure_depth(b, b->depth[i], e);
     if (code == 0) code = o->json ? report_json(b, e) : report(b, e);
+    reading_free(b->reading);
     session_close(&b->s);
     return code;
 }
