@@ -402,11 +402,13 @@ int main(int argc, char **argv) {
     const struct kernels *k[MAX_SETS];
     struct lab l = {0};
     struct pool *pool = NULL;
+    struct reading *reading = NULL;
     struct peak peak = {0};
     struct err e = {0};
     int sets = kernels_all(k, MAX_SETS), code = lab_open(&l, k[0], &e);
     if (code == 0) code = pool_new(&pool, 1, &e);
-    if (code == 0) code = peak_measure(&peak, pool, k[sets - 1], &e);
+    if (code == 0) code = reading_new(&reading, pool, &e);
+    if (code == 0) code = peak_measure(&peak, reading, pool, k[sets - 1], &e);
     if (code) (void)fprintf(stderr, "kernels: %s\n", e.msg);
     else
         (void)printf("one thread: %.1f GB/s read; in GOP/s %.0f of int8, %.0f of bf16, %.0f of fp32\n\n", peak.read_gbps, peak.gops[ARITH_INT8],
@@ -416,6 +418,7 @@ int main(int argc, char **argv) {
         for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) measure(&rows[i], &l, s ? k[s - 1] : NULL, &peak, argc > 1 ? argv[1] : NULL);
     }
     lab_close(&l);
+    reading_free(reading);
     pool_free(pool);
     return code;
 }

@@ -9,8 +9,9 @@
  * fine) with one line for a person. On failure nothing has changed unless its comment says so.
  *
  * Threads. A model and its sequences are used by one thread at a time; different models may be used by different threads at
- * once. hearth_tokenise, hearth_detokenise, hearth_template and the queries only read and may be called from any thread at
- * any time. hearth_cancel may be called from any thread and from a signal handler.
+ * once. hearth_tokenise, hearth_detokenise, hearth_template and hearth_get_facts only read the model and may be called from any thread
+ * at any time; what is asked of a sequence, its length too, belongs to the model's thread. hearth_cancel may be called from any
+ * thread and from a signal handler.
  *
  * Stability. Structs of options begin with their size: set them up with their HEARTH_..._INIT, and a program
  * compiled against this header keeps working with later libraries, in which fields are only ever added at the end.

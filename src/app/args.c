@@ -9,7 +9,16 @@
 
 #include "base/units.h"
 
+/* Further names that llama.cpp has for what a flag here does. */
+static const struct {
+    const char *theirs, *ours;
+} renamed[] = {
+    {"--n-predict", "-n"}, {"--cache-type-k", "-ctk"}, {"--reverse-prompt", "--stop"}, {"--system-prompt", "--system"},
+};
+
 static const struct flag *find(const struct flag *const *tables, const char *name) {
+    for (size_t i = 0; i < sizeof renamed / sizeof *renamed; i++)
+        if (strcmp(renamed[i].theirs, name) == 0) name = renamed[i].ours;
     for (; *tables; tables++)
         for (const struct flag *f = *tables; f->name; f++)
             if (strcmp(f->name, name) == 0 || (f->alias && strcmp(f->alias, name) == 0)) return f;
@@ -69,6 +78,16 @@ static const struct {
     {"--no-mmap", NULL, "the file is always mapped, and --memory-limit and --paged say how much memory it may take"},
     {"--mlock", NULL, "the file is mapped, and what is in use stays in the system's cache of files"},
     {"-tb", "--threads-batch", "-t counts for prompts and for generation"},
+    {"-cnv", "--conversation", "hearth chat is a conversation"},
+    {"-no-cnv", "--no-conversation", "hearth run goes on with the text as it is"},
+    {"-st", "--single-turn", "hearth run answers once"},
+    {"-e", "--escape", "text is taken as it is; in most shells $'...' writes a newline as \\n"},
+    {"--jinja", NULL, "chats always take the model's own template"},
+    {"--color", NULL, "the chat prompt has its colour where the terminal can"},
+    {"--simple-io", NULL, "where standard output is no terminal there is only text"},
+    {"--no-warmup", NULL, "there is no run before yours"},
+    {"--no-display-prompt", NULL, "the prompt is not repeated"},
+    {"--no-context-shift", NULL, "nothing is forgotten unless --shift asks for it"},
 };
 
 static int unknown_flag(const char *name, const char *command, struct err *e) {

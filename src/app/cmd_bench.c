@@ -310,8 +310,8 @@ static int report_json(const struct bench *b, struct err *e) {
 static int report(const struct bench *b, struct err *e) {
     struct buf t = {0};
     const struct peak *p = &b->peak;
-    bool ok = buf_printf(&t, "%s, %.1f MB, %s kernels, %d threads\n", gguf_path(b->s.model->file), (double)gguf_file_size(b->s.model->file) / 1e6,
-                         engine_isa(b->s.engine), pool_threads(b->s.pool)) &&
+    bool ok = buf_printf(&t, "%s, %.1f MB, %s kernels, %d thread%s\n", gguf_path(b->s.model->file), (double)gguf_file_size(b->s.model->file) / 1e6,
+                         engine_isa(b->s.engine), pool_threads(b->s.pool), pool_threads(b->s.pool) == 1 ? "" : "s") &&
               buf_printf(&t, "this machine: %.1f GB/s read; in GOP/s %.0f of int8, %.0f of bf16, %.0f of fp32 (0: no unit for it)\n\n", p->read_gbps,
                          p->gops[ARITH_INT8], p->gops[ARITH_BF16], p->gops[ARITH_FP32]) &&
               buf_printf(&t, "%-16s %7s %6s %10s %21s %8s %6s %9s %6s\n", "", "depth", "batch", "tokens/s", "(least .. most)", "GB/s", "", "GOP/s", "");

@@ -56,7 +56,7 @@ static int obey(struct talk *t, enum word word, const char *argument, bool *leav
     case WORD_RETRY: return talk_retry(t, e);
     case WORD_SAVE:
         code = os_out_check(argument, &t->o->template_file, 1, e);
-        if (code == 0 && (code = conversation_save(&t->c, argument, e)) == 0) (void)fprintf(stderr, "(%zu messages saved to %s)\n", t->c.n, argument);
+        if (code == 0 && (code = conversation_save(&t->c, argument, e)) == 0) (void)fprintf(stderr, "(%zu message%s saved to %s)\n", t->c.n, t->c.n == 1 ? "" : "s", argument);
         break;
     case WORD_LOAD:
         if ((code = talk_load(t, argument, e)) == 0) (void)fprintf(stderr, "(%zu messages loaded from %s)\n", t->c.n, argument);

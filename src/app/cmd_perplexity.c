@@ -121,7 +121,7 @@ static int take_results(struct scorer *sc, struct err *e) {
     pool_run(sc->s.pool, score_share, sc);
     for (int i = 0; i < sc->n_results; i++) {
         const struct score *s = &sc->score[i];
-        if (!isfinite(s->nll)) return err_set(e, ERR_FORMAT, "chunk %d, position %d: a logit is not finite: the model's file is damaged or its type unsuited", sc->chunk, sc->results[i].position);
+        if (!isfinite(s->nll)) return err_set(e, ERR_FORMAT, "%s: chunk %d, position %d: a logit is not finite: the file is damaged or its type unsuited", gguf_path(sc->s.model->file), sc->chunk, sc->results[i].position);
         mean_add(&sc->nll, s->nll);
         if (sc->o->base) {
             mean_add(&sc->base_nll, s->base_nll);
@@ -194,7 +194,7 @@ static int report(struct scorer *sc, struct err *e) {
     jw_integer(&j, "tokens_scored", (int64_t)sc->nll.n);
     jw_integer(&j, "chunks", sc->file.n_chunks);
     jw_integer(&j, "context", sc->file.n_ctx);
-    bool ok = buf_printf(&text, "perplexity %.4f ± %.4f (%zu tokens in %u chunks of %u)\n", ppl, error, sc->nll.n, sc->file.n_chunks, sc->file.n_ctx);
+    bool ok = buf_printf(&text, "perplexity %.4f ± %.4f (%zu tokens in %u chunk%s of %u)\n", ppl, error, sc->nll.n, sc->file.n_chunks, sc->file.n_chunks == 1 ? "" : "s", sc->file.n_ctx);
     if (sc->o->base) {
         double same = (double)sc->same_top / (double)sc->n_klds, same_error = sqrt(same * (1 - same) / (double)sc->n_klds);
         double ratio = exp(mean_of(&sc->ratio));

@@ -205,15 +205,22 @@ static int shorten(struct generator *g, const int32_t **ids, size_t *n, struct e
     return 0;
 }
 
+static int too_long(const struct generator *g, size_t n, struct err *e) {
+    const int n_ctx = engine_context(g->s->engine);
+    const uint32_t most = g->s->model->hp.n_ctx_train;
+    if (most > (uint32_t)n_ctx)
+        return err_set(e, ERR_CONTEXT, "the prompt has %zu tokens, but the context holds %d; use a larger -c (up to %u for this model), a shorter prompt, or --shift to read only its end", n,
+                       n_ctx, most);
+    return err_set(e, ERR_CONTEXT, "the prompt has %zu tokens, but the context holds %d, and this model was made for no more; use a shorter prompt, or --shift to read only its end", n, n_ctx);
+}
+
 int generator_start(struct generator *g, const int32_t *ids, size_t n, struct err *e) {
     int have = seq_length(g->seq), n_ctx = engine_context(g->s->engine), code = 0;
     if (n > (size_t)(n_ctx - have) && g->o->shift && !have) {
         code = shorten(g, &ids, &n, e);
         if (code == 0) code = lora_set(g->s, g->seq, ids, n, e);
     } else if (n > (size_t)(n_ctx - have))
-        code = err_set(e, ERR_CONTEXT, "the prompt has %zu tokens, but the context holds %d; use a larger -c (up to %u for this model), a shorter prompt, "
-                                       "or --shift to read only its end",
-                       (size_t)have + n, n_ctx, g->s->model->hp.n_ctx_train);
+        code = too_long(g, (size_t)have + n, e);
     if (code) return code;
     double start = os_now();
     g->prompt_tokens = (int)n;

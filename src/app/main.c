@@ -1,6 +1,7 @@
 /* main.c: the program: finds the subcommand, prints its error, and exits with its status. The only place that exits, and the only
  * one that handles signals: Ctrl-C and its kin are noted for whoever works, a bus error (a mapped file that shrank) names file and offset. */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -99,6 +100,20 @@ static int status(int code) {
     return code;
 }
 
+/* Names of files, which may hold anything, must not break the line. */
+static int failed(const char *command, const struct err *e, int code) {
+    char shown[4 * sizeof e->msg];
+    if (e->msg[0]) (void)fprintf(stderr, "hearth %s: %s\n", command, err_quote(shown, sizeof shown, e->msg, strlen(e->msg)));
+    return code;
+}
+
+/* What the C library's own buffer holds must arrive, too. */
+static int flushed(const char *command) {
+    struct err e = {0};
+    if (fflush(stdout) == 0 && !ferror(stdout)) return 0;
+    return failed(command, &e, err_set(&e, ERR_IO, "standard output: cannot write: %s", strerror(errno)));
+}
+
 int main(int argc, char **argv) {
     struct err e = {0};
     if (argc < 2) {
@@ -113,18 +128,17 @@ int main(int argc, char **argv) {
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
         if (argc > 2 && strcmp(argv[2], "architectures") == 0) list_architectures();
         else help(stdout);
-        return 0;
+        return flushed(argv[1]);
     }
     if (strcmp(argv[1], "--version") == 0) {
         (void)printf("hearth %s\n", HEARTH_VERSION);
-        return 0;
+        return flushed(argv[1]);
     }
     handle_signals();
     for (int i = 0; i < COMMANDS; i++)
         if (strcmp(commands[i]->name, argv[1]) == 0) {
             int code = commands[i]->run(argc - 1, argv + 1, &e);
-            if (code && e.msg[0]) (void)fprintf(stderr, "hearth %s: %s\n", argv[1], e.msg);
-            return status(code);
+            return status(code ? failed(argv[1], &e, code) : flushed(argv[1]));
         }
     (void)fprintf(stderr, "hearth: no command \"%.64s\"; hearth --help lists them\n", argv[1]);
     return ERR_USAGE;

@@ -22,6 +22,13 @@ int err_nomem(struct err *e, const char *what, unsigned long long n) {
     return err_set(e, ERR_MEMORY, "out of memory: %llu bytes for %s", n, what);
 }
 
+int err_add(struct err *e, const char *text) {
+    if (!e) return ERR_INTERNAL;
+    const size_t n = strlen(e->msg);
+    (void)snprintf(e->msg + n, sizeof e->msg - n, "%s", text);
+    return e->code;
+}
+
 int err_in(struct err *e, const char *fmt, ...) {
     if (!e) return ERR_INTERNAL;
     char prefix[256];

@@ -36,6 +36,9 @@ int err_set(struct err *e, int code, const char *fmt, ...) __attribute__((format
 /* The usual case of err_set for a failed allocation of n bytes for `what`. */
 int err_nomem(struct err *e, const char *what, unsigned long long n);
 
+/* Adds text to the end of the message of an error that is on its way up, as much as fits, and returns its code. */
+int err_add(struct err *e, const char *text);
+
 /* Puts "prefix: " in front of the message of an error that is on its way up, and returns its code. */
 int err_in(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

@@ -90,7 +90,7 @@ int os_map_open(struct os_map *m, const char *path, struct err *e) {
     if (fstat(fd, &st) != 0) code = err_set(e, ERR_IO, "%s: cannot stat: %s", path, strerror(errno));
     else if (S_ISDIR(st.st_mode)) code = err_set(e, ERR_IO, "%s: is a folder; give a file", path);
     else if (!S_ISREG(st.st_mode)) code = err_set(e, ERR_IO, "%s: not a regular file, cannot be mapped; copy it to disk first", path);
-    else if (st.st_size == 0) code = err_set(e, ERR_FORMAT, "%s: the file is empty", path);
+    else if (st.st_size == 0) code = err_set(e, ERR_FORMAT, "%s: the file is empty; fetch or write it again", path);
     if (code == 0) {
         void *p = map_file(fd, (size_t)st.st_size);
         if (!p) {
@@ -281,33 +281,38 @@ struct os_out {
     char bytes[OUT_BYTES];
 };
 
-static void out_free(struct os_out *o) {
+/* Gives up the temporary name. */
+static void tmp_free(struct os_out *o) {
     char *mine = o->tmp;
     bool taken = mine && o->slot >= 0 && !atomic_compare_exchange_strong(&temporaries[o->slot], &mine, NULL);
-    mem_free(o->path);
     if (!taken) mem_free(o->tmp); /* else a handler reads it, and the process ends */
+    o->tmp = NULL;
+}
+
+static void out_free(struct os_out *o) {
+    tmp_free(o);
+    mem_free(o->path);
     mem_free(o);
 }
 
-/* Creates a file of a new name beside path. Not mkostemp: the kernel then applies the umask by itself. */
+/* Creates a file of a new name beside path. The name is registered before there is a file, so that no signal finds one that nobody knows of. Not
+ * mkostemp: the kernel then applies the umask by itself. */
 static int out_create(struct os_out *o) {
-    struct buf tmp = {0};
+    int why = ENOMEM;
     for (int tries = 0; tries < 100; tries++) {
-        tmp.len = 0;
-        if (!buf_printf(&tmp, "%s.%08llx.tmp", o->path, (unsigned long long)os_random() & 0xffffffff)) {
-            errno = ENOMEM;
+        struct buf name = {0};
+        if (!buf_printf(&name, "%s.%08llx.tmp", o->path, (unsigned long long)os_random() & 0xffffffff)) {
+            buf_free(&name);
             break;
         }
-        o->fd = open(tmp.data, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (o->fd >= 0) {
-            o->tmp = tmp.data;
-            o->slot = temporary_register(o->tmp);
-            return 0;
-        }
-        if (errno != EEXIST) break;
+        o->tmp = name.data;
+        o->slot = temporary_register(o->tmp);
+        o->fd = open(o->tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (o->fd >= 0) return 0;
+        why = errno;
+        tmp_free(o);
+        if (why != EEXIST) break;
     }
-    int why = errno;
-    buf_free(&tmp);
     errno = why;
     return -1;
 }

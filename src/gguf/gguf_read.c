@@ -224,11 +224,11 @@ static int read_kv(struct parse *p) {
 /* Types that the format once had, for a message that helps. */
 static const char *removed_type(uint32_t type) {
     switch (type) {
-    case 4: return " (Q4_2, removed from the format)";
-    case 5: return " (Q4_3, removed from the format)";
+    case 4: return " (Q4_2, removed from the format: use another quantisation of the model)";
+    case 5: return " (Q4_3, removed from the format: use another quantisation of the model)";
     case 31: case 32: case 33: return " (a repacked Q4_0, removed from the format: use a plain Q4_0 file)";
     case 36: case 37: case 38: return " (a repacked IQ4_NL, removed from the format: use a plain IQ4_NL file)";
-    default: return "";
+    default: return "; the file is newer than this program, or damaged";
     }
 }
 
@@ -322,7 +322,7 @@ static int check_magic(struct parse *p) {
     if (memcmp(magic, "GGUF", 4) != 0) {
         bool old = memcmp(magic, "lmgg", 4) == 0 || memcmp(magic, "fmgg", 4) == 0 || memcmp(magic, "tjgg", 4) == 0 || memcmp(magic, "algg", 4) == 0;
         if (old) return fail(p, ERR_UNSUPPORTED, 0, "this is a GGML file from before GGUF; convert the original model to GGUF");
-        return fail(p, ERR_FORMAT, 0, "not a GGUF file: it starts with \"%s\"", err_quote(quoted, sizeof quoted, magic, 4));
+        return fail(p, ERR_FORMAT, 0, "not a GGUF file: it starts with \"%s\"; give the path of a model in GGUF", err_quote(quoted, sizeof quoted, magic, 4));
     }
     uint32_t version = cursor_u32(&p->c);
     if (p->c.failed) return truncated(p, "the header");

@@ -19,7 +19,7 @@ int hp_u32(struct hparams_reader *r, const char *key, uint32_t *out, struct err 
 int hp_need_u32(struct hparams_reader *r, const char *key, uint32_t *out, struct err *e) {
     char full[96];
     full_key(full, r, key);
-    if (!gguf_find(r->file, full)) return err_set(e, ERR_FORMAT, "%s: the key %s is missing; the file is not a whole %s model", gguf_path(r->file), full, r->arch);
+    if (!gguf_find(r->file, full)) return err_set(e, ERR_FORMAT, "%s: the key %s is missing, which architecture %s needs", gguf_path(r->file), full, r->arch);
     int code = gguf_get_u32(r->file, full, out, e);
     if (code == 0 && *out == 0) return err_set(e, ERR_FORMAT, "%s: the key %s is 0, which makes no sense", gguf_path(r->file), full);
     return code;
@@ -44,7 +44,7 @@ int hp_rope_base(struct hparams_reader *r, const char *key, float *out, struct e
 int hp_need_f32(struct hparams_reader *r, const char *key, float *out, struct err *e) {
     char full[96];
     full_key(full, r, key);
-    if (!gguf_find(r->file, full)) return err_set(e, ERR_FORMAT, "%s: the key %s is missing; the file is not a whole %s model", gguf_path(r->file), full, r->arch);
+    if (!gguf_find(r->file, full)) return err_set(e, ERR_FORMAT, "%s: the key %s is missing, which architecture %s needs", gguf_path(r->file), full, r->arch);
     return hp_f32(r, key, out, e);
 }
 
@@ -100,7 +100,7 @@ int hp_windows_after(struct hparams_reader *r, struct hparams *hp, uint32_t peri
 static int at_most(const struct hparams_reader *r, const char *key, uint32_t v, uint32_t most, struct err *e) {
     char full[96];
     full_key(full, r, key);
-    return v <= most ? 0 : err_set(e, ERR_FORMAT, "%s: the key %s is %u, but no model has more than %u; the file is damaged", gguf_path(r->file), full, v, most);
+    return v <= most ? 0 : err_set(e, ERR_FORMAT, "%s: the key %s is %u, but no model has more than %u", gguf_path(r->file), full, v, most);
 }
 
 /* After the architecture said which layers are recurrent: the others need heads, over heads of keys and values unless those are latent. */
@@ -198,8 +198,8 @@ static int read_scales(struct hparams_reader *r, struct hparams *hp, struct err 
         (code = hp_u32(r, "expert_group_count", &hp->n_expert_groups, e)) || (code = hp_u32(r, "expert_group_used_count", &hp->n_expert_groups_used, e)) ||
         (code = hp_u32(r, "expert_gating_func", &hp->expert_gating, e)) || (code = hp_f32(r, "expert_weights_scale", &hp->expert_scale, e)))
         return code;
-    if (hp->norm_eps < 0)
-        return err_set(e, ERR_FORMAT, "%s: neither %s.attention.layer_norm_rms_epsilon nor %s.attention.layer_norm_epsilon is there, or it is negative", gguf_path(r->file), r->arch, r->arch);
+    if (hp->norm_eps <= 0)
+        return err_set(e, ERR_FORMAT, "%s: neither %s.attention.layer_norm_rms_epsilon nor %s.attention.layer_norm_epsilon is there, or it is not above 0", gguf_path(r->file), r->arch, r->arch);
     if (hp->n_expert && (hp->n_expert > MAX_HEADS || hp->n_expert_used == 0 || hp->n_expert_used > hp->n_expert))
         return err_set(e, ERR_FORMAT, "%s: %u of %u experts are used, which makes no sense", gguf_path(r->file), hp->n_expert_used, hp->n_expert);
     if (hp->expert_gating > 3)

@@ -7,6 +7,11 @@
 #include "base/log.h"
 #include "model/arch.h"
 
+/* What is wrong in the file itself, only its maker or another copy can mend. */
+static int advised(struct err *e, int code) {
+    return code == ERR_FORMAT && e ? err_add(e, "; the file is damaged or was not made well: fetch it again, or convert the original again") : code;
+}
+
 int model_open_file(struct model **out, struct gguf *file, struct err *e) {
     *out = NULL;
     struct model *m = mem_calloc(1, sizeof *m);
@@ -18,16 +23,16 @@ int model_open_file(struct model **out, struct gguf *file, struct err *e) {
     struct slice name = {0};
     char shown[64];
     int code = gguf_get_str(file, "general.architecture", &name, e);
-    if (code == 0 && !name.p) code = err_set(e, ERR_FORMAT, "%s: the key general.architecture is missing; this is not a model", gguf_path(file));
+    if (code == 0 && !name.p) code = err_set(e, ERR_FORMAT, "%s: the key general.architecture is missing", gguf_path(file));
     if (code == 0 && !(m->arch = arch_find(name)))
         code = err_set(e, ERR_UNSUPPORTED, "%s: unknown architecture \"%s\"; `hearth --help architectures` lists those that are known", gguf_path(file),
                        err_quote(shown, sizeof shown, name.p, name.n));
     if (code == 0) code = hparams_read(&(struct hparams_reader){file, m->arch->name}, &m->arena, m->arch, &m->hp, e);
     const struct tensor *embedding = gguf_tensor(file, "token_embd.weight");
-    if (code == 0 && !embedding) code = err_set(e, ERR_FORMAT, "%s: the tensor token_embd.weight is missing; this is not a whole model", gguf_path(file));
+    if (code == 0 && !embedding) code = err_set(e, ERR_FORMAT, "%s: the tensor token_embd.weight is missing", gguf_path(file));
     if (code) {
         model_close(m);
-        return code;
+        return advised(e, code);
     }
     uint32_t said = m->hp.n_vocab = embedding->ne[1] > INT32_MAX ? 0 : (uint32_t)embedding->ne[1];
     code = hp_u32(&(struct hparams_reader){file, m->arch->name}, "vocab_size", &said, e);
@@ -36,7 +41,7 @@ int model_open_file(struct model **out, struct gguf *file, struct err *e) {
                        said, (long long)embedding->ne[1]);
     if (code) model_close(m);
     else *out = m;
-    return code;
+    return advised(e, code);
 }
 
 int model_open(struct model **m, const char *path, struct err *e) {
@@ -77,7 +82,7 @@ static void warn_unused(const struct model *m, const struct graph *g, int what) 
         if (!first) first = t->name;
         count++;
     }
-    if (count) log_warn("%s: %zu tensors are not used by architecture %s (the first is %s); results may not be what the model's authors meant", gguf_path(m->file), count, m->arch->name, first);
+    if (count) log_warn("%s: %zu tensor%s not used by architecture %s (the first is %s); results may not be what the model's authors meant", gguf_path(m->file), count, count == 1 ? " is" : "s are", m->arch->name, first);
 }
 
 static int record(const struct model *m, int n_ctx, int what, struct graph **out, struct err *e) {
@@ -91,7 +96,7 @@ static int record(const struct model *m, int n_ctx, int what, struct graph **out
     if (code) {
         graph_free(*out);
         *out = NULL;
-        return err_in(e, "%s", gguf_path(m->file));
+        return advised(e, err_in(e, "%s", gguf_path(m->file)));
     }
     warn_unused(m, b.g, what);
     return 0;

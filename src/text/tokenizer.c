@@ -287,7 +287,7 @@ int tokenizer_encode(const struct tokenizer *t, struct slice text, const struct 
     if (!e) e = &own;
     if (!o) o = &plain_options;
     if (!text.p) text = SLICE("");
-    if (!t->kind->encode) return err_set(e, ERR_UNSUPPORTED, "this model has no tokenizer (tokenizer.ggml.model is '%s'): give it token ids", t->kind->model);
+    if (!t->kind->encode) return err_set(e, ERR_UNSUPPORTED, "this model has no tokenizer (tokenizer.ggml.model is '%s'): it can only be run on token ids, with hearth logits --ids", t->kind->model);
     if (text.n > TEXT_LIMIT) return err_set(e, ERR_TEXT, "a text of %zu bytes is more than the %zu that can be encoded at once", text.n, TEXT_LIMIT);
     int rc = o->parse == SPECIAL_SPANS ? check_spans(o, text.n, e) : ERR_OK;
     if (rc) return rc;

@@ -139,6 +139,7 @@ def contexts():
     check(r.status == CONTEXT and "hearth run: the context of 16 tokens is full" in r.err and r.json["generated_tokens"] == generated, "that -n cannot be reached is an error", r)
     r = hearth("run", "-p", "Once upon a time", "-c", 16, "-n", 60, *GREEDY, "--ignore-eos", "--shift", "--json")
     check(r.status == 0 and r.json["generated_tokens"] == 60 and r.json["shifts"] > 3, "a shift goes on", r)
+    refused(CONTEXT, "the context holds 32768, and this model was made for no more; use a shorter", "run", "-c", 0, stdin="word " * 40000)
     r = refused(CONTEXT, "the context holds 16", "run", "-p", "word " * 100, "-c", 16)
     tokens = hearth("tokenize", EMBER, stdin="word " * 100).text.split()
     check(f"has {len(tokens)} tokens" in r.err, "both numbers", r)
@@ -209,14 +210,15 @@ def flags():
     for flag, value, bounds in (("-c", "99999999", "from 0 to 16777216"), ("-n", "-5", "from -1 to 1073741824"), ("-n", "99999999999", "from -1 to 1073741824"),
                                 ("--temp", "1e9", "from 0 to 1000"), ("--frequency-penalty", "2000001", "from -1000000 to 1000000")):
         refused(USAGE, f"{flag} {value}: must be {bounds}", "run", "-p", "x", flag, value)
-    for flag in ("-ngl", "--n-gpu-layers", "--gpu-layers", "-fa", "--flash-attn", "--no-mmap", "--mlock", "-tb", "--threads-batch"):
+    for flag in ("-ngl", "--n-gpu-layers", "--gpu-layers", "-fa", "--flash-attn", "--no-mmap", "--mlock", "-tb", "--threads-batch", "-no-cnv", "--jinja", "--no-warmup"):
         refused(USAGE, f"unknown flag {flag}: it is not needed here", "run", "-p", "x", flag, "1")
+    refused(USAGE, "unknown flag --system-prompt; see", "run", "--system-prompt", "x")
     for command in ("bench", "perplexity", "chat"):
         refused(USAGE, "unknown flag --foo", command, "--foo")
         refused(USAGE, "too many", command, "a", "b", "c")
     some = ("run", "-p", "Once", *GREEDY, "-n", 6)
     plain = hearth(*some).out
-    for more in (("-c", 0), ("-ctk", "f16", "-ctv", "f16"), ("-ctv", "f16"), ("--memory-limit", "1G"), ("--memory-limit", "2Gi"), ("--memory-limit", "900M"),
+    for more in (("-c", 0), ("--n-predict", 6), ("--reverse-prompt", "nowhere"), ("-ctk", "f16", "-ctv", "f16"), ("--cache-type-k", "f16"), ("-ctv", "f16"), ("--memory-limit", "1G"), ("--memory-limit", "2Gi"), ("--memory-limit", "900M"),
                  ("--memory-limit", "900000Ki")):
         r = hearth(*some, *more)
         check(r.status == 0 and r.out == plain, f"taken: {more}", r)
@@ -256,6 +258,11 @@ def pipes():
     check(p.wait(60) == IO and "hearth run:" not in err, "a reader that goes away ends it quietly", err)
     r = subprocess.run([PROGRAM, "run", "-n", "9", "-p", "x", "--temp", "0", "--ignore-eos"], stdout=open("/dev/full", "wb"), stderr=subprocess.PIPE)
     check(r.returncode == IO and b"No space left" in r.stderr, "a full disk is said", r)
+    for asked in (["--help"], ["--version"], ["--help", "architectures"], ["run", "--help"]):
+        r = subprocess.run([PROGRAM, *asked], stdout=open("/dev/full", "wb"), stderr=subprocess.PIPE)
+        check(r.returncode == IO and b"No space left" in r.stderr, "of help, too", (asked, r))
+    r = hearth("run", "no\npe.gguf", "-p", "x")
+    check(r.status == IO and r.err.count("\n") == 1 and "no\\x0ape.gguf" in r.err, "a name with a newline does not break the line", r)
     p = subprocess.Popen([PROGRAM, "run", "-n", "100000", "-p", "x", "--ignore-eos"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     p.stdout.read(5)
     p.send_signal(signal.SIGINT)

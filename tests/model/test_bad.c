@@ -68,6 +68,7 @@ static void expect(enum tiny_kind kind, const struct tiny *t, enum tiny_what wha
     }
     if (code != e.code || (code != ERR_FORMAT && code != ERR_UNSUPPORTED && code != ERR_MEMORY && code != ERR_CONTEXT) || strchr(e.msg, '\n') || strlen(e.msg) < 20)
         fail_msg("%s: %s %s: %d \"%s\"", tiny_name(kind), t->edited, whats[what], code, e.msg);
+    if (code == ERR_FORMAT && !strstr(e.msg, "; ")) fail_msg("%s: %s %s: \"%s\" does not say what to do", tiny_name(kind), t->edited, whats[what], e.msg);
     if (least == NAMED && !strstr(e.msg, t->edited)) fail_msg("%s: %s %s: \"%s\" does not name it", tiny_name(kind), t->edited, whats[what], e.msg);
     if (getenv("HEARTH_TEST_SHOW")) printf("%s: %s %s: %s\n", tiny_name(kind), t->edited, whats[what], e.msg);
 }
@@ -145,6 +146,7 @@ static void numbers(void **state) {
     refused("llama.vocab_size", &most, "llama.vocab_size is 4294967295", "token_embd.weight has 50 rows");
     refused("llama.attention.head_count", &(uint32_t){0}, "llama.attention.head_count is 0", "");
     refused("llama.rope.freq_base", &(float){0.5f}, "llama.rope.freq_base is 0.5", "");
+    refused("llama.attention.layer_norm_rms_epsilon", &(float){0}, "llama.attention.layer_norm_epsilon is there, or it is not above 0", "");
     refused("llama.rope.freq_base", &(float){1e-40f}, "llama.rope.freq_base is 9.99995e-41", "");
 }
 
