@@ -197,7 +197,7 @@ fuzz: ## fuzz each reader for SECONDS (60)
 structure: # the order of the rooms, the size of files and functions
 	@python3 tests/structure/check.py
 
-check-ci: # what CI runs after `make test`, some twenty minutes
+check-ci: # what CI runs after `make test`, a quarter of an hour
 	@sh tools/setup.sh full
 	@sh tests/check.sh ci
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # check.sh: what goes beyond `make test`.
 #
-#   tests/check.sh ci              some twenty minutes: sanitizers, short fuzzing, valgrind on a smoke run
+#   tests/check.sh ci              a quarter of an hour: sanitizers, short fuzzing, valgrind on a smoke run
 #   tests/check.sh full [STEP]     the whole: also clang, threads, each instruction set, aarch64, and FUZZ_SECONDS (300) for each fuzzer
 #                                  and SOAK_SECONDS (600) of many clients under each sanitizer; or the steps alone whose name matches a pattern
 #                                  of the shell, as 'aarch64*'
@@ -60,7 +60,14 @@ sanitizers() { build_and_test build/asan "" "$server tests/app" SAN=address,unde
 clang_sanitizers() { build_and_test build/clang-asan "" "$server tests/app" CC=clang SAN=address,undefined CFLAGS='-O1 -g'; }
 clang_build() { build_and_test build/clang "" $server CC=clang CPPFLAGS=-Werror; }
 gcc_warnings() { make -s $jobs BUILD=build/werror CPPFLAGS=-Werror all test-programs; }
+# Side by side: each lets the other wait, as clients do.
 soak() { HEARTH_BUILD=$1 python3 tests/serve/soak.py "${SOAK_SECONDS:-600}"; }
+soaks() {
+    soak build/asan &
+    soak build/tsan
+    other=$?
+    wait $! && [ $other = 0 ]
+}
 threads() { HEARTH_LIGHT=1 build_and_test build/tsan "" $server SAN=thread CFLAGS='-O1 -g'; }
 
 has_cpu() { grep -qw "$1" /proc/cpuinfo; }
@@ -81,11 +88,11 @@ valgrind_unit() {
     HEARTH_LIGHT=1 HEARTH_ISA=$valgrind_isa build_and_test build "$valgrind" "$some"
 }
 
-# isa_test ISA [FLAG OF RUN.PY]...: the tests as with kernels of that instruction set
+# isa_test ISA [FLAG OF RUN.PY]...: what computes, with kernels of that instruction set. What the server and the page do does not depend on them.
 isa_test() {
     isa=$1
     shift
-    make -s $jobs all test-programs && HEARTH_ISA=$isa python3 tests/run.py build "$@"
+    make -s $jobs all test-programs && HEARTH_ISA=$isa python3 tests/run.py build --skip tests/web --skip "tests/serve/test_*.py" "$@"
 }
 
 # The unit tests as an aarch64 machine would run them, under emulation: all of them on a processor that has everything (the tests of kernels
@@ -116,9 +123,11 @@ fuzz_one() {
 fuzz_all() {
     fuzz_build() { make -s $jobs BUILD=build/fuzz CC=clang SAN=fuzzer-no-link,address,undefined CFLAGS='-O1 -g' fuzzers; }
     step "build the fuzzers" fuzz_build
-    for f in tests/*/fuzz_*.c; do
-        [ -e "$f" ] && step "fuzz $(basename "$f" .c | cut -c6-) for $1 s" fuzz_one "$f" "$1"
-    done
+    step "each of $(ls tests/*/fuzz_*.c | wc -l) fuzzers for $1 s" fuzz_each "$1"
+}
+# As many at a time as there are processors. Each has a log; of those that fail it is shown.
+fuzz_each() {
+    for f in tests/*/fuzz_*.c; do echo "$f"; done | xargs -P "${jobs#-j}" -I '{}' sh tests/check.sh fuzz-one '{}' "$1"
 }
 
 case $mode in
@@ -137,8 +146,7 @@ full)
     step "address and undefined-behaviour sanitizers" sanitizers
     step "the same under clang" clang_sanitizers
     step "thread sanitizer" threads
-    step "a soak under the address sanitizer" soak build/asan
-    step "a soak under the thread sanitizer" soak build/tsan
+    step "soaks under the address and the thread sanitizer" soaks
     step "reference kernels" isa_test ref
     has_cpu sse4_2 && step "SSE4.2 kernels" isa_test sse42
     has_cpu avx2 && step "AVX2 kernels" isa_test avx2
@@ -153,6 +161,12 @@ full)
     fuzz_all "${FUZZ_SECONDS:-300}"
     ;;
 fuzz) fuzz_all "${2:-60}" ;;
+fuzz-one)
+    log=$logs/fuzz-$(basename "$2" .c | cut -c6-).log
+    fuzz_one "$2" "$3" >"$log" 2>&1 && echo "$2: $(grep -o 'stat::number_of_executed_units: *[0-9]*' "$log" | grep -o '[0-9]*$') inputs" && exit
+    tail -n 60 "$log"
+    exit 1
+    ;;
 *)
     echo "usage: tests/check.sh ci|full [STEP]|fuzz [SECONDS]" >&2
     exit 2
