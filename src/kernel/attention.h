@@ -77,6 +77,7 @@ struct attn_kernels {
 };
 
 void attn_ref(struct attn_kernels *a); /* fills in all rows; kernels_ref calls it */
+void attn_sse42(struct attn_kernels *a);
 void attn_avx2(struct attn_kernels *a);
 void attn_avx512(struct attn_kernels *a);
 void attn_neon(struct attn_kernels *a);

@@ -6,7 +6,6 @@
 
 #include "tensor/dtype.h"
 
-#define FIT_LIMIT 1e9f  /* more than any type with half-float scales can hold */
 #define FIT_TINY 1e-30f /* scales below this are zero: their inverse would overflow */
 #define FIT_LEAST 1e-6f /* the least weight beside 1: nothing is quite without weight, so that every run has a best scale */
 
@@ -20,8 +19,8 @@ enum { SUPER_SIZE = 256, TRIES = 8, POLISH = 4, ROUNDS = 2 };
 void fit_prepare(const float *src, const float *weight, int n, float *x, float *w) {
     float most = 0;
     for (int i = 0; i < n; i++) {
-        x[i] = isnan(src[i]) ? 0 : fminf(fmaxf(src[i], -FIT_LIMIT), FIT_LIMIT);
-        w[i] = weight && weight[i] > 0 ? fminf(weight[i], FIT_LIMIT) : 0;
+        x[i] = isnan(src[i]) ? 0 : fminf(fmaxf(src[i], -FIT_MOST), FIT_MOST);
+        w[i] = weight && weight[i] > 0 ? fminf(weight[i], FIT_MOST) : 0;
         most = fmaxf(most, w[i]);
     }
     for (int i = 0; i < n; i++) w[i] = most > FIT_TINY ? fmaxf(w[i] / most, FIT_LEAST) : 1;

@@ -20,7 +20,9 @@ struct levels {
 
 static inline float level_value(const struct levels *l, int code) { return (float)(l->values ? l->values[code] : code); }
 
-/* Copies n elements to x: what is not a number becomes 0, and what is beyond +-1e9 is brought there. The weights w are
+#define FIT_MOST 1e9f /* beyond what any scale of any type can hold */
+
+/* Copies n elements to x: what is not a number becomes 0, and what is beyond +-FIT_MOST is brought there. The weights w are
  * scaled to 1 at most and are never zero; weight NULL, or nowhere positive: ones. */
 void fit_prepare(const float *src, const float *weight, int n, float *x, float *w);
 

@@ -8,8 +8,6 @@
 #include "tensor/block.h"
 #include "tensor/fit.h"
 
-#define FIT_MOST 1e9f /* beyond what any page can hold: as fit_prepare limits */
-
 enum { ATTN_Q = 4, ATTN_C = 4, ATTN_PRODUCT_C = 4 };
 
 static inline __attribute__((always_inline)) vf kv_load(enum dtype type, const uint8_t *p, size_t e) {

@@ -52,6 +52,7 @@ void kernels_sse42(struct kernels *k) {
     kernels_sse42_rows(k);
     kernels_sse42_peak(k);
     kernels_sse42_int8(k);
+    attn_sse42(&k->attn);
     k->dot = dot, k->dot_lanes = dot_lanes, k->axpy = axpy;
     k->decode[DT_F16] = decode_f16, k->decode[DT_BF16] = decode_bf16;
 }
