@@ -55,10 +55,12 @@ HLDFLAGS = $(SANFLAGS) -Wl,--as-needed $(LDFLAGS)
 # Instruction sets: folders of src/kernel, with the flags of each. BASE_ISA is what every file may use.
 ifeq ($(ARCH),x86_64)
 BASE_ISA     := -march=x86-64-v2
-ISA_DIRS     := x86/sse42 x86/avx2 x86/avx512
+ISA_DIRS     := x86/sse42 x86/avx2 x86/avxvnni x86/avx512 x86/avx512bf16
 FLAGS_sse42  := $(BASE_ISA)
 FLAGS_avx2   := -march=x86-64-v3
-FLAGS_avx512 := -march=x86-64-v4 -mavx512vnni -mavx512bf16
+FLAGS_avxvnni := -march=x86-64-v3 -mavxvnni
+FLAGS_avx512 := -march=x86-64-v4 -mavx512vnni
+FLAGS_avx512bf16 := $(FLAGS_avx512) -mavx512bf16
 else ifeq ($(ARCH),aarch64)
 ISA_DIRS      := arm/neon arm/dotprod arm/i8mm
 FLAGS_dotprod := -march=armv8.2-a+dotprod

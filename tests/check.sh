@@ -95,6 +95,12 @@ isa_test() {
     make -s $jobs all test-programs && HEARTH_ISA=$isa python3 tests/run.py build --skip tests/web --skip "tests/serve/test_*.py" "$@"
 }
 
+# The same instructions are encoded in two ways, and few processors have both: this one's way, compiled from the same lines.
+avxvnni() {
+    make -s $jobs BUILD=build/avxvnni FLAGS_avxvnni='-march=x86-64-v3 -mavx512vnni -mavx512vl' all test-programs &&
+        HEARTH_ISA=avxvnni python3 tests/run.py build/avxvnni --only tests/kernel --only tests/graph --only tests/engine --only tests/golden
+}
+
 # The unit tests as an aarch64 machine would run them, under emulation: all of them on a processor that has everything (the tests of kernels
 # try every instruction set), those that compute with each lesser set, and an old processor, on which the newer sets must not be found.
 aarch64() {
@@ -150,7 +156,9 @@ full)
     step "reference kernels" isa_test ref
     has_cpu sse4_2 && step "SSE4.2 kernels" isa_test sse42
     has_cpu avx2 && step "AVX2 kernels" isa_test avx2
+    has_cpu avx512_vnni && step "AVX-VNNI kernels, in AVX-512's encoding" avxvnni
     has_cpu avx512_vnni && step "AVX-512 kernels" isa_test avx512
+    has_cpu avx512_bf16 && step "AVX-512 kernels with BF16" isa_test avx512bf16
     if foreign_debian; then
         step "aarch64, emulated" aarch64
     else

@@ -80,6 +80,7 @@ void attn_ref(struct attn_kernels *a); /* fills in all rows; kernels_ref calls i
 void attn_sse42(struct attn_kernels *a);
 void attn_avx2(struct attn_kernels *a);
 void attn_avx512(struct attn_kernels *a);
+void attn_avx512bf16(struct attn_kernels *a);
 void attn_neon(struct attn_kernels *a);
 
 #endif

@@ -22,10 +22,12 @@ static bool has_f16c(void) {
 }
 static bool has_sse42(void) { return __builtin_cpu_supports("sse4.2"); }
 static bool has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c(); }
+static bool has_avxvnni(void) { return has_avx2() && kernels_avxvnni_have(); }
 static bool has_avx512(void) {
     return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bf16");
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni");
 }
+static bool has_avx512bf16(void) { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
 #endif
 
 #if defined(__aarch64__)
@@ -33,7 +35,7 @@ static bool has_dotprod(void) { return os_cpu_arm() & ARM_DOTPROD; }
 static bool has_i8mm(void) { return has_dotprod() && (os_cpu_arm() & ARM_I8MM) && (os_cpu_arm() & ARM_BF16); }
 #endif
 
-/* In order: each set builds on the rows of those before it that the processor has. */
+/* In order: each set that the processor has builds on the rows of those before it. */
 static const struct {
     const char *name;
     bool (*have)(void);
@@ -43,7 +45,9 @@ static const struct {
 #if defined(__x86_64__)
     {"sse42", has_sse42, kernels_sse42},
     {"avx2", has_avx2, kernels_avx2},
+    {"avxvnni", has_avxvnni, kernels_avxvnni},
     {"avx512", has_avx512, kernels_avx512},
+    {"avx512bf16", has_avx512bf16, kernels_avx512bf16},
 #elif defined(__aarch64__)
     {"neon", always, kernels_neon},
     {"dotprod", has_dotprod, kernels_dotprod},
@@ -57,10 +61,10 @@ static int usable; /* tables[0..usable) can run here */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void fill(void) {
-    for (int i = 0; i < SETS && sets[i].have(); i++) {
-        if (i) tables[i] = tables[i - 1];
-        sets[i].fill(&tables[i]);
-        usable = i + 1;
+    for (int i = 0; i < SETS; i++) {
+        if (!sets[i].have()) continue;
+        if (usable) tables[usable] = tables[usable - 1];
+        sets[i].fill(&tables[usable++]);
     }
 }
 

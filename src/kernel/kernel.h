@@ -161,13 +161,16 @@ void kernels_avx2(struct kernels *k);
 void kernels_avx2_decode(struct kernels *k); /* its decoders of quantised rows */
 void kernels_avx2_rows(struct kernels *k);
 void kernels_avx2_peak(struct kernels *k);
-void kernels_avx2_int8(struct kernels *k);
+void avx2_int8(struct kernels *k);
+void kernels_avxvnni(struct kernels *k);
+bool kernels_avxvnni_have(void); /* the processor has what these were compiled for, besides AVX2 */
 void kernels_avx512(struct kernels *k);
 void kernels_avx512_rows(struct kernels *k);
 void kernels_avx512_peak(struct kernels *k);
 void kernels_avx512_int8(struct kernels *k);
 void kernels_avx512_stream(struct kernels *k); /* its integer products of few rows */
-void kernels_avx512_half(struct kernels *k); /* its products in bfloat16 */
+void kernels_avx512bf16(struct kernels *k);
+void kernels_avx512bf16_half(struct kernels *k); /* products in bfloat16 */
 void kernels_neon(struct kernels *k);
 void kernels_neon_rows(struct kernels *k);
 void kernels_neon_peak(struct kernels *k);

@@ -18,7 +18,7 @@
 #include "kernel/kernel.h"
 #include "support/light.h"
 
-enum { ROWS = 20, MOST = 1088, HALF_ROWS = 25 };
+enum { ROWS = 20, MOST = 1088, LONG = 2304, HALF_ROWS = 25 }; /* LONG: rows of which the nearest cache keeps fewer than eight */
 
 static const struct kernels *tables[8];
 static int n_tables;
@@ -151,7 +151,7 @@ static bool wide; /* rows are rounded for wide_product, and take that way */
 static void draw_activations(struct rng *g, struct activations *a, size_t n) {
     static const int kinds[] = {8, 0, 1, 2, 7, 3};
     for (int r = 0; r < ROWS; r++) {
-        float x[MOST];
+        float x[LONG];
         draw_row(g, r < 6 ? kinds[r] : 8, x, n);
         a->q[r] = memory(n), a->s[r] = memory(n / ACT_BLOCK * sizeof(struct act_scale));
         quantize(tables[0], wide ? ACT_WIDE : ACT_BLOCK, x, n, a->q[r], a->s[r]);
@@ -363,6 +363,65 @@ static void products(void **state) {
         if (tables[t]->stream_bytes) assert_true(streamed > 3 * counts); /* six types or more; not all rows that are tried fit MOST */
 }
 
+/* Of long rows fewer are multiplied at a time: the bits of each are still those it has alone. */
+static void long_rows(void **state) {
+    (void)state;
+    struct rng g = rng_new(18, 1);
+    for (uint32_t v = 0; v < 2 * DT_LIMIT; v += 2) {
+        const struct dtype_info *info = take_type(v);
+        const size_t row_bytes = info ? dtype_size(v / 2, LONG) : 0;
+        for (int t = 0; info && t < n_tables; t++) {
+            const struct kernels *k;
+            if (!take_way(2 * t + 1, v / 2, LONG, &k)) continue;
+            struct activations a;
+            uint8_t *w = memory(TILE_OUTS * row_bytes);
+            draw_activations(&g, &a, LONG);
+            draw_weights(&g, info, w, row_bytes, LONG, false);
+            float *all = product(k, v / 2, w, row_bytes, TILE_OUTS, LONG, &a, 0, ROWS);
+            for (int r = 0; r < ROWS; r++) {
+                float *alone = product(k, v / 2, w, row_bytes, TILE_OUTS, LONG, &a, r, 1);
+                if (memcmp(alone, all + r * TILE_OUTS, TILE_OUTS * sizeof *alone) != 0) fail_msg("%s: %s of %d: row %d differs from the row alone", k->name, info->name, LONG, r);
+                free(alone);
+            }
+            free(all), free(w);
+            free_activations(&a);
+        }
+    }
+}
+
+static int find_table(const char *name) {
+    for (int t = 0; t < n_tables; t++)
+        if (strcmp(tables[t]->name, name) == 0) return t;
+    return -1;
+}
+
+/* What differs between these two sets is exact. */
+static void one_instruction_or_two(void **state) {
+    (void)state;
+    const int plain = find_table("avx2"), dot = find_table("avxvnni");
+    struct rng g = rng_new(19, 1);
+    for (uint32_t v = 0; plain >= 0 && dot >= 0 && v < 2 * DT_LIMIT; v += 2) {
+        const struct dtype_info *info = take_type(v);
+        if (!info) continue;
+        const size_t n = info->block * (info->block < 256 ? 9 : 3), row_bytes = dtype_size(v / 2, n);
+        struct activations a;
+        uint8_t *w = memory(TILE_OUTS * row_bytes);
+        draw_activations(&g, &a, n);
+        draw_weights(&g, info, w, row_bytes, n, false);
+        for (int way = 0; way < 2; way++)
+            for (int rows = 1; rows <= ROWS; rows += 6) {
+                const struct kernels *first, *second;
+                if (!take_way(2 * plain + way, v / 2, n, &first) || !take_way(2 * dot + way, v / 2, n, &second)) continue;
+                float *x = product(first, v / 2, w, row_bytes, TILE_OUTS, n, &a, 0, rows), *y = product(second, v / 2, w, row_bytes, TILE_OUTS, n, &a, 0, rows);
+                if (memcmp(x, y, (size_t)rows * TILE_OUTS * sizeof *x) != 0) fail_msg("%s of %zu, %d rows: other bits with the dot product of VNNI", info->name, n, rows);
+                free(x), free(y);
+            }
+        free(w);
+        free_activations(&a);
+    }
+    if (dot < 0) print_message("SKIPPED: no AVX-VNNI here (check-full has its AVX-512 encoding)\n");
+}
+
 /* Tables may unpack whole groups of outputs in another way than the rest of a matrix: what comes out has the same bits, scales that are no
  * numbers aside. The weights are any bytes. */
 static void incomplete_tiles(void **state) {
@@ -529,7 +588,7 @@ static void half_products(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rounded_activations), cmocka_unit_test(rounding_is_close), cmocka_unit_test(products),
+        cmocka_unit_test(rounded_activations), cmocka_unit_test(rounding_is_close), cmocka_unit_test(products), cmocka_unit_test(long_rows), cmocka_unit_test(one_instruction_or_two),
         cmocka_unit_test(incomplete_tiles), cmocka_unit_test(any_bytes), cmocka_unit_test(rounded_halves), cmocka_unit_test(half_products),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);

@@ -1,4 +1,5 @@
-/* vector_int8.h: integer products for the sets of x86 whose multiplication of bytes (pmaddubsw) sums pairs in 16 bits. Included by the
+/* vector_int8.h: integer products for the sets of x86 whose multiplication of bytes (pmaddubsw) sums pairs in 16 bits, and for that of
+ * VNNI in vectors of 256 bits. Included by the
  * int8.c of each, after its math.h and these:
  *
  *   vi                     a vector of VF_LANES integers of 32 bits, or of bytes, or of pairs of bytes
@@ -10,6 +11,7 @@
  *   vi_sign8(x, w)         x, -x where w is negative, 0 where it is 0
  *   vi_maddubs(w, x)       unsigned w by signed x, pairs summed in 16 bits
  *   vi_madd(a, b)          16 by 16 bits, pairs summed in 32
+ *   DOT_FOURS(c, w, x)     if there is such an instruction: c + unsigned w by signed x, fours summed in 32 bits
  *   vi_float, vi_round     32 bits to float and, to nearest even, back
  *   halves_of_rows(w, row_bytes)  a half float of each of VF_LANES rows, to float
  *   fours_of_rows(w, row_bytes)   four bytes of each
@@ -102,7 +104,9 @@ INLINE vi four_codes(const int8_t *q) {
 
 /* What R rows gain from a group: c[r] += codes times activations. */
 INLINE void dot_codes(vi c[ROWS], const uint8_t *t, const int8_t *const *q, int R, int group, int bits) {
+#ifndef DOT_FOURS
     const vi ones = vi_set16(1);
+#endif
     const int run = bits == 5 ? 4 : 2;
     UNROLL
     for (int j = 0; j < group / 4; j += run) {
@@ -111,6 +115,13 @@ INLINE void dot_codes(vi c[ROWS], const uint8_t *t, const int8_t *const *q, int 
         for (int i = 0; i < run; i++) w[i] = vi_load(t + (j + i) * VECTOR), size[i] = vi_abs8(w[i]);
         UNROLL
         for (int r = 0; r < R; r++) {
+#ifdef DOT_FOURS
+            UNROLL
+            for (int i = 0; i < run; i++) {
+                const vi x = four_codes(q[r] + 4 * (j + i));
+                c[r] = bits == 8 ? DOT_FOURS(c[r], size[i], vi_sign8(x, w[i])) : DOT_FOURS(c[r], w[i], x);
+            }
+#else
             if (bits == 8) {
                 UNROLL
                 for (int i = 0; i < run; i++) c[r] = vi_add32(c[r], vi_madd(vi_maddubs(size[i], vi_sign8(four_codes(q[r] + 4 * (j + i)), w[i])), ones));
@@ -120,6 +131,7 @@ INLINE void dot_codes(vi c[ROWS], const uint8_t *t, const int8_t *const *q, int 
             UNROLL
             for (int i = 1; i < run; i++) pairs = vi_add16(pairs, vi_maddubs(w[i], four_codes(q[r] + 4 * (j + i))));
             c[r] = vi_add32(c[r], vi_madd(pairs, ones));
+#endif
         }
     }
 }

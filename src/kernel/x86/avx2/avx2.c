@@ -122,7 +122,7 @@ void kernels_avx2(struct kernels *k) {
     kernels_avx2_rows(k);
     kernels_avx2_peak(k);
     attn_avx2(&k->attn);
-    kernels_avx2_int8(k);
+    avx2_int8(k);
     k->dot = dot, k->dot_lanes = dot_lanes, k->axpy = axpy;
     k->dot_weights[DT_F16] = dot_f16, k->dot_weights[DT_BF16] = dot_bf16;
     k->decode[DT_F16] = decode_f16, k->decode[DT_BF16] = decode_bf16, k->decode[DT_Q8_0] = decode_q8_0;

@@ -1,7 +1,8 @@
-/* int8.c: integer products in AVX2. */
+/* int8.c: integer products in AVX2; and in AVX2 with VNNI (dot.h). */
 #include <immintrin.h>
 #include <stdint.h>
 
+#include "kernel/x86/avx2/dot.h"
 #include "kernel/x86/avx2/math.h"
 #include "kernel/x86/avx2/stream.h"
 #include "tensor/block.h"
@@ -65,7 +66,7 @@ static inline __attribute__((always_inline)) void turn(vi v[8]) {
 static void stream_product(enum dtype type, const void *w, size_t row_bytes, int outs, size_t n, const void *x, int rows, float *out, size_t ld, void *tile) {
     enum { SOME = 16 };
     if (rows <= STREAM_FEW) {
-        avx2_stream_few(type, w, row_bytes, outs, n, x, rows, out, ld);
+        OF_SET(stream_few)(type, w, row_bytes, outs, n, x, rows, out, ld);
         return;
     }
     for (int o = 0; o < outs; o += TILE_OUTS) {
@@ -75,16 +76,16 @@ static void stream_product(enum dtype type, const void *w, size_t row_bytes, int
             const int some = rows - r < SOME ? rows - r : SOME;
             struct act_row row[SOME];
             float y[SOME * TILE_OUTS];
-            for (int i = 0; i < some; i++) row[i] = avx2_stream_row(x, n, r + i);
+            for (int i = 0; i < some; i++) row[i] = OF_SET(stream_row)(x, n, r + i);
             tile_product(type, tile, n, row, some, y, TILE_OUTS);
             for (int i = 0; i < some; i++) memcpy(out + (size_t)(r + i) * ld + o, y + i * TILE_OUTS, (size_t)here * sizeof *y);
         }
     }
 }
 
-void kernels_avx2_int8(struct kernels *k) {
+void OF_SET(int8)(struct kernels *k) {
     vector_int8(k);
-    k->stream_bytes = avx2_stream_bytes;
-    k->stream_layout = avx2_stream_layout;
+    k->stream_bytes = OF_SET(stream_bytes);
+    k->stream_layout = OF_SET(stream_layout);
     k->stream_product = stream_product;
 }

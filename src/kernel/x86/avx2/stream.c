@@ -1,4 +1,4 @@
-/* stream.c: products for few small rows straight from the weights in AVX2, of the types that most files have, with the bits that
+/* stream.c: products for few small rows straight from the weights in AVX2, and in AVX2 with VNNI (dot.h), of the types that most files have, with the bits that
  * tiles give.
  *
  * Eight rows of weights are taken through together, 128 weights of each (a part) at a time. Two rows are unpacked in registers and multiplied by one or two rows of activations; what
@@ -71,17 +71,23 @@ INLINE __m256i add_neighbours(__m256i a, __m256i b, int most) {
     return _mm256_add_epi32(_mm256_castps_si256(_mm256_shuffle_ps(x, y, 0x88)), _mm256_castps_si256(_mm256_shuffle_ps(x, y, 0xdd)));
 }
 
-/* Pairs of products, in 16 bits: of codes without a sign, or with one, which then goes to the activation. */
-INLINE __m256i twos(const struct kind *k, __m256i q, __m256i x) {
-    return k->most == 127 ? _mm256_maddubs_epi16(_mm256_abs_epi8(q), _mm256_sign_epi8(x, q)) : _mm256_maddubs_epi16(q, x);
-}
+/* Codes may have a sign, which then goes to the activation. */
+INLINE __m256i unsigned_codes(const struct kind *k, __m256i q) { return k->most == 127 ? _mm256_abs_epi8(q) : q; }
+INLINE __m256i signed_acts(const struct kind *k, __m256i q, __m256i x) { return k->most == 127 ? _mm256_sign_epi8(x, q) : x; }
 
 /* Four products each: of one vector, and of two. */
+#ifdef DOT_FOURS
+INLINE __m256i fours_more(const struct kind *k, __m256i sum, __m256i q, __m256i x) { return DOT_FOURS(sum, unsigned_codes(k, q), signed_acts(k, q, x)); }
+INLINE __m256i fours(const struct kind *k, __m256i q, __m256i x) { return fours_more(k, _mm256_setzero_si256(), q, x); }
+INLINE __m256i eights(const struct kind *k, const __m256i q[2], const __m256i x[2]) { return fours_more(k, fours(k, q[0], x[0]), q[1], x[1]); }
+#else
+INLINE __m256i twos(const struct kind *k, __m256i q, __m256i x) { return _mm256_maddubs_epi16(unsigned_codes(k, q), signed_acts(k, q, x)); } /* in 16 bits */
 INLINE __m256i fours(const struct kind *k, __m256i q, __m256i x) { return add_twos(twos(k, q, x)); }
 INLINE __m256i eights(const struct kind *k, const __m256i q[2], const __m256i x[2]) {
     if (k->most > 31) return _mm256_add_epi32(fours(k, q[0], x[0]), fours(k, q[1], x[1]));
     return add_twos(_mm256_add_epi16(twos(k, q[0], x[0]), twos(k, q[1], x[1])));
 }
+#endif
 
 /* Sums of products of a pair of rows, scaled: a block's share of the result but for the activations' scale. */
 INLINE __m256 scaled(const struct kind *k, const struct part *p, const struct factors *w, const struct act_part *x) {
@@ -344,19 +350,19 @@ static const struct row *of_type(enum dtype type) {
 /* A row is laid out as its parts, behind them what it was made from: many rows go through tiles. */
 static size_t parts_bytes(size_t n) { return parts_of(n) * sizeof(struct act_part); }
 
-size_t avx2_stream_bytes(enum dtype type, size_t n) { return of_type(type) ? parts_bytes(n) + 64 : 0; }
+size_t OF_SET(stream_bytes)(enum dtype type, size_t n) { return of_type(type) ? parts_bytes(n) + 64 : 0; }
 
-void avx2_stream_layout(enum dtype type, const struct act_row *x, size_t n, int rows, void *to) {
+void OF_SET(stream_layout)(enum dtype type, const struct act_row *x, size_t n, int rows, void *to) {
     (void)rows;
     for (size_t i = 0; i < n; i += PART) act_part(of_type(type)->kind, x->q + i, x->s + i / 32, n - i < PART ? n - i : PART, (struct act_part *)to + i / PART);
     memcpy((char *)to + parts_bytes(n), x, sizeof *x);
 }
 
-void avx2_stream_few(enum dtype type, const void *w, size_t row_bytes, int outs, size_t n, const void *x, int rows, float *out, size_t ld) {
+void OF_SET(stream_few)(enum dtype type, const void *w, size_t row_bytes, int outs, size_t n, const void *x, int rows, float *out, size_t ld) {
     of_type(type)->product(w, row_bytes, outs, n, x, parts_bytes(n) + 64, rows, out, ld);
 }
 
-struct act_row avx2_stream_row(const void *x, size_t n, int r) {
+struct act_row OF_SET(stream_row)(const void *x, size_t n, int r) {
     struct act_row row;
     memcpy(&row, (const char *)x + (size_t)r * (parts_bytes(n) + 64) + parts_bytes(n), sizeof row);
     return row;

@@ -1,4 +1,5 @@
-/* attention.c: attention's inner loops in AVX-512; the prompts of half and eight-bit caches with its bfloat16 dot products. */
+/* attention.c: attention's inner loops in AVX-512. In ../avx512bf16 they are compiled again, for processors that multiply bfloat16: prompts over half and eight-bit
+ * pages then do. */
 #include <immintrin.h>
 #include <string.h>
 
@@ -49,6 +50,8 @@ static inline __attribute__((always_inline)) void turn(vf v[16]) {
 
 /* ---- large spans, in pairs of bfloat16 ---- */
 
+#ifdef __AVX512BF16__
+
 static inline __m512i pairs(vf low, vf high) { return (__m512i)_mm512_cvtne2ps_pbh(high, low); }
 
 INLINE void pack_key_pairs(enum dtype type, const struct attn_page *k, size_t size, void *dst) {
@@ -85,13 +88,13 @@ static void narrow(const float *x, void *dst, size_t n) {
 }
 
 INLINE void tile_pairs(int C, const uint32_t *a, const uint32_t *b, int n, int depth, const float *keep, float *c) {
-    vf sum[ATTN_ROWS][4];
+    vf sum[ATTN_ROWS][ATTN_PRODUCT_C];
     UNROLL
     for (int i = 0; i < ATTN_ROWS; i++)
         UNROLL
         for (int j = 0; j < C; j++) sum[i][j] = vf_set(0);
     for (int d = 0; d < depth; d++, b += n) {
-        __m512bh y[4];
+        __m512bh y[ATTN_PRODUCT_C];
         UNROLL
         for (int j = 0; j < C; j++) y[j] = (__m512bh)_mm512_loadu_si512(b + j * 16);
         UNROLL
@@ -108,11 +111,12 @@ INLINE void tile_pairs(int C, const uint32_t *a, const uint32_t *b, int n, int d
 }
 
 static void product_pairs(const void *a, int m, const void *b, int n, int depth, const float *keep, float *c) {
+    enum { WIDE = ATTN_PRODUCT_C * VF_LANES };
     const uint32_t *x = a, *y = b;
     for (int i = 0; i < m; i += ATTN_ROWS, x += ATTN_ROWS * depth, c += ATTN_ROWS * n) {
         const float *kept = keep ? keep + i : NULL;
         int j = 0;
-        for (; j + 64 <= n; j += 64) tile_pairs(4, x, y + j, n, depth, kept, c + j);
+        for (; j + WIDE <= n; j += WIDE) tile_pairs(ATTN_PRODUCT_C, x, y + j, n, depth, kept, c + j);
         for (; j < n; j += 16) tile_pairs(1, x, y + j, n, depth, kept, c + j);
     }
 }
@@ -124,6 +128,7 @@ static void product_pairs(const void *a, int m, const void *b, int n, int depth,
 KV_PAIRS(F16)
 KV_PAIRS(BF16)
 KV_PAIRS(Q8_0)
+#endif
 
 /* ---- rows for pages; what a vector does not fill is encoded by the plain statement ---- */
 
@@ -169,12 +174,17 @@ static void encode_q8_0(const float *src, void *dst, size_t n) {
     }
 }
 
-void attn_avx512(struct attn_kernels *a) {
+#ifndef ATTN_SET
+#define ATTN_SET attn_avx512
+#endif
+void ATTN_SET(struct attn_kernels *a) {
     vector_attention(a);
     a->encode[DT_F16] = encode_f16, a->encode[DT_BF16] = encode_bf16, a->encode[DT_Q8_0] = encode_q8_0;
+#ifdef __AVX512BF16__
     a->narrow = narrow;
     a->product[1] = product_pairs;
     fill_pairs_F16(a);
     fill_pairs_BF16(a);
     fill_pairs_Q8_0(a);
+#endif
 }

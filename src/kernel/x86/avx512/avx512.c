@@ -91,7 +91,6 @@ void kernels_avx512(struct kernels *k) {
     attn_avx512(&k->attn);
     kernels_avx512_int8(k);
     kernels_avx512_stream(k);
-    kernels_avx512_half(k);
     k->dot_weights[DT_F16] = dot_f16, k->dot_weights[DT_BF16] = dot_bf16;
     k->dot = dot, k->dot_lanes = dot_lanes, k->axpy = axpy;
 }

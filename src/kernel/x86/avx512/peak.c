@@ -1,5 +1,5 @@
-/* peak.c: the most that AVX-512 with VNNI and BF16 gets out of the processor; see struct kernels. One instruction is 16 lanes of one, two
- * or four products and their sum. */
+/* peak.c: the most that AVX-512 with VNNI gets out of the processor; see struct kernels. One instruction is 16 lanes of one or four
+ * products and their sum. */
 #include <immintrin.h>
 
 #include "kernel/kernel.h"
@@ -18,17 +18,6 @@ static float peak_fp32(long rounds, double *ops) {
     return _mm512_cvtss_f32(sum);
 }
 
-static float peak_bf16(long rounds, double *ops) {
-    const __m512bh a = _mm512_cvtne2ps_pbh(_mm512_set1_ps(0.5f), _mm512_set1_ps(0.5f)), b = _mm512_cvtne2ps_pbh(_mm512_set1_ps(1), _mm512_set1_ps(-1));
-    __m512 sum = _mm512_setzero_ps();
-#define STEP_BF16(i) c##i = _mm512_dpbf16_ps(c##i, a, b);
-    KERNEL_EACH_CHAIN(START_PS)
-    for (long r = 0; r < rounds; r++) { KERNEL_EACH_CHAIN(STEP_BF16) }
-    KERNEL_EACH_CHAIN(SUM_PS)
-    *ops = (double)rounds * KERNEL_CHAINS * 32 * 2;
-    return _mm512_cvtss_f32(sum);
-}
-
 static float peak_int8(long rounds, double *ops) {
     const __m512i a = _mm512_set1_epi8(3), b = _mm512_set1_epi8(1);
     __m512i sum = _mm512_setzero_si512();
@@ -44,6 +33,5 @@ static float peak_int8(long rounds, double *ops) {
 
 void kernels_avx512_peak(struct kernels *k) {
     k->peak[ARITH_FP32] = peak_fp32;
-    k->peak[ARITH_BF16] = peak_bf16;
     k->peak[ARITH_INT8] = peak_int8;
 }

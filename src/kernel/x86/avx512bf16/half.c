@@ -78,7 +78,7 @@ static void half_product(const void *tile, size_t n, const uint16_t *const *x, i
     }
 }
 
-void kernels_avx512_half(struct kernels *k) {
+void kernels_avx512bf16_half(struct kernels *k) {
     k->half_round = half_round;
     k->half_unpack = half_unpack;
     k->half_product = half_product;
