@@ -63,35 +63,44 @@ EACH_ACT(ROW_ACT)
 
 /* ---- norms and softmax ---- */
 
-static inline float sum_of(const vf *s) { return vf_sum((s[0] + s[1]) + (s[2] + s[3])); }
-
+/* Four sums, which stay in registers only where every loop over them is unrolled. */
 static float row_sum(const float *x, size_t n) {
     vf s[4] = {vf_set(0.0f), vf_set(0.0f), vf_set(0.0f), vf_set(0.0f)};
     size_t i = 0;
-    for (; i + 4 * VF_LANES <= n; i += 4 * VF_LANES)
+    for (; i + 4 * VF_LANES <= n; i += 4 * VF_LANES) {
+#pragma GCC unroll 4
         for (size_t j = 0; j < 4; j++) s[j] = s[j] + vf_load(x + i + j * VF_LANES);
-    for (size_t j = 0; i < n; i += VF_LANES, j++) s[j] = s[j] + get(x, i, n);
-    return sum_of(s);
+    }
+#pragma GCC unroll 4
+    for (size_t j = 0; j < 4; j++)
+        if (i + j * VF_LANES < n) s[j] = s[j] + get(x, i + j * VF_LANES, n);
+    return vf_sum((s[0] + s[1]) + (s[2] + s[3]));
 }
 
 static float row_sum_squares(float mean, const float *x, size_t n) {
     vf s[4] = {vf_set(0.0f), vf_set(0.0f), vf_set(0.0f), vf_set(0.0f)}, m = vf_set(mean);
     size_t i = 0;
-    for (; i + 4 * VF_LANES <= n; i += 4 * VF_LANES)
+    for (; i + 4 * VF_LANES <= n; i += 4 * VF_LANES) {
+#pragma GCC unroll 4
         for (size_t j = 0; j < 4; j++) {
             vf d = vf_load(x + i + j * VF_LANES) - m;
             s[j] = vf_fma(d, d, s[j]);
         }
-    for (size_t j = 0; i + VF_LANES <= n; i += VF_LANES, j++) {
+    }
+#pragma GCC unroll 3
+    for (size_t j = 0; j < 3; j++) {
+        if (i + VF_LANES > n) continue;
         vf d = vf_load(x + i) - m;
         s[j] = vf_fma(d, d, s[j]);
+        i += VF_LANES;
     }
-    if (i == n) return sum_of(s);
-    float rest[VF_LANES]; /* what is missing stands at the mean */
-    for (size_t j = 0; j < VF_LANES; j++) rest[j] = i + j < n ? x[i + j] : mean;
-    vf d = vf_load(rest) - m;
-    s[3] = vf_fma(d, d, s[3]);
-    return sum_of(s);
+    if (i < n) {
+        float rest[VF_LANES]; /* what is missing stands at the mean */
+        for (size_t j = 0; j < VF_LANES; j++) rest[j] = i + j < n ? x[i + j] : mean;
+        vf d = vf_load(rest) - m;
+        s[3] = vf_fma(d, d, s[3]);
+    }
+    return vf_sum((s[0] + s[1]) + (s[2] + s[3]));
 }
 
 static void row_normalise(float mean, float scale, const float *x, const float *w, const float *b, float *out, size_t n) {

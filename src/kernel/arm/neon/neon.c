@@ -36,7 +36,9 @@ static inline __attribute__((always_inline)) float one(enum dtype type, const ui
 static inline __attribute__((always_inline)) void dots(enum dtype type, int L, const void *a, const float *b, size_t stride, size_t n, float *out) {
     vf s[KERNEL_LANES][CHAINS];
     size_t i = 0;
+#pragma GCC unroll 4
     for (int l = 0; l < L; l++)
+#pragma GCC unroll 4
         for (int j = 0; j < CHAINS; j++) s[l][j] = vf_set(0);
     for (; i + CHAINS * VF_LANES <= n; i += CHAINS * VF_LANES)
 #pragma GCC unroll 4
@@ -46,7 +48,9 @@ static inline __attribute__((always_inline)) void dots(enum dtype type, int L, c
             for (size_t l = 0; l < (size_t)L; l++) s[l][j] = vf_fma(v, vf_load(b + l * stride + i + j * VF_LANES), s[l][j]);
         }
     for (; i + VF_LANES <= n; i += VF_LANES)
+#pragma GCC unroll 4
         for (size_t l = 0; l < (size_t)L; l++) s[l][0] = vf_fma(four(type, a, i), vf_load(b + l * stride + i), s[l][0]);
+#pragma GCC unroll 4
     for (size_t l = 0; l < (size_t)L; l++) {
         out[l] = vf_sum((s[l][0] + s[l][1]) + (s[l][2] + s[l][3]));
         for (size_t j = i; j < n; j++) out[l] = fmaf(one(type, a, j), b[l * stride + j], out[l]);

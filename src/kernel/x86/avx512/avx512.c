@@ -5,6 +5,7 @@
 
 #include "kernel/kernel.h"
 #include "kernel/x86/ahead.h"
+#include "kernel/x86/avx512/tile.h"
 
 static inline __mmask16 tail(size_t left) { return (__mmask16)((1u << left) - 1); }
 
@@ -55,22 +56,31 @@ DOT_WEIGHTS(bf16)
 /* The four rows keep dot's order: per row four accumulators, advanced together so that a is loaded once. */
 static void dot_lanes(const float *a, const float *b, size_t stride, size_t n, float *out) {
     __m512 s[KERNEL_LANES][4];
-    for (int l = 0; l < KERNEL_LANES; l++)
+    UNROLL
+    for (int l = 0; l < KERNEL_LANES; l++) {
+        UNROLL
         for (int j = 0; j < 4; j++) s[l][j] = _mm512_setzero_ps();
+    }
     size_t i = 0;
-    for (; i + 64 <= n; i += 64)
+    for (; i + 64 <= n; i += 64) {
+        UNROLL
         for (size_t j = 0; j < 4; j++) {
             const __m512 v = _mm512_loadu_ps(a + i + 16 * j);
+            UNROLL
             for (size_t l = 0; l < KERNEL_LANES; l++) s[l][j] = _mm512_fmadd_ps(v, _mm512_loadu_ps(b + l * stride + i + 16 * j), s[l][j]);
         }
+    }
     for (; i + 16 <= n; i += 16) {
         const __m512 v = _mm512_loadu_ps(a + i);
+        UNROLL
         for (size_t l = 0; l < KERNEL_LANES; l++) s[l][0] = _mm512_fmadd_ps(v, _mm512_loadu_ps(b + l * stride + i), s[l][0]);
     }
     if (i < n) {
         const __m512 v = _mm512_maskz_loadu_ps(tail(n - i), a + i);
+        UNROLL
         for (size_t l = 0; l < KERNEL_LANES; l++) s[l][1] = _mm512_fmadd_ps(v, _mm512_maskz_loadu_ps(tail(n - i), b + l * stride + i), s[l][1]);
     }
+    UNROLL
     for (int l = 0; l < KERNEL_LANES; l++) out[l] = _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(s[l][0], s[l][1]), _mm512_add_ps(s[l][2], s[l][3])));
 }
 

@@ -6,8 +6,10 @@
 static float dot(const float *a, const float *b, size_t n) {
     vf s[4] = {vf_set(0), vf_set(0), vf_set(0), vf_set(0)};
     size_t i = 0;
-    for (; i + 16 <= n; i += 16)
+    for (; i + 16 <= n; i += 16) {
+#pragma GCC unroll 4
         for (size_t j = 0; j < 4; j++) s[j] += vf_load(a + i + 4 * j) * vf_load(b + i + 4 * j);
+    }
     for (; i + 4 <= n; i += 4) s[0] += vf_load(a + i) * vf_load(b + i);
     float sum = vf_sum((s[0] + s[1]) + (s[2] + s[3]));
     for (; i < n; i++) sum += a[i] * b[i];
