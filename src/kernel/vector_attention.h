@@ -16,9 +16,7 @@
 #include <string.h>
 
 #include "kernel/attention.h"
-
-#define INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 32")
+#include "kernel/inline.h"
 
 /* Stored numbers are read in groups of 32: a block of Q8_0. */
 INLINE const uint8_t *group(enum dtype type, const uint8_t *row, size_t i) {

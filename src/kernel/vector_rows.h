@@ -3,6 +3,7 @@
  *
  * The last, partial vector goes through the same arithmetic as whole ones, so an element's result does not depend on where it
  * stands. Sums are taken in four vectors, in an order that depends on n alone. */
+#include "kernel/inline.h"
 #include "kernel/kernel.h"
 
 /* The vector at i of n floats, and back: a whole one, or what is left. */
@@ -68,10 +69,10 @@ static float row_sum(const float *x, size_t n) {
     vf s[4] = {vf_set(0.0f), vf_set(0.0f), vf_set(0.0f), vf_set(0.0f)};
     size_t i = 0;
     for (; i + 4 * VF_LANES <= n; i += 4 * VF_LANES) {
-#pragma GCC unroll 4
+        UNROLL
         for (size_t j = 0; j < 4; j++) s[j] = s[j] + vf_load(x + i + j * VF_LANES);
     }
-#pragma GCC unroll 4
+    UNROLL
     for (size_t j = 0; j < 4; j++)
         if (i + j * VF_LANES < n) s[j] = s[j] + get(x, i + j * VF_LANES, n);
     return vf_sum((s[0] + s[1]) + (s[2] + s[3]));
@@ -81,13 +82,13 @@ static float row_sum_squares(float mean, const float *x, size_t n) {
     vf s[4] = {vf_set(0.0f), vf_set(0.0f), vf_set(0.0f), vf_set(0.0f)}, m = vf_set(mean);
     size_t i = 0;
     for (; i + 4 * VF_LANES <= n; i += 4 * VF_LANES) {
-#pragma GCC unroll 4
+        UNROLL
         for (size_t j = 0; j < 4; j++) {
             vf d = vf_load(x + i + j * VF_LANES) - m;
             s[j] = vf_fma(d, d, s[j]);
         }
     }
-#pragma GCC unroll 3
+    UNROLL
     for (size_t j = 0; j < 3; j++) {
         if (i + VF_LANES > n) continue;
         vf d = vf_load(x + i) - m;

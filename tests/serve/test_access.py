@@ -224,11 +224,10 @@ def the_end():
         with Server(drain_s=0.5 if stops == 1 else 60) as s, s.connect() as k:
             k.sendall(get("/stream?n=1000&every=0.1"))
             k.recv(100)
-            start = time.monotonic()
             for _ in range(stops):
                 s.p.send_signal(signal.SIGTERM)
                 time.sleep(0.1)
-            check(s.p.wait(20) == 0 and time.monotonic() - start < 5 * SLOW, "a stream that would go on is cut", time.monotonic() - start)
+            check(s.p.wait(40) == 0, "a stream that would go on is cut")  # well before the 60 seconds, or the 100 that it would go on
             check(not read_all(k).endswith(b"0\r\n\r\n"), "visibly")
 
 

@@ -219,7 +219,7 @@ def too_slow():
                     break
                 except TimeoutError:
                     pass
-        check(got.startswith(b"HTTP/1.1 408") and 0.3 < time.monotonic() - start < 3 * SLOW, "headers", (got, time.monotonic() - start))
+        check(got.startswith(b"HTTP/1.1 408") and 0.3 < time.monotonic() - start, "headers", (got, time.monotonic() - start))
         got = s.talk(b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhell")
         check(got.startswith(b"HTTP/1.1 408"), "a body", got)
         got = s.talk(b"POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")

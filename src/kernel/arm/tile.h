@@ -19,10 +19,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "kernel/inline.h"
 #include "kernel/kernel.h"
-
-#define INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 16")
 
 enum { ROWS = 4 /* of x, taken together */, B = 2 * EACH, PANEL = 8, PANELS = TILE_OUTS / PANEL, CODE_BYTES = PANEL * ACT_BLOCK, SCALE_BYTES = PANEL * sizeof(float) };
 

@@ -30,15 +30,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "kernel/inline.h"
 #include "kernel/kernel.h"
-
-#define INLINE static inline __attribute__((always_inline))
-/* Before a loop over an array of vectors: unrolled whole, so that the array is registers. */
-#ifdef __clang__
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
 
 enum {
     VECTOR = VF_LANES * 4,       /* bytes */

@@ -3,10 +3,8 @@
 #include <arm_neon.h>
 #include <string.h>
 
+#include "kernel/inline.h"
 #include "kernel/kernel.h"
-
-#define INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 16")
 
 enum { PANEL = 8, FOUR = 4, ROWS = 4 /* of x, in pairs */, PAIRS = PANEL / 2 };
 

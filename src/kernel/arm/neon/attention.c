@@ -1,6 +1,7 @@
 /* attention.c: attention's inner loops in NEON. */
 #include <string.h>
 
+#include "kernel/inline.h"
 #include "kernel/arm/neon/math.h"
 
 #include "tensor/block.h"
@@ -8,7 +9,7 @@
 
 enum { ATTN_Q = 2, ATTN_C = 8, ATTN_PRODUCT_C = 4 };
 
-static inline __attribute__((always_inline)) vf kv_load(enum dtype type, const uint8_t *p, size_t e) {
+INLINE vf kv_load(enum dtype type, const uint8_t *p, size_t e) {
     if (type == DT_F32) return vreinterpretq_f32_u8(vld1q_u8(p + 4 * e));
     if (type == DT_F16) return vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(p + 2 * e)));
     if (type == DT_BF16) return vreinterpretq_f32_u32(vshll_n_u16(vreinterpret_u16_u8(vld1_u8(p + 2 * e)), 16));
@@ -20,7 +21,7 @@ static inline __attribute__((always_inline)) vf kv_load(enum dtype type, const u
     return vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(d))) * vcvtq_f32_s32(vmovl_s16(vget_low_s16(w)));
 }
 
-static inline __attribute__((always_inline)) vf kv_load_n(enum dtype type, const uint8_t *p, size_t n) {
+INLINE vf kv_load_n(enum dtype type, const uint8_t *p, size_t n) {
     uint8_t whole[VF_LANES * 4] = {0};
     memcpy(whole, p, n * (type == DT_F32 ? 4 : 2));
     return kv_load(type, whole, 0);
@@ -29,7 +30,7 @@ static inline __attribute__((always_inline)) vf kv_load_n(enum dtype type, const
 static inline vf quad(const vf a[4]) { return vpaddq_f32(vpaddq_f32(a[0], a[1]), vpaddq_f32(a[2], a[3])); }
 static inline vf join(const vf u[1]) { return u[0]; }
 
-static inline __attribute__((always_inline)) void turn(vf v[4]) {
+INLINE void turn(vf v[4]) {
     const float64x2_t a = vreinterpretq_f64_f32(vtrn1q_f32(v[0], v[1])), b = vreinterpretq_f64_f32(vtrn2q_f32(v[0], v[1]));
     const float64x2_t c = vreinterpretq_f64_f32(vtrn1q_f32(v[2], v[3])), d = vreinterpretq_f64_f32(vtrn2q_f32(v[2], v[3]));
     v[0] = vreinterpretq_f32_f64(vzip1q_f64(a, c)), v[1] = vreinterpretq_f32_f64(vzip1q_f64(b, d));

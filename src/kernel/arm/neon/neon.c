@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "kernel/arm/neon/math.h"
+#include "kernel/inline.h"
 #include "kernel/kernel.h"
 
 enum { CHAINS = 4 }; /* sums that hide the latency of the multiply-add; their order is the same for every caller */
@@ -22,10 +23,10 @@ static inline float bfloat(const uint8_t *p) {
 }
 
 /* Four numbers from i on, and one. */
-static inline __attribute__((always_inline)) vf four(enum dtype type, const uint8_t *p, size_t i) {
+INLINE vf four(enum dtype type, const uint8_t *p, size_t i) {
     return type == DT_F32 ? vreinterpretq_f32_u8(vld1q_u8(p + 4 * i)) : type == DT_F16 ? halves(p + 2 * i) : bfloats(p + 2 * i);
 }
-static inline __attribute__((always_inline)) float one(enum dtype type, const uint8_t *p, size_t i) {
+INLINE float one(enum dtype type, const uint8_t *p, size_t i) {
     float f;
     if (type != DT_F32) return type == DT_F16 ? half(p + 2 * i) : bfloat(p + 2 * i);
     memcpy(&f, p + 4 * i, sizeof f);
@@ -33,31 +34,31 @@ static inline __attribute__((always_inline)) float one(enum dtype type, const ui
 }
 
 /* a, of `type`, times L rows of b */
-static inline __attribute__((always_inline)) void dots(enum dtype type, int L, const void *a, const float *b, size_t stride, size_t n, float *out) {
+INLINE void dots(enum dtype type, int L, const void *a, const float *b, size_t stride, size_t n, float *out) {
     vf s[KERNEL_LANES][CHAINS];
     size_t i = 0;
-#pragma GCC unroll 4
+    UNROLL
     for (int l = 0; l < L; l++)
-#pragma GCC unroll 4
+        UNROLL
         for (int j = 0; j < CHAINS; j++) s[l][j] = vf_set(0);
     for (; i + CHAINS * VF_LANES <= n; i += CHAINS * VF_LANES)
-#pragma GCC unroll 4
+        UNROLL
         for (size_t j = 0; j < CHAINS; j++) {
             const vf v = four(type, a, i + j * VF_LANES);
-#pragma GCC unroll 4
+            UNROLL
             for (size_t l = 0; l < (size_t)L; l++) s[l][j] = vf_fma(v, vf_load(b + l * stride + i + j * VF_LANES), s[l][j]);
         }
     for (; i + VF_LANES <= n; i += VF_LANES)
-#pragma GCC unroll 4
+        UNROLL
         for (size_t l = 0; l < (size_t)L; l++) s[l][0] = vf_fma(four(type, a, i), vf_load(b + l * stride + i), s[l][0]);
-#pragma GCC unroll 4
+    UNROLL
     for (size_t l = 0; l < (size_t)L; l++) {
         out[l] = vf_sum((s[l][0] + s[l][1]) + (s[l][2] + s[l][3]));
         for (size_t j = i; j < n; j++) out[l] = fmaf(one(type, a, j), b[l * stride + j], out[l]);
     }
 }
 
-static inline __attribute__((always_inline)) float dot_of(enum dtype type, const void *a, const float *b, size_t n) {
+INLINE float dot_of(enum dtype type, const void *a, const float *b, size_t n) {
     float out[KERNEL_LANES];
     dots(type, 1, a, b, 0, n, out);
     return out[0];

@@ -2,6 +2,7 @@
 #include <immintrin.h>
 #include <stdint.h>
 
+#include "kernel/inline.h"
 #include "kernel/x86/avx2/dot.h"
 #include "kernel/x86/avx2/math.h"
 #include "kernel/x86/avx2/stream.h"
@@ -46,17 +47,17 @@ static inline vf halves_of_rows(const uint8_t *w, size_t row_bytes) {
     return _mm256_cvtph_ps(_mm_setr_epi16(ROW_16(0), ROW_16(1), ROW_16(2), ROW_16(3), ROW_16(4), ROW_16(5), ROW_16(6), ROW_16(7)));
 }
 
-static inline __attribute__((always_inline)) void turn(vi v[8]) {
+INLINE void turn(vi v[8]) {
     vi a[8], b[8];
-#pragma GCC unroll 4
+    UNROLL
     for (int i = 0; i < 8; i += 2) a[i] = _mm256_unpacklo_epi32(v[i], v[i + 1]), a[i + 1] = _mm256_unpackhi_epi32(v[i], v[i + 1]);
     /* b[4 g + j], half p: number 4 p + j of rows 4 g .. 4 g + 3 */
-#pragma GCC unroll 2
+    UNROLL
     for (int g = 0; g < 8; g += 4) {
         b[g] = _mm256_unpacklo_epi64(a[g], a[g + 2]), b[g + 1] = _mm256_unpackhi_epi64(a[g], a[g + 2]);
         b[g + 2] = _mm256_unpacklo_epi64(a[g + 1], a[g + 3]), b[g + 3] = _mm256_unpackhi_epi64(a[g + 1], a[g + 3]);
     }
-#pragma GCC unroll 4
+    UNROLL
     for (int j = 0; j < 4; j++) v[j] = _mm256_permute2x128_si256(b[j], b[4 + j], 0x20), v[4 + j] = _mm256_permute2x128_si256(b[j], b[4 + j], 0x31);
 }
 

@@ -10,17 +10,11 @@
 #include <immintrin.h>
 #include <string.h>
 
+#include "kernel/inline.h"
 #include "kernel/kernel.h"
 #include "kernel/x86/ahead.h"
 #include "kernel/x86/avx2/stream.h"
 #include "tensor/block.h"
-
-#define INLINE static inline __attribute__((always_inline))
-#ifdef __clang__
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 8")
-#endif
 
 enum {
     PART = 128,   /* weights of a row at a time: four blocks of 32 */
@@ -142,7 +136,7 @@ INLINE void outs_product(const struct kind *k, const char *w, size_t row_bytes, 
         for (int pair = 0; pair < PAIRS; pair++) {
             struct part p[2];
             struct factors fac;
-            char rest[2][PART / 32 * 36];
+            char rest[2][PART / 32 * sizeof(struct block_q8_0)]; /* whose blocks are the largest of 32 */
             const int o = 2 * pair;
             const char *w0 = whole_part(k, w + (size_t)(o < outs ? o : outs - 1) * row_bytes + at, n - i, rest[0]);
             const char *w1 = whole_part(k, w + (size_t)(o + 1 < outs ? o + 1 : outs - 1) * row_bytes + at, n - i, rest[1]);

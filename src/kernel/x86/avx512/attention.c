@@ -3,6 +3,7 @@
 #include <immintrin.h>
 #include <string.h>
 
+#include "kernel/inline.h"
 #include "kernel/x86/avx512/math.h"
 #include "kernel/x86/avx512/transpose.h"
 
@@ -11,7 +12,7 @@
 
 enum { ATTN_Q = 4, ATTN_C = 4, ATTN_PRODUCT_C = 4 };
 
-static inline __attribute__((always_inline)) vf kv_load(enum dtype type, const uint8_t *p, size_t e) {
+INLINE vf kv_load(enum dtype type, const uint8_t *p, size_t e) {
     if (type == DT_F32) return _mm512_loadu_ps((const float *)(const void *)p + e);
     if (type == DT_F16) return _mm512_cvtph_ps(_mm256_loadu_si256((const void *)(p + 2 * e)));
     if (type == DT_BF16) return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)(p + 2 * e))), 16));
@@ -20,7 +21,7 @@ static inline __attribute__((always_inline)) vf kv_load(enum dtype type, const u
     return _mm512_cvtph_ps(_mm256_set1_epi16(d)) * _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)(p + 2 + e))));
 }
 
-static inline __attribute__((always_inline)) vf kv_load_n(enum dtype type, const uint8_t *p, size_t n) {
+INLINE vf kv_load_n(enum dtype type, const uint8_t *p, size_t n) {
     if (type == DT_F32) return _mm512_maskz_loadu_ps(vf_mask(n), p);
     const __m256i h = _mm256_maskz_loadu_epi16(vf_mask(n), p);
     return type == DT_F16 ? _mm512_cvtph_ps(h) : _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
@@ -37,12 +38,12 @@ static inline vf join(const vf u[4]) {
     return _mm512_shuffle_f32x4(x, y, 0x88) + _mm512_shuffle_f32x4(x, y, 0xdd);
 }
 
-static inline __attribute__((always_inline)) void turn(vf v[16]) {
+INLINE void turn(vf v[16]) {
     __m512i x[16];
-#pragma GCC unroll 16
+    UNROLL
     for (int i = 0; i < 16; i++) x[i] = _mm512_castps_si512(v[i]);
     transpose16(x);
-#pragma GCC unroll 16
+    UNROLL
     for (int i = 0; i < 16; i++) v[i] = _mm512_castsi512_ps(x[i]);
 }
 

@@ -94,7 +94,7 @@ INLINE void tile_rows(struct tile *t, const char *x, int R, bool min, int outs, 
 
 #define TILE_ROWS(NAME, MIN)                                                                               \
     static void NAME(struct tile *t, const char *x, int rows, int outs, float *out, size_t ld) {           \
-        for (; rows >= 4; rows -= 4, x += 4 * t->row_bytes, out += 4 * ld) tile_rows(t, x, 4, MIN, outs, out, ld); \
+        for (; rows >= ROWS; rows -= ROWS, x += ROWS * t->row_bytes, out += ROWS * ld) tile_rows(t, x, ROWS, MIN, outs, out, ld); \
         switch (rows) {                                                                                    \
         case 3: tile_rows(t, x, 3, MIN, outs, out, ld); break;                                             \
         case 2: tile_rows(t, x, 2, MIN, outs, out, ld); break;                                             \

@@ -26,7 +26,6 @@ INLINE __m512 halves(const char *w0, const char *w1, size_t step) {
     const __m128i second = _mm_unpacklo_epi16(_mm_cvtsi64_si128((long long)four_u16(w1, step)), _mm_cvtsi64_si128((long long)four_u16(w1 + 4 * step, step)));
     return _mm512_cvtph_ps(_mm256_inserti128_si256(_mm256_castsi128_si256(_mm_unpacklo_epi32(first, second)), _mm_unpackhi_epi32(first, second), 1));
 }
-INLINE __m512 negative(__m512 v) { return _mm512_castsi512_ps(_mm512_xor_si512(_mm512_castps_si512(v), _mm512_set1_epi32((int)0x80000000))); }
 
 #define SCALES(TYPE, STEP) INLINE void factors_##TYPE(const char *w0, const char *w1, struct factors *f) { f->scale = halves(w0, w1, STEP); }
 #define SCALES_MIN(TYPE, STEP)                                                       \
@@ -110,7 +109,7 @@ static void stream_layout(enum dtype type, const struct act_row *x, size_t n, in
 
 static void stream_product(enum dtype type, const void *w, size_t row_bytes, int outs, size_t n, const void *x, int rows, float *out, size_t ld, void *tile) {
     const struct streamer *s = of_type(type);
-    if (rows <= STREAM_FEW || s->kind->group == 16) s->product(w, row_bytes, outs, n, x, rows, out, ld);
+    if (in_registers(s->kind, rows)) s->product(w, row_bytes, outs, n, x, rows, out, ld);
     else small_product(type, s->kind, w, row_bytes, outs, n, x, rows, out, ld, tile);
 }
 

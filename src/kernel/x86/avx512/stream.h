@@ -1,7 +1,7 @@
 /* stream.h: products for small rows straight from the weights; included by the stream*.c files and small.c alone.
  *
  * Weights are read from memory once and in order, and are asked for ahead of time into the core's second cache: what lies between a
- * core and memory is then always busy, whatever is computed meanwhile. Two or four rows of weights are taken together, 256 weights of each
+ * core and memory is then always busy, whatever is computed meanwhile. One, two or four rows of weights are taken together, 256 weights of each
  * (a part) at a time, unpacked once in registers and multiplied by up to sixteen rows of activations before the next part.
  *
  * A vector has four lanes of 128 bits. In part->q[0] lane i holds the first sixteen codes of block a[i], in q[1] the second sixteen, and q[2]
@@ -20,6 +20,7 @@
 
 #include "kernel/x86/ahead.h"
 #include "kernel/x86/avx512/tile.h"
+#include "tensor/block.h"
 
 enum {
     PART = 256,        /* weights of a row at a time: eight blocks of 32 */
@@ -65,6 +66,9 @@ struct act_part {
         int32_t shift[16];
     };
 };
+
+/* Whether so many rows of activations are multiplied in registers; else through a tile. */
+static inline bool in_registers(const struct kind *k, int rows) { return k->group == 16 || rows <= STREAM_FEW; }
 
 static inline size_t parts_of(size_t n) { return (n + PART - 1) / PART; }
 
@@ -137,7 +141,8 @@ INLINE __m512 results(const struct kind *k, const __m512 *f) {
     return _mm512_permutexvar_ps(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), sums);
 }
 
-/* What is left of a row, padded with zeros. */
+/* What is left of a row, padded with zeros. Of the types that have blocks of 32, Q8_0's take most. */
+enum { REST_BYTES = PART / 32 * sizeof(struct block_q8_0) };
 INLINE const char *whole_part(const struct kind *k, const char *w, size_t left, char *room) {
     if (k->block == PART || left >= PART) return w;
     memset(room, 0, PART / k->block * k->bytes);
@@ -145,7 +150,7 @@ INLINE const char *whole_part(const struct kind *k, const char *w, size_t left, 
     return room;
 }
 
-/* One row of n weights, or two, by R rows of activations, one or two, `parts` apart: adds to nothing, into f[r * STREAM_OUTS]. `next` is what to ask memory for. */
+/* One row of n weights, or two, by R rows of activations, one or two, `parts` apart: into out[r * STREAM_OUTS]. `next` is what to ask memory for. */
 INLINE void rows_dot(const struct kind *k, const char *w0, const char *w1, const char *next, size_t n, const struct act_part *x, size_t parts, int R, __m512 *out) {
     const size_t bytes = PART / k->block * k->bytes, step = k->group == 16 ? bytes : 2 * bytes;
     __m512 f[TURNED - 1];
@@ -154,7 +159,7 @@ INLINE void rows_dot(const struct kind *k, const char *w0, const char *w1, const
     for (size_t i = 0; i < n; i += PART, w0 += bytes, w1 += bytes, x++, next += step) {
         struct part p[2];
         struct factors w;
-        char rest[2][PART / 32 * 36];
+        char rest[2][REST_BYTES];
         const char *u0 = whole_part(k, w0, n - i, rest[0]), *u1 = whole_part(k, w1, n - i, rest[1]);
         UNROLL
         for (size_t line = 0; line < step; line += 64) _mm_prefetch(next + line, _MM_HINT_T1);
@@ -185,7 +190,7 @@ INLINE void turned_dot(const struct kind *k, const char *w, size_t row_bytes, in
     for (size_t i = 0; i < n; i += PART, w += bytes, x++, next += TURNED_OUTS * bytes) {
         struct part p[TURNED_OUTS];
         struct factors factors[TURNED_OUTS];
-        char rest[TURNED_OUTS][PART / 32 * 36];
+        char rest[TURNED_OUTS][REST_BYTES];
         const char *u[TURNED_OUTS];
         UNROLL
         for (size_t line = 0; line < TURNED_OUTS * bytes; line += 64) _mm_prefetch(next + line, _MM_HINT_T1);
@@ -295,7 +300,7 @@ INLINE void act_part(const struct kind *k, const int8_t *q, const struct act_sca
 }
 
 INLINE void layout(const struct kind *k, const struct act_row *x, size_t n, int rows, struct act_part *to) {
-    const bool turned = rows >= TURNED && (k->group == 16 || rows <= STREAM_FEW);
+    const bool turned = rows >= TURNED && in_registers(k, rows);
     for (size_t i = 0; i < n; i += PART) act_part(k, x->q + i, x->s + i / 32, n - i < PART ? n - i : PART, turned, to + i / PART);
 }
 
@@ -320,9 +325,6 @@ void small_product(enum dtype type, const struct kind *kind, const char *w, size
 
 /* ---- what the types share ---- */
 
-INLINE __m512i each(int v) { return _mm512_set1_epi8((char)v); }
-INLINE __m512i low4(__m512i v) { return _mm512_and_si512(v, each(15)); }
-INLINE __m512i high4(__m512i v) { return _mm512_and_si512(_mm512_srli_epi32(v, 4), each(15)); }
 INLINE __m512i and_or(__m512i v, int mask, __m512i more) { return _mm512_ternarylogic_epi32(v, each(mask), more, 0xea); } /* (v & mask) | more */
 INLINE __m512i by_lane(int a, int b, int c, int d) { return _mm512_setr_epi32(a, a, a, a, b, b, b, b, c, c, c, c, d, d, d, d); }
 
@@ -342,7 +344,7 @@ INLINE __m512i four_lanes(const char *w, size_t step) {
 
 /* Codes chosen from a table of sixteen, raised by 128. */
 INLINE void choose(const int8_t *values, struct part *p) {
-    const __m512i table = _mm512_xor_si512(_mm512_broadcast_i32x4(_mm_loadu_si128((const void *)values)), each(0x80));
+    const __m512i table = code_table(values);
     UNROLL
     for (int j = 0; j < 4; j++) p->q[j] = _mm512_shuffle_epi8(table, p->q[j]);
 }

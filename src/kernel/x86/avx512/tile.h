@@ -5,24 +5,8 @@
 #include <immintrin.h>
 #include <stdbool.h>
 
+#include "kernel/inline.h"
 #include "kernel/kernel.h"
-
-/* Before a loop over an array of vectors: unrolled whole, so that the array is registers. And functions that must melt into their callers.
- * Neither under sanitizers, whose checks would be copied with them: minutes of compiling. */
-#ifndef __has_feature
-#define __has_feature(x) 0
-#endif
-#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
-#define UNROLL
-#define INLINE static inline
-#else
-#ifdef __clang__
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
-#define INLINE static inline __attribute__((always_inline))
-#endif
 
 enum { PANEL = 16 }; /* outputs of a panel: the lanes of a vector */
 
@@ -42,5 +26,13 @@ INLINE __m512i sum_neighbours(__m512i a, __m512i b) {
     const __m512 x = _mm512_castsi512_ps(a), y = _mm512_castsi512_ps(b);
     return _mm512_add_epi32(_mm512_castps_si512(_mm512_shuffle_ps(x, y, 0x88)), _mm512_castps_si512(_mm512_shuffle_ps(x, y, 0xdd)));
 }
+
+INLINE __m512i each(int byte) { return _mm512_set1_epi8((char)byte); }
+INLINE __m512i low4(__m512i v) { return _mm512_and_si512(v, each(15)); }
+INLINE __m512i high4(__m512i v) { return _mm512_and_si512(_mm512_srli_epi32(v, 4), each(15)); }
+INLINE __m512 negative(__m512 v) { return _mm512_xor_ps(v, _mm512_set1_ps(-0.0f)); }
+
+/* A table of sixteen signed codes, raised by 128, for _mm512_shuffle_epi8. */
+INLINE __m512i code_table(const int8_t *values) { return _mm512_xor_si512(_mm512_broadcast_i32x4(_mm_loadu_si128((const void *)values)), each(0x80)); }
 
 #endif

@@ -58,7 +58,6 @@ static void unpack_mxfp4(const char *w, size_t row_bytes, size_t n, uint8_t *t) 
     }
 }
 
-INLINE __m512 negative(__m512 v) { return _mm512_xor_ps(v, _mm512_set1_ps(-0.0f)); }
 
 static void unpack_q4_1(const char *w, size_t row_bytes, size_t n, uint8_t *t) {
     const char *const first = w;

@@ -1,12 +1,11 @@
 /* unpack.h: what the direct unpackers of tiles share: the bytes of sixteen rows side by side, turned so that a lane is a row. Included by
- * the unpack*.c files and by int8.c.
+ * the unpack*.c files.
  *
  * A step of several rows of activations unpacks each weight once, so these bound the speed of batches, drafts' verification and short prompts. */
 #ifndef HEARTH_KERNEL_AVX512_UNPACK_H
 #define HEARTH_KERNEL_AVX512_UNPACK_H
 
 #include "kernel/x86/avx512/tile.h"
-
 
 /* Bytes of a tile's block: codes, then scales and minimums, for groups of 32 and of 16. */
 enum { PLAIN32 = 512 + 64, PLAIN16 = 512 + 128, MIN32 = 512 + 128, MIN16 = 512 + 256 };
@@ -38,16 +37,9 @@ INLINE void put_codes(uint8_t *block, int j, __m512i v) { _mm512_store_si512(blo
 /* Vector i behind a block's codes: scales, then minimums. */
 INLINE void put_floats(uint8_t *block, int i, __m512 v) { _mm512_store_ps((void *)(block + 512 + 64 * i), v); }
 
-INLINE __m512i each(int byte) { return _mm512_set1_epi8((char)byte); }
-INLINE __m512i low4(__m512i v) { return _mm512_and_si512(v, each(15)); }
-INLINE __m512i high4(__m512i v) { return _mm512_and_si512(_mm512_srli_epi32(v, 4), each(15)); }
-
 /* The half float in the lower, or the upper, half of each lane. */
 INLINE __m512 low_half(__m512i v) { return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(v)); }
 INLINE __m512 high_half(__m512i v) { return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(_mm512_srli_epi32(v, 16))); }
-
-/* A table of sixteen signed codes as the tile wants them, for _mm512_shuffle_epi8. */
-INLINE __m512i code_table(const int8_t *values) { return _mm512_xor_si512(_mm512_broadcast_i32x4(_mm_loadu_si128((const void *)values)), each(0x80)); }
 
 void unpack_q2_k(const char *w, size_t row_bytes, size_t n, uint8_t *t);
 void unpack_q3_k(const char *w, size_t row_bytes, size_t n, uint8_t *t);

@@ -2,6 +2,7 @@
 #include <nmmintrin.h>
 #include <string.h>
 
+#include "kernel/inline.h"
 #include "kernel/x86/sse42/math.h"
 
 #include "tensor/block.h"
@@ -11,14 +12,14 @@ enum { ATTN_Q = 2, ATTN_C = 8, ATTN_PRODUCT_C = 2 };
 
 static inline __m128i four_bytes(const uint8_t *p) { return _mm_cvtsi32_si128((int)get_u32(p)); }
 
-static inline __attribute__((always_inline)) vf kv_load(enum dtype type, const uint8_t *p, size_t e) {
+INLINE vf kv_load(enum dtype type, const uint8_t *p, size_t e) {
     if (type == DT_F32) return _mm_loadu_ps((const float *)(const void *)p + e);
     if (type == DT_F16) return vf_halves(_mm_cvtepu16_epi32(_mm_loadl_epi64((const void *)(p + 2 * e))));
     if (type == DT_BF16) return _mm_castsi128_ps(_mm_unpacklo_epi16(_mm_setzero_si128(), _mm_loadl_epi64((const void *)(p + 2 * e))));
     return vf_halves(_mm_set1_epi32(get_u16(p))) * _mm_cvtepi32_ps(_mm_cvtepi8_epi32(four_bytes(p + 2 + e)));
 }
 
-static inline __attribute__((always_inline)) vf kv_load_n(enum dtype type, const uint8_t *p, size_t n) {
+INLINE vf kv_load_n(enum dtype type, const uint8_t *p, size_t n) {
     uint8_t whole[VF_LANES * 4] = {0};
     memcpy(whole, p, n * (type == DT_F32 ? 4 : 2));
     return kv_load(type, whole, 0);
@@ -27,7 +28,7 @@ static inline __attribute__((always_inline)) vf kv_load_n(enum dtype type, const
 static inline vf quad(const vf a[4]) { return _mm_hadd_ps(_mm_hadd_ps(a[0], a[1]), _mm_hadd_ps(a[2], a[3])); }
 static inline vf join(const vf u[1]) { return u[0]; }
 
-static inline __attribute__((always_inline)) void turn(vf v[4]) {
+INLINE void turn(vf v[4]) {
     const vf a = _mm_unpacklo_ps(v[0], v[1]), b = _mm_unpackhi_ps(v[0], v[1]), c = _mm_unpacklo_ps(v[2], v[3]), d = _mm_unpackhi_ps(v[2], v[3]);
     v[0] = _mm_movelh_ps(a, c), v[1] = _mm_movehl_ps(c, a), v[2] = _mm_movelh_ps(b, d), v[3] = _mm_movehl_ps(d, b);
 }

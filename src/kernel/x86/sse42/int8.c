@@ -2,6 +2,7 @@
 #include <nmmintrin.h>
 #include <stdint.h>
 
+#include "kernel/inline.h"
 #include "kernel/x86/sse42/math.h"
 #include "tensor/block.h"
 
@@ -36,7 +37,7 @@ static inline vi vi_half_bytes(const uint8_t *p, int part) { return vi_and(vi_sr
 static inline vi fours_of_rows(const uint8_t *w, size_t row_bytes) { return _mm_setr_epi32(ROW_32(0), ROW_32(1), ROW_32(2), ROW_32(3)); }
 static inline vf halves_of_rows(const uint8_t *w, size_t row_bytes) { return vf_halves(_mm_setr_epi32(ROW_16(0), ROW_16(1), ROW_16(2), ROW_16(3))); }
 
-static inline __attribute__((always_inline)) void turn(vi v[4]) {
+INLINE void turn(vi v[4]) {
     const vi a = _mm_unpacklo_epi32(v[0], v[1]), b = _mm_unpackhi_epi32(v[0], v[1]), c = _mm_unpacklo_epi32(v[2], v[3]), d = _mm_unpackhi_epi32(v[2], v[3]);
     v[0] = _mm_unpacklo_epi64(a, c), v[1] = _mm_unpackhi_epi64(a, c), v[2] = _mm_unpacklo_epi64(b, d), v[3] = _mm_unpackhi_epi64(b, d);
 }

@@ -1,4 +1,5 @@
 /* sse42.c: the kernels in SSE4.2, four floats at a time: what every x86-64 processor since 2009 has. */
+#include "kernel/inline.h"
 #include "kernel/kernel.h"
 #include "kernel/x86/sse42/math.h"
 
@@ -7,7 +8,7 @@ static float dot(const float *a, const float *b, size_t n) {
     vf s[4] = {vf_set(0), vf_set(0), vf_set(0), vf_set(0)};
     size_t i = 0;
     for (; i + 16 <= n; i += 16) {
-#pragma GCC unroll 4
+        UNROLL
         for (size_t j = 0; j < 4; j++) s[j] += vf_load(a + i + 4 * j) * vf_load(b + i + 4 * j);
     }
     for (; i + 4 <= n; i += 4) s[0] += vf_load(a + i) * vf_load(b + i);
