@@ -54,7 +54,7 @@ def turns():
 
 
 def record(fmt, hearth, peer, intensity=2.0, of_bandwidth=0.5):
-    report = {"read_gbps": 20.0, "int8_gops": 900.0, "bf16_gflops": 0, "fp32_gflops": 200.0, "gen_outside_products": 0.02, "prompt_of_arithmetic": 0.4,
+    report = {"read_gbps": 20.0, "int8_gops": 900.0, "bf16_gflops": 0, "fp32_gflops": 200.0, "gen_outside_products": 0.02, "gen_outside_products_least": 0.01, "gen_outside_products_most": 0.0251, "prompt_of_arithmetic": 0.4,
               "gen_of_bandwidth": of_bandwidth, "gen_gbps": 20 * of_bandwidth, "gen_gops": 20 * of_bandwidth * intensity, "prompt_gbps": 0.5, "prompt_gops": 360.0}
     tps = {"hearth": {"prompt": hearth, "generation": hearth}}
     if peer:
@@ -70,13 +70,20 @@ GUESSED = {"plain_tps": 20.0, "guessed_tps": 50.0, "ratio": 2.5, "ratio_min": 2.
 def pages():
     records = [record("Q8_0", [1, 1, 1], [1, 1, 1]), record("Q8_0", [30, 44, 20], [10, 20, 10], of_bandwidth=1.0), record("F16", [7, 8, 9], None, 1.0)]
     with tempfile.TemporaryDirectory() as folder:
-        render.write(records + [{**records[0], "key": {"part": "speculation", "shape": "a-shape", "format": "Q8_0"}, "texts": {"edit": GUESSED}}], folder)
+        later = {**records[0]["run"], "commit": "def"}
+        records += [{**records[0], "key": {"part": "speculation", "shape": "a-shape", "format": "Q8_0"}, "texts": {"edit": GUESSED}},
+                    {**records[0], "key": {"part": "small", "shape": "a-shape", "format": "Q8_0"}, "run": later}]
+        planned = [r["key"] for r in records] + [{"part": "depth", "shape": "a-shape", "format": "Q8_0", "depth": 8, "kv": "q8_0"}, {"part": "speed", "shape": "b-shape", "format": "BF16"}]
+        render.write(records, planned, folder)
         text = open(os.path.join(folder, "RESULTS.md"), encoding="utf-8").read()
         svg = ET.parse(os.path.join(folder, "roofline.svg"))
     check("| Q8_0 | 30.0 | 10.0 | 2.20 (2.00–3.00) | ≥ 2.5 × | 40 % (asked 45 %) |" in text, "the last record, and the median of neighbours' ratios", text)
     check("| F16 | 8.0 | – | – | ≥ 1.2 × | 50 % (asked 92 %) |" in text, "without a peer", text)
     check("| Q8_0 | a source file, edited | 50.0 | 20.0 | 2.50 (2.00–3.00) | ≥ 2 × |" in text, "what guessing gains", text)
-    check("abc" in text and "a processor" in text, "the head", text)
+    check("a processor" in text and "PAIRS=3" in text, "the head", text)
+    check("abc: speed of a-shape: Q8_0, F16; speculation of a-shape: Q8_0. def: small of a-shape: Q8_0" in text, "which commit was measured", text)
+    check("**Not measured:** depth of a-shape: Q8_0 with KV Q8_0; speed of b-shape: BF16." in text, "what was to be measured and was not", text)
+    check("| Q8_0 | 2.00 % (1.00 %–2.51 %) | < 3 % |" in text, "time outside products, with its spread", text)
     ns = "{http://www.w3.org/2000/svg}"
     marks = {m.find(f"{ns}title").text: m for m in svg.iter() if m.tag in (f"{ns}circle", f"{ns}rect") and m.find(f"{ns}title") is not None}
     check(len(marks) == 6 and len([m for m in marks if "peer" in m]) == 2, "a point for each prompt and generation", list(marks))
@@ -96,6 +103,8 @@ def whole():
     with tempfile.TemporaryDirectory() as folder:
         env = dict(os.environ, HEARTH_BENCH_WORK=folder, HEARTH_BENCH_OUT=folder, HEARTH_BENCH_MODELS=folder, HEARTH_BENCH_PEER="none", SHAPES="tiny", FORMATS="q8_0",
                    PAIRS="1", PARTS="speed,start", THREADS="1")
+        p = subprocess.run([sys.executable, os.path.join(TOP, "bench/run.py")], env=dict(env, FORMATS="bogus", PARTS="speed"), capture_output=True, text=True)
+        check(p.returncode != 0 and "FAILED: speed tiny BOGUS" in p.stdout, "what cannot be measured is an error", (p.stdout, p.stderr))
         for n in range(2):
             p = subprocess.run([sys.executable, os.path.join(TOP, "bench/run.py")], env=env, capture_output=True, text=True)
             check(p.returncode == 0 and "FAILED" not in p.stdout and ("is there" in p.stdout) == (n == 1), "a whole run", (p.stdout, p.stderr))

@@ -1,7 +1,7 @@
 /* stream.c: products for few small rows straight from the weights in AVX2, and in AVX2 with VNNI (dot.h), of the types that most files have, with the bits that
  * tiles give.
  *
- * Eight rows of weights are taken through together, 128 weights of each (a part) at a time. Two rows are unpacked in registers and multiplied by one or two rows of activations; what
+ * Eight rows of weights are taken through together, 128 weights of each (a part) at a time. Two rows are unpacked in registers and multiplied by up to four rows of activations; what
  * comes of four such pairs is turned, so that a lane is an output, and added to the sums block by block: the order of tiles.
  * Meanwhile the rows after these are asked of memory, in the order of addresses.
  *
@@ -20,6 +20,7 @@ enum {
     PART = 128,   /* weights of a row at a time: four blocks of 32 */
     OUTS = 8,     /* rows of weights that are taken through together, in pairs */
     PAIRS = OUTS / 2,
+    ROWS = 4,     /* of activations, at most, that weights are unpacked once for */
 };
 
 struct part {
@@ -125,13 +126,13 @@ INLINE void outs_product(const struct kind *k, const char *w, size_t row_bytes, 
     const size_t step = k->bytes * PART / k->block, all = OUTS * row_bytes; /* super-blocks are gone through in halves */
     const char *next = w + (all < AHEAD ? AHEAD : all);
     const __m256i wanted = _mm256_cmpgt_epi32(_mm256_set1_epi32(outs), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
-    __m256 f[2];
+    __m256 f[ROWS];
     UNROLL
     for (int r = 0; r < R; r++) f[r] = _mm256_setzero_ps();
     for (size_t i = 0; i < n; i += PART) {
         const size_t at = i / k->block * k->bytes, blocks = n - i >= PART ? 4 : (n - i) / 32;
         const int sub = k->block > PART ? (int)(i / PART % 2) : 0;
-        __m256 t[2][PAIRS], min[PAIRS];
+        __m256 t[ROWS][PAIRS], min[PAIRS];
         UNROLL
         for (int pair = 0; pair < PAIRS; pair++) {
             struct part p[2];
@@ -170,6 +171,7 @@ INLINE void stream(const struct kind *k, const char *w, size_t row_bytes, int ou
     for (; outs > 0; outs -= OUTS, w += OUTS * row_bytes, out += OUTS) {
         const int some = outs < OUTS ? outs : OUTS;
         int r = 0;
+        for (; r + ROWS <= rows; r += ROWS) outs_product(k, w, row_bytes, some, n, x + (size_t)r * x_bytes, x_bytes, ROWS, out + (size_t)r * ld, ld);
         for (; r + 2 <= rows; r += 2) outs_product(k, w, row_bytes, some, n, x + (size_t)r * x_bytes, x_bytes, 2, out + (size_t)r * ld, ld);
         if (r < rows) outs_product(k, w, row_bytes, some, n, x + (size_t)r * x_bytes, x_bytes, 1, out + (size_t)r * ld, ld);
     }
