@@ -1,8 +1,8 @@
 /* small.c: several small rows by a tile in groups of 32, in the order of stream.h. Unpacking a tile costs more than unpacking in registers, and each row
  * then less.
  *
- * The sums of a result are those that stream.h keeps in lanes: one for each place of a block among eight. Here the lanes are outputs, so a panel
- * is gone through once for each sum. */
+ * The sums of a result are those that stream.h keeps in lanes: one for each place of a block among sixteen, in an even part and in an odd one. Here the lanes are
+ * outputs, so a panel is gone through once for each sum. */
 #include "kernel/x86/avx512/stream.h"
 
 enum { ROWS = 4, PANELS = TILE_OUTS / PANEL }; /* of activations and of the tile in registers: an activation that is spread over a vector is used for both panels */
@@ -34,7 +34,7 @@ INLINE void one_sum(struct tile *t, const struct sum_place *at, const char *x, i
     const char *row[ROWS];
     UNROLL
     for (int r = 0; r < R; r++) row[r] = x + (size_t)r * t->row_bytes + at->codes, f[r][0] = f[r][1] = _mm512_setzero_ps();
-    for (size_t b = at->first; b < t->blocks; b += 8, codes += 8 * block, factors += 8 * block) {
+    for (size_t b = at->first; b < t->blocks; b += 16, codes += 16 * block, factors += 16 * block) {
         __m512i c[ROWS][PANELS];
         for (size_t l = 0; l < t->lines; l++, t->next += 64) _mm_prefetch(t->next, _MM_HINT_T1);
         UNROLL
@@ -59,13 +59,22 @@ INLINE void one_sum(struct tile *t, const struct sum_place *at, const char *x, i
             }
         }
         UNROLL
-        for (int r = 0; r < R; r++) row[r] += sizeof(struct act_part);
+        for (int r = 0; r < R; r++) row[r] += 2 * sizeof(struct act_part);
     }
 }
 
 INLINE void add_to(int R, outputs f, outputs more) {
     UNROLL
     for (int r = 0; r < R; r++) f[r][0] = _mm512_add_ps(f[r][0], more[r][0]), f[r][1] = _mm512_add_ps(f[r][1], more[r][1]);
+}
+
+/* The sums of one place in even and in odd parts, together. */
+INLINE void two_sums(struct tile *t, struct sum_place at, const char *x, int R, bool min, outputs f) {
+    outputs odd;
+    one_sum(t, &at, x, R, min, f);
+    at.first += 8;
+    one_sum(t, &at, x + sizeof(struct act_part), R, min, odd);
+    add_to(R, f, odd);
 }
 
 /* The four lanes of stream.h's sums in its order, (0 + 2) + (1 + 3), for one side. */
@@ -75,7 +84,7 @@ INLINE void four_sums(struct tile *t, int side, const char *x, int R, bool min, 
         const int lane = i % 2 * 2 + i / 2; /* 0 2 1 3 */
         const size_t place = (size_t)(4 * lane + side);
         const struct sum_place at = {t->order[4 * side + lane], (size_t)(128 * side + 16 * lane), offsetof(struct act_part, d) + sizeof(float) * place};
-        one_sum(t, &at, x, R, min, i == 0 ? f : i == 2 ? odd : one);
+        two_sums(t, at, x, R, min, i == 0 ? f : i == 2 ? odd : one);
         if (i == 1) add_to(R, f, one);
         if (i == 3) add_to(R, odd, one);
     }

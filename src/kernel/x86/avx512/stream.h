@@ -1,12 +1,12 @@
 /* stream.h: products for small rows straight from the weights; included by the stream*.c files and small.c alone.
  *
  * Weights are read from memory once and in order, and are asked for ahead of time into the core's second cache: what lies between a
- * core and memory is then always busy, whatever is computed meanwhile. One, two or four rows of weights are taken together, 256 weights of each
- * (a part) at a time, unpacked once in registers and multiplied by up to sixteen rows of activations before the next part.
+ * core and memory is then always busy, whatever is computed meanwhile. One row of weights is gone through alone, or four together, in parts of 256 weights,
+ * which are unpacked once in registers and multiplied by up to sixteen rows of activations before the next part.
  *
  * A vector has four lanes of 128 bits. In part->q[0] lane i holds the first sixteen codes of block a[i], in q[1] the second sixteen, and q[2]
  * and q[3] the same of block b[i]; which blocks these are is what each type makes cheap. Activations are laid out alike. So a
- * product's sums cross no lane until they are whole, and a result's sixteen (or, of groups of 32, eight) partial sums take blocks in an
+ * product's sums cross no lane until they are whole, and a result's sixteen partial sums (of groups of 32: eight of even parts, eight of odd ones) take blocks in an
  * order that depends on the type only, not on what else is multiplied.
  *
  * Much of the work would be to add up neighbours: two thirds in groups of sixteen. For more than two rows the codes are therefore turned first, weights'
@@ -38,7 +38,7 @@ struct part {
     __m512i q[4];
 };
 
-/* Sixteen scales and minimums. Of groups of 32: lane i has those of a[i] and b[i] of the first row of weights, then of the second.
+/* Sixteen scales and minimums. Of groups of 32: lane i has those of a[i] and b[i] of one part, then of another, of the same row or of the next.
  * Of groups of 16: lane i has those of the halves of a[i] and of the halves of b[i], of one row. */
 struct factors {
     __m512 scale, min;
@@ -87,20 +87,20 @@ INLINE __m512i load_once(const void *p) {
     return v;
 }
 
-/* Sixteen sums of products of codes in the order of `factors`: of the blocks of two rows of weights, or of the half blocks of one. */
+/* Sixteen sums of products of codes in the order of `factors`: of the half blocks of a part of a row of weights, or of the blocks of two parts of it. */
 INLINE __m512i sums(const struct kind *k, const struct part *p, const struct act_part *x) {
-    const __m512i zero = _mm512_setzero_si512(), x0 = load_once(x->q), x1 = load_once(x->q + 64), x2 = load_once(x->q + 128), x3 = load_once(x->q + 192);
+    const __m512i zero = _mm512_setzero_si512();
     const int most = 4 * k->most * 127;
     if (k->group == 16) {
-        const __m512i a = add_neighbours(_mm512_dpbusd_epi32(zero, p->q[0], x0), _mm512_dpbusd_epi32(zero, p->q[1], x1), most);
-        const __m512i b = add_neighbours(_mm512_dpbusd_epi32(zero, p->q[2], x2), _mm512_dpbusd_epi32(zero, p->q[3], x3), most);
+        const __m512i a = add_neighbours(_mm512_dpbusd_epi32(zero, p->q[0], load64(x->q)), _mm512_dpbusd_epi32(zero, p->q[1], load64(x->q + 64)), most);
+        const __m512i b = add_neighbours(_mm512_dpbusd_epi32(zero, p->q[2], load64(x->q + 128)), _mm512_dpbusd_epi32(zero, p->q[3], load64(x->q + 192)), most);
         return add_neighbours(a, b, 2 * most);
     }
     __m512i two[2];
     UNROLL
     for (int o = 0; o < 2; o++) {
-        const __m512i a = _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(zero, p[o].q[0], x0), p[o].q[1], x1);
-        const __m512i b = _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(zero, p[o].q[2], x2), p[o].q[3], x3);
+        const __m512i a = _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(zero, p[o].q[0], load64(x[o].q)), p[o].q[1], load64(x[o].q + 64));
+        const __m512i b = _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(zero, p[o].q[2], load64(x[o].q + 128)), p[o].q[3], load64(x[o].q + 192));
         two[o] = add_neighbours(a, b, 2 * most);
     }
     return add_neighbours(two[0], two[1], 4 * most);
@@ -115,7 +115,7 @@ INLINE __m512 add_scaled(const struct kind *k, __m512i sum, const struct factors
 /* What a sum begins at. */
 INLINE __m512i least(const struct kind *k, const struct act_part *x) { return k->min ? _mm512_setzero_si512() : load64(x->shift); }
 
-/* f += a part of one row of weights (groups of 16) or of two (groups of 32) by one of activations. */
+/* f += a part of a row of weights (groups of 16) or two parts of it (groups of 32) by those of activations. */
 INLINE __m512 add_part(const struct kind *k, const struct part *p, const struct factors *w, const struct act_part *x, __m512 f) {
     const __m512i sum = sums(k, p, x);
     return add_scaled(k, k->min ? sum : _mm512_add_epi32(sum, least(k, x)), w, x, f);
@@ -150,24 +150,27 @@ INLINE const char *whole_part(const struct kind *k, const char *w, size_t left, 
     return room;
 }
 
-/* One row of n weights, or two, by R rows of activations, one or two, `parts` apart: into out[r * STREAM_OUTS]. `next` is what to ask memory for. */
-INLINE void rows_dot(const struct kind *k, const char *w0, const char *w1, const char *next, size_t n, const struct act_part *x, size_t parts, int R, __m512 *out) {
-    const size_t bytes = PART / k->block * k->bytes, step = k->group == 16 ? bytes : 2 * bytes;
+/* One row of n weights by R rows of activations, one or two, `parts` apart: into out[r * STREAM_OUTS]. */
+INLINE void rows_dot(const struct kind *k, const char *w, size_t n, const struct act_part *x, size_t parts, int R, __m512 *out) {
+    const size_t bytes = PART / k->block * k->bytes, pair = (size_t)k->group / 16, step = pair * bytes;
+    const char *next = w + AHEAD;
     __m512 f[TURNED - 1];
     UNROLL
     for (int r = 0; r < R; r++) f[r] = _mm512_setzero_ps();
-    for (size_t i = 0; i < n; i += PART, w0 += bytes, w1 += bytes, x++, next += step) {
+    for (size_t i = 0; i < n; i += pair * PART, w += step, x += pair, next += step) {
+        const bool both = pair == 2 && n - i > PART;
         struct part p[2];
-        struct factors w;
+        struct factors factors;
         char rest[2][REST_BYTES];
-        const char *u0 = whole_part(k, w0, n - i, rest[0]), *u1 = whole_part(k, w1, n - i, rest[1]);
+        const char *u0 = whole_part(k, w, n - i, rest[0]), *u1 = both ? whole_part(k, w + bytes, n - i - PART, rest[1]) : u0;
         UNROLL
         for (size_t line = 0; line < step; line += 64) _mm_prefetch(next + line, _MM_HINT_T1);
         k->codes(u0, &p[0]);
-        if (k->group != 16) k->codes(u1, &p[1]);
-        k->factors(u0, u1, &w);
+        if (both) k->codes(u1, &p[1]);
+        else p[1].q[0] = p[1].q[1] = p[1].q[2] = p[1].q[3] = _mm512_setzero_si512();
+        k->factors(u0, u1, &factors);
         UNROLL
-        for (int r = 0; r < R; r++) f[r] = add_part(k, p, &w, x + (size_t)r * parts, f[r]);
+        for (int r = 0; r < R; r++) f[r] = add_part(k, p, &factors, x + (size_t)r * parts, f[r]);
     }
     UNROLL
     for (int r = 0; r < R; r++) out[r * STREAM_OUTS] = f[r];
@@ -182,8 +185,9 @@ INLINE void turn(struct part *p) {
 }
 
 /* TURNED_OUTS rows of weights, of which `have` are there, by any number of rows of activations, into f[r * STREAM_OUTS] and what follows it: of
- * groups of 16 a row of weights has a vector of sums, of groups of 32 (whose halves are turned) two rows have one. */
-INLINE void turned_dot(const struct kind *k, const char *w, size_t row_bytes, int have, size_t n, const struct act_part *x, size_t parts, int rows, __m512 *f) {
+ * groups of 16 a row of weights has a vector of sums; of groups of 32 (whose halves are turned) two rows have one of their even parts there and one of their odd parts behind all
+ * even ones. */
+INLINE void turned_dot(const struct kind *k, const char *w, size_t row_bytes, int have, size_t n, const struct act_part *x, size_t parts, int rows, __m512 *sums) {
     const int pair = k->group / 16, vectors = TURNED_OUTS / pair;
     const size_t bytes = PART / k->block * k->bytes;
     const char *next = w + (TURNED_OUTS - 1) * row_bytes + AHEAD;
@@ -202,7 +206,8 @@ INLINE void turned_dot(const struct kind *k, const char *w, size_t row_bytes, in
         }
         UNROLL
         for (int v = 0; v < vectors; v++) k->factors(u[v * pair], u[v * pair + pair - 1], &factors[v]);
-        const __mmask16 there = i ? 0xffff : 0; /* at first the sums so far are zeros */
+        const __mmask16 there = i >= (size_t)pair * PART ? 0xffff : 0; /* at first the sums so far are zeros */
+        __m512 *f = pair == 2 && i / PART % 2 ? sums + STREAM_OUTS / 2 : sums;
         for (int r = 0; r < rows; r++) {
             const struct act_part *a = x + (size_t)r * parts;
             __m512i sum[TURNED_OUTS];
@@ -225,8 +230,15 @@ INLINE void turned_dot(const struct kind *k, const char *w, size_t row_bytes, in
     }
 }
 
-INLINE void store_results(const struct kind *k, const __m512 *f, int outs, int rows, float *out, size_t ld) {
-    for (int r = 0; r < rows; r++) _mm512_mask_storeu_ps(out + (size_t)r * ld, (__mmask16)((1u << outs) - 1), results(k, f + r * STREAM_OUTS));
+/* even: the sums of the even parts; or of whole rows. Results add the odd parts' to them first. */
+INLINE void store_results(const struct kind *k, const __m512 *even, size_t n, int outs, int rows, float *out, size_t ld) {
+    const int vectors = STREAM_OUTS * 16 / k->group;
+    for (int r = 0; r < rows; r++, even += STREAM_OUTS) {
+        __m512 f[STREAM_OUTS];
+        UNROLL
+        for (int o = 0; o < vectors; o++) f[o] = k->group == 16 ? even[o] : _mm512_add_ps(even[o], n > PART ? even[STREAM_OUTS / 2 + o] : _mm512_setzero_ps());
+        _mm512_mask_storeu_ps(out + (size_t)r * ld, (__mmask16)((1u << outs) - 1), results(k, f));
+    }
 }
 
 INLINE void turned(const struct kind *k, const char *w, size_t row_bytes, int outs, size_t n, const struct act_part *x, int rows, float *out, size_t ld) {
@@ -238,20 +250,23 @@ INLINE void turned(const struct kind *k, const char *w, size_t row_bytes, int ou
         for (int r = 0, some; r < rows; r += some) {
             some = rows - r < most ? rows - r : most;
             for (int o = 0; o < here; o += TURNED_OUTS) turned_dot(k, w + (size_t)o * row_bytes, row_bytes, here - o, n, x + (size_t)r * parts, parts, some, f + o / (k->group / 16));
-            store_results(k, f, here, some, out + (size_t)r * ld, ld);
+            store_results(k, f, n, here, some, out + (size_t)r * ld, ld);
         }
     }
 }
 
-/* Up to sixteen rows of weights by R of activations. */
+/* Up to sixteen rows of weights by R of activations. Of groups of 32 a row's vector has, in each lane, two sums of even parts and two of odd ones. */
 INLINE void outs_dot(const struct kind *k, const char *w, size_t row_bytes, int outs, size_t n, const struct act_part *x, size_t parts, int R, float *out, size_t ld) {
-    const int pair = k->group == 16 ? 1 : 2;
     __m512 f[(TURNED - 1) * STREAM_OUTS];
-    for (int o = 0; o < outs; o += pair) {
-        const char *w0 = w + (size_t)o * row_bytes, *w1 = pair == 2 && o + 1 < outs ? w0 + row_bytes : w0;
-        rows_dot(k, w0, w1, w0 + (size_t)(pair - 1) * row_bytes + AHEAD, n, x, parts, R, f + o / pair);
+    for (int o = 0; o < outs; o++) rows_dot(k, w + (size_t)o * row_bytes, n, x, parts, R, f + o);
+    for (int r = 0; r < R; r++) {
+        __m512 *mine = f + r * STREAM_OUTS;
+        const int couples = k->group == 32 ? STREAM_OUTS / 2 : 0;
+        UNROLL
+        for (int o = 0; o < 2 * couples; o += 2)
+            mine[o / 2] = _mm512_add_ps(_mm512_shuffle_ps(mine[o], mine[o + 1], 0x44), _mm512_shuffle_ps(mine[o], mine[o + 1], 0xee));
+        _mm512_mask_storeu_ps(out + (size_t)r * ld, (__mmask16)((1u << outs) - 1), results(k, mine));
     }
-    store_results(k, f, outs, R, out, ld);
 }
 
 INLINE void stream(const struct kind *k, const char *w, size_t row_bytes, int outs, size_t n, const struct act_part *x, int rows, float *out, size_t ld) {
@@ -299,9 +314,20 @@ INLINE void act_part(const struct kind *k, const int8_t *q, const struct act_sca
     memcpy(to->q, &p, sizeof p);
 }
 
+/* For one or two rows in groups of 32: two parts of a row of weights are taken together, and the first has the scales of both. */
+INLINE void share_factors(struct act_part *first, const struct act_part *second) {
+    for (int at = 0; at < 16; at += 4) {
+        for (int j = 0; j < 2; j++) {
+            first->d[at + 2 + j] = second ? second->d[at + j] : 0;
+            first->shift[at + 2 + j] = second ? second->shift[at + j] : 0; /* or sums, which are as wide */
+        }
+    }
+}
+
 INLINE void layout(const struct kind *k, const struct act_row *x, size_t n, int rows, struct act_part *to) {
     const bool turned = rows >= TURNED && in_registers(k, rows);
     for (size_t i = 0; i < n; i += PART) act_part(k, x->q + i, x->s + i / 32, n - i < PART ? n - i : PART, turned, to + i / PART);
+    for (size_t p = 0, parts = parts_of(n); rows < TURNED && k->group == 32 && p < parts; p += 2) share_factors(to + p, p + 1 < parts ? to + p + 1 : NULL);
 }
 
 /* A type's two functions; see kernel.h for what they do. */
