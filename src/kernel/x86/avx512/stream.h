@@ -88,7 +88,7 @@ INLINE __m512i load_once(const void *p) {
 }
 
 /* Sixteen sums of products of codes in the order of `factors`: of the half blocks of a part of a row of weights, or of the blocks of two parts of it. */
-INLINE __m512i sums(const struct kind *k, const struct part *p, const struct act_part *x) {
+INLINE __m512i sums(const struct kind *k, const struct part *p, const struct act_part *x, const struct act_part *second) {
     const __m512i zero = _mm512_setzero_si512();
     const int most = 4 * k->most * 127;
     if (k->group == 16) {
@@ -99,8 +99,9 @@ INLINE __m512i sums(const struct kind *k, const struct part *p, const struct act
     __m512i two[2];
     UNROLL
     for (int o = 0; o < 2; o++) {
-        const __m512i a = _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(zero, p[o].q[0], load64(x[o].q)), p[o].q[1], load64(x[o].q + 64));
-        const __m512i b = _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(zero, p[o].q[2], load64(x[o].q + 128)), p[o].q[3], load64(x[o].q + 192));
+        const int8_t *y = o ? second->q : x->q;
+        const __m512i a = _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(zero, p[o].q[0], load64(y)), p[o].q[1], load64(y + 64));
+        const __m512i b = _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(zero, p[o].q[2], load64(y + 128)), p[o].q[3], load64(y + 192));
         two[o] = add_neighbours(a, b, 2 * most);
     }
     return add_neighbours(two[0], two[1], 4 * most);
@@ -115,9 +116,9 @@ INLINE __m512 add_scaled(const struct kind *k, __m512i sum, const struct factors
 /* What a sum begins at. */
 INLINE __m512i least(const struct kind *k, const struct act_part *x) { return k->min ? _mm512_setzero_si512() : load64(x->shift); }
 
-/* f += a part of a row of weights (groups of 16) or two parts of it (groups of 32) by those of activations. */
-INLINE __m512 add_part(const struct kind *k, const struct part *p, const struct factors *w, const struct act_part *x, __m512 f) {
-    const __m512i sum = sums(k, p, x);
+/* f += a part of a row of weights (groups of 16) or two parts of it (groups of 32) by those of activations: x, which has the scales of both, and `second`. */
+INLINE __m512 add_part(const struct kind *k, const struct part *p, const struct factors *w, const struct act_part *x, const struct act_part *second, __m512 f) {
+    const __m512i sum = sums(k, p, x, second);
     return add_scaled(k, k->min ? sum : _mm512_add_epi32(sum, least(k, x)), w, x, f);
 }
 
@@ -170,7 +171,7 @@ INLINE void rows_dot(const struct kind *k, const char *w, size_t n, const struct
         else p[1].q[0] = p[1].q[1] = p[1].q[2] = p[1].q[3] = _mm512_setzero_si512();
         k->factors(u0, u1, &factors);
         UNROLL
-        for (int r = 0; r < R; r++) f[r] = add_part(k, p, &factors, x + (size_t)r * parts, f[r]);
+        for (int r = 0; r < R; r++) f[r] = add_part(k, p, &factors, x + (size_t)r * parts, x + (size_t)r * parts + both, f[r]); /* where there is no second, its codes are zeros */
     }
     UNROLL
     for (int r = 0; r < R; r++) out[r * STREAM_OUTS] = f[r];
