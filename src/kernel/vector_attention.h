@@ -5,7 +5,7 @@
  *                    ATTN_Q * ATTN_C sums and some more fit the registers
  *   ATTN_PRODUCT_C   vectors of columns of a product: so do ATTN_ROWS * ATTN_PRODUCT_C
  *   kv_load          vector number e / VF_LANES of a group of 32 stored numbers
- *   kv_load_n        the first n of a group, zeros after them
+ *   kv_load_n        the first n of a group, zeros after them, where KV_LOAD_N says that the set has a way of its own
  *   quad             four vectors to one, whose every 128 bits hold sums of one number in four of each
  *   join             VF_LANES / 4 of these to one vector: the sums of VF_LANES vectors
  *   turn             VF_LANES vectors of VF_LANES numbers of 32 bits, transposed
@@ -17,6 +17,14 @@
 
 #include "kernel/attention.h"
 #include "kernel/inline.h"
+
+#ifndef KV_LOAD_N
+INLINE vf kv_load_n(enum dtype type, const uint8_t *p, size_t n) {
+    uint8_t whole[VF_LANES * 4] = {0};
+    memcpy(whole, p, n * (type == DT_F32 ? 4 : 2));
+    return kv_load(type, whole, 0);
+}
+#endif
 
 /* Stored numbers are read in groups of 32: a block of Q8_0. */
 INLINE const uint8_t *group(enum dtype type, const uint8_t *row, size_t i) {

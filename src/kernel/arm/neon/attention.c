@@ -21,12 +21,6 @@ INLINE vf kv_load(enum dtype type, const uint8_t *p, size_t e) {
     return vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(d))) * vcvtq_f32_s32(vmovl_s16(vget_low_s16(w)));
 }
 
-INLINE vf kv_load_n(enum dtype type, const uint8_t *p, size_t n) {
-    uint8_t whole[VF_LANES * 4] = {0};
-    memcpy(whole, p, n * (type == DT_F32 ? 4 : 2));
-    return kv_load(type, whole, 0);
-}
-
 static inline vf quad(const vf a[4]) { return vpaddq_f32(vpaddq_f32(a[0], a[1]), vpaddq_f32(a[2], a[3])); }
 static inline vf join(const vf u[1]) { return u[0]; }
 

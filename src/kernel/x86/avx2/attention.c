@@ -19,12 +19,6 @@ INLINE vf kv_load(enum dtype type, const uint8_t *p, size_t e) {
     return _mm256_cvtph_ps(_mm_set1_epi16(d)) * _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)(p + 2 + e))));
 }
 
-INLINE vf kv_load_n(enum dtype type, const uint8_t *p, size_t n) {
-    uint8_t whole[VF_LANES * 4] = {0};
-    memcpy(whole, p, n * (type == DT_F32 ? 4 : 2));
-    return kv_load(type, whole, 0);
-}
-
 static inline vf quad(const vf a[4]) { return _mm256_hadd_ps(_mm256_hadd_ps(a[0], a[1]), _mm256_hadd_ps(a[2], a[3])); }
 static inline vf join(const vf u[2]) { return _mm256_permute2f128_ps(u[0], u[1], 0x20) + _mm256_permute2f128_ps(u[0], u[1], 0x31); }
 

@@ -21,6 +21,7 @@ INLINE vf kv_load(enum dtype type, const uint8_t *p, size_t e) {
     return _mm512_cvtph_ps(_mm256_set1_epi16(d)) * _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)(p + 2 + e))));
 }
 
+#define KV_LOAD_N
 INLINE vf kv_load_n(enum dtype type, const uint8_t *p, size_t n) {
     if (type == DT_F32) return _mm512_maskz_loadu_ps(vf_mask(n), p);
     const __m256i h = _mm256_maskz_loadu_epi16(vf_mask(n), p);

@@ -8,7 +8,7 @@
 #include "tensor/block.h"
 #include "tensor/fit.h"
 
-enum { ATTN_Q = 2, ATTN_C = 8, ATTN_PRODUCT_C = 2 };
+enum { ATTN_Q = 2, ATTN_C = 8 /* a block of Q8_0: a few sums more than sixteen registers hold */, ATTN_PRODUCT_C = 2 };
 
 static inline __m128i four_bytes(const uint8_t *p) { return _mm_cvtsi32_si128((int)get_u32(p)); }
 
@@ -17,12 +17,6 @@ INLINE vf kv_load(enum dtype type, const uint8_t *p, size_t e) {
     if (type == DT_F16) return vf_halves(_mm_cvtepu16_epi32(_mm_loadl_epi64((const void *)(p + 2 * e))));
     if (type == DT_BF16) return _mm_castsi128_ps(_mm_unpacklo_epi16(_mm_setzero_si128(), _mm_loadl_epi64((const void *)(p + 2 * e))));
     return vf_halves(_mm_set1_epi32(get_u16(p))) * _mm_cvtepi32_ps(_mm_cvtepi8_epi32(four_bytes(p + 2 + e)));
-}
-
-INLINE vf kv_load_n(enum dtype type, const uint8_t *p, size_t n) {
-    uint8_t whole[VF_LANES * 4] = {0};
-    memcpy(whole, p, n * (type == DT_F32 ? 4 : 2));
-    return kv_load(type, whole, 0);
 }
 
 static inline vf quad(const vf a[4]) { return _mm_hadd_ps(_mm_hadd_ps(a[0], a[1]), _mm_hadd_ps(a[2], a[3])); }
