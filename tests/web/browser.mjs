@@ -2,7 +2,7 @@
 
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { answers, ask, axePath, check, ended, focused, open, run, same, say, seen, setServer, shots, until, url } from './harness.mjs';
+import { answers, ask, axePath, check, ended, focused, kept, open, reload, run, same, say, seen, setServer, shots, until, url } from './harness.mjs';
 
 const EVIL = '<img src=x onerror="window.evil=1">';
 
@@ -100,7 +100,7 @@ const tests = {
     check(spoken.includes('Code, python, 2 lines.') && spoken.includes('A heading') && !spoken.some((s) => s.includes('return x')), 'blocks are announced, code is named', spoken);
     await until(async () => await code.locator('button').textContent() === 'Copy', 'the button says Copy again');
     const grown = await html(page);
-    await page.reload();
+    await reload(page);
     await ended(page, 1);
     same(await html(page), grown, 'what grew is what is rendered whole');
   },
@@ -113,7 +113,7 @@ const tests = {
     same(await answer.locator('.code').count(), 100, 'all code is there');
     const grown = await html(page);
     check(await page.evaluate(() => { const s = document.getElementById('scroll'); return s.scrollHeight - s.scrollTop - s.clientHeight < 60; }), 'the end is in view');
-    await page.reload();
+    await reload(page);
     await ended(page, 1);
     check(await html(page) === grown, 'what grew is what is rendered whole');
   },
@@ -134,7 +134,7 @@ const tests = {
     await ask(page, 'think', 3);
     await page.locator('.reasoning summary').last().click();
     check((await page.locator('.thought').last().textContent()).includes(EVIL), 'reasoning is text');
-    await page.reload();
+    await reload(page);
     await ended(page, 3);
     same(await text.locator('script, img, svg, iframe, style').count(), 0, 'neither when it is read back');
     check(!await page.evaluate(() => window.evil), 'nothing ran');
@@ -207,7 +207,7 @@ const tests = {
     same(await answer.locator('.text').textContent(), 'You said: third', 'the new text is answered');
     same(await page.locator('.message').count(), 2, 'what came after is gone');
     same((await seen()).chats.at(-1).messages.map((m) => m.content), ['third'], 'only the new text is sent');
-    await page.reload();
+    await reload(page);
     await ended(page, 1);
     same(await page.locator('.message').count(), 2, 'also after a reload');
   },
@@ -219,7 +219,7 @@ const tests = {
     await until(async () => await page.locator('.message').count() === 0, 'a new conversation');
     await page.locator('#model').selectOption('qwen3-8b');
     await ask(page, 'pears', 1);
-    await page.reload();
+    await reload(page);
     await ended(page, 1);
     same(await page.locator('#conversations a').allTextContents(), ['pears', 'apples'], 'both are listed, the newest first');
     same(await page.locator('.message.user .text').textContent(), 'pears', 'the address brings its conversation back');
@@ -241,7 +241,7 @@ const tests = {
     await page.locator('#delete-all').click();
     await page.locator('#ask-yes').click();
     await until(async () => await page.locator('#conversations a').count() === 0, 'all are deleted');
-    await page.reload();
+    await reload(page);
     await page.locator('#model option').first().waitFor({ state: 'attached' });
     same(await page.locator('.message, #conversations a').count(), 0, 'and stay deleted');
 
@@ -276,7 +276,7 @@ const tests = {
     const { page } = await fresh();
     await say(page, 'slow 3000');
     await until(async () => (await answers(page).textContent()).includes('word120 '), 'some of it is there and kept');
-    await page.reload();
+    await reload(page);
     await until(async () => await answers(page).count() === 1, 'it is there');
     check((await answers(page).locator('.text').textContent()).startsWith('word0 word1'), 'the answer so far is kept');
     check((await answers(page).locator('.note').textContent()).includes('cut off'), 'and said to be cut off');
@@ -306,7 +306,7 @@ const tests = {
     same(messages[0], { role: 'system', content: 'Be brief.' }, 'the system prompt is sent');
     same(rest, { model: 'ember', temperature: 0.25, top_k: 40, max_completion_tokens: 100, seed: 0, reasoning_effort: 'low', stop: ['END', '###'], stream: true,
       stream_options: { include_usage: true } }, 'the settings are sent, and no others');
-    await page.reload();
+    await reload(page);
     await ended(page, 1);
     same(await page.locator('#setting-temperature').inputValue(), '0.25', 'they are kept with the conversation');
     await page.locator('#new').click();
@@ -325,7 +325,7 @@ const tests = {
     same(await answer.locator('.call pre').textContent(), '{\n  "city": "Paris"\n}', 'its arguments are shown');
     await say(page, 'and then?');
     check(await page.locator('#notice').isVisible(), 'a call without a result is not passed over');
-    await page.reload(); // the form is there again
+    await reload(page); // the form is there again
     await ended(page, 1);
     await page.getByLabel('Result of weather').fill('**sunny**');
     await page.getByRole('button', { name: 'Send results' }).click();
@@ -377,7 +377,7 @@ const tests = {
       const answer = await ask(page, 'hello', 1);
       same(await answer.locator('.text').textContent(), 'You said: hello', 'and answers');
       same(await page.evaluate(() => [Object.values(sessionStorage), JSON.stringify(localStorage).includes('right-key')]), [['right-key'], false], 'it is kept for the session only');
-      await page.reload();
+      await reload(page);
       await until(async () => (await page.locator('#model').textContent()).includes('qwen3-8b'), 'after a reload it is not asked for again');
 
       await setServer({ key: 'other-key' });
@@ -396,6 +396,7 @@ const tests = {
     const { page } = await fresh();
     await page.locator('nav a', { hasText: 'Machine' }).click();
     await page.locator('#machine-slots tr').nth(1).waitFor();
+    await page.locator('#machine-models tr').first().waitFor(); // another answer of the server's
     same(await focused(page), 'machine-title', 'reading goes on at the title');
     same(await page.locator('nav a[aria-current]').textContent(), 'Machine', 'the link says where one is');
     same(await page.locator('#machine-models tr').first().locator('th, td').allTextContents(), ['ember', 'ready', '4.8 MB', '67.0 MB', '32,768'], 'a model');
@@ -445,7 +446,7 @@ const tests = {
     await page.locator('#ledger-since').selectOption('7');
     await until(async () => await page.locator('#ledger-day tbody th').count() < days, 'fewer days');
     await setServer({ ledger: false });
-    await page.reload();
+    await reload(page);
     await until(async () => await page.locator('#ledger-error').textContent() === 'This server keeps no ledger.', 'a server without one');
     await setServer({ ledger: true });
   },
@@ -488,7 +489,7 @@ const tests = {
       document.body.focus();
       document.body.removeAttribute('tabindex');
     });
-    await page.reload();
+    await reload(page);
     await until(async () => await focused(page) === 'prompt', 'writing can begin at once');
     await keyboard.type('hello');
     await keyboard.press('Enter');
@@ -547,7 +548,7 @@ const tests = {
     await shoot(page, 'chat-dark');
     await page.locator('#theme').selectOption('light');
     check(await light(page), 'light where it was chosen');
-    await page.reload();
+    await reload(page);
     await ended(page, 1);
     check(await light(page), 'also after a reload');
     same(await page.locator('#theme').inputValue(), 'light', 'and the choice says so');
@@ -589,6 +590,7 @@ const tests = {
       await audit('reasoning, and a call that waits');
       await page.goto(`${url}#machine`);
       await page.locator('#machine-slots tr').nth(1).waitFor();
+    await page.locator('#machine-models tr').first().waitFor();
       await audit('machine');
       await page.goto(`${url}#ledger`);
       await page.locator('#ledger-client tbody tr').nth(1).waitFor();
@@ -616,6 +618,7 @@ const tests = {
   async 'two tabs do not overwrite each other'({ fresh }) {
     const { page, context } = await fresh();
     await ask(page, 'apples', 1);
+    await kept(page);
     const other = await open(context, new URL(page.url()).hash);
     await ended(other, 1);
     await ask(page, 'from the first tab', 2);
@@ -623,10 +626,10 @@ const tests = {
     await until(async () => (await other.locator('#notice').textContent()).includes('kept as a copy'), 'the second tab is told');
     await until(async () => await other.locator('#conversations a').count() === 2, 'both are kept');
     check(new URL(page.url()).hash !== new URL(other.url()).hash, 'under two addresses');
-    await page.reload();
+    await reload(page);
     await ended(page, 2);
     same(await page.locator('.message.user .text').last().textContent(), 'from the first tab', 'the first is as it was');
-    await other.reload();
+    await reload(other);
     await ended(other, 2);
     same(await other.locator('.message.user .text').last().textContent(), 'from the second tab', 'and so is the second');
   },
@@ -637,6 +640,7 @@ const tests = {
     await until(async () => (await answers(page).textContent()).includes('word2 '), 'words come');
     await page.locator('nav a', { hasText: 'Machine' }).click();
     await page.locator('#machine-slots tr').nth(1).waitFor();
+    await page.locator('#machine-models tr').first().waitFor();
     await page.locator('nav a', { hasText: 'Chat' }).click();
     check((await answers(page).count()) === 1, 'back to where one was');
     await page.locator('#new').click();

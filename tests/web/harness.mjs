@@ -92,6 +92,14 @@ export async function ask(page, text, n) {
   return ended(page, n);
 }
 
+/** Until what was said is kept: an answer is shown a moment before it is in the browser's database. */
+export const kept = (page) => until(async () => await page.locator('#conversations').getAttribute('aria-busy') === null, 'the conversation is kept');
+
+export async function reload(page) {
+  await kept(page);
+  await page.reload();
+}
+
 export const focused = (page) => page.evaluate(() => document.activeElement.id || document.activeElement.textContent.trim());
 
 /** Runs each test with pages of its own; { name: async ({ fresh, provokes }) => … }. */

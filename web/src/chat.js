@@ -68,6 +68,7 @@ export class Chat {
   #atEnd = true;
   #turn = 0; // of opening: only the last one wins
   #saving = Promise.resolve();
+  #unsaved = 0; // saves asked for and not through
 
   constructor(store) {
     this.#store = store;
@@ -325,23 +326,29 @@ export class Chat {
 
   // ---- what is kept
 
-  /** Keeps it, after what was to be kept before. */
+  /** Keeps it, after what was to be kept before; the list is busy until it is kept: a page that is left before loses it. */
   #save(conversation) {
     conversation.updated = Date.now();
-    this.#saving = this.#saving.then(async () => {
-      if (conversation.deleted) return;
-      const { id } = conversation;
-      try {
-        await this.#store.put(conversation);
-        if (conversation.id !== id) {
-          notice('Another tab has gone on with this conversation. What is said here is kept as a copy.');
-          if (conversation === this.#conversation) this.#address();
-        }
-      } catch (e) {
-        notice(`The conversation could not be kept: ${e.message}`);
-      }
-      await this.#list();
+    this.#unsaved++;
+    byId('conversations').setAttribute('aria-busy', 'true');
+    this.#saving = this.#saving.then(() => this.#keep(conversation)).finally(() => {
+      if (--this.#unsaved === 0) byId('conversations').removeAttribute('aria-busy');
     });
+  }
+
+  async #keep(conversation) {
+    if (conversation.deleted) return;
+    const { id } = conversation;
+    try {
+      await this.#store.put(conversation);
+      if (conversation.id !== id) {
+        notice('Another tab has gone on with this conversation. What is said here is kept as a copy.');
+        if (conversation === this.#conversation) this.#address();
+      }
+    } catch (e) {
+      notice(`The conversation could not be kept: ${e.message}`);
+    }
+    await this.#list();
   }
 
   /** The list of conversations, written anew where it changed, with the focus where it was. */
