@@ -221,7 +221,8 @@ const tests = {
     await ask(page, 'pears', 1);
     await reload(page);
     await ended(page, 1);
-    same(await page.locator('#conversations a').allTextContents(), ['pears', 'apples'], 'both are listed, the newest first');
+    await until(async () => await page.locator('#conversations a').count() === 2, 'they are listed');
+    same(await page.locator('#conversations a').allTextContents(), ['pears', 'apples'], 'both, the newest first');
     same(await page.locator('.message.user .text').textContent(), 'pears', 'the address brings its conversation back');
     same(await page.locator('#model').inputValue(), 'qwen3-8b', 'with its model');
     await page.locator('#conversations a', { hasText: 'apples' }).click();
@@ -460,6 +461,7 @@ const tests = {
     await ended(page, 1);
     await narrow('chat');
     await shoot(page, 'phone-chat');
+    await kept(page);
     check(!await page.locator('#conversations').isVisible(), 'the list is folded');
     await page.locator('#side-toggle').tap();
     check(await page.locator('#conversations a').isVisible(), 'and opens');
@@ -495,6 +497,7 @@ const tests = {
     await keyboard.press('Enter');
     await ended(page, 1);
     same(await focused(page), 'prompt', 'the focus stays where one writes');
+    await kept(page);
     await toTop();
     const order = [];
     for (let i = 0; i < 40; i++) {
@@ -612,6 +615,7 @@ const tests = {
     const answer = await ask(page, 'hello', 1);
     same(await answer.locator('.text').textContent(), 'You said: hello', 'the page works');
     check((await page.locator('#conversations-none').textContent()).includes('until it is closed'), 'and says that nothing is kept');
+    await kept(page);
     same(await page.locator('#conversations a').count(), 1, 'for now it is in the list');
   },
 
