@@ -71,7 +71,9 @@ static void signal_raise(struct signal *s) {
     (void)pthread_mutex_unlock(&s->lock);
 }
 
-static void signal_wait(struct signal *s, unsigned seen) {
+static void signal_wait(struct signal *s, unsigned seen, bool (*idle)(void *), void *ctx) {
+    while (idle && idle(ctx))
+        if (atomic_load_explicit(&s->now, memory_order_acquire) != seen) return;
     for (int i = 0; i < SPINS; i++) {
         if (atomic_load_explicit(&s->now, memory_order_acquire) != seen) return;
         cpu_relax();
@@ -87,14 +89,14 @@ static void signal_wait(struct signal *s, unsigned seen) {
     (void)pthread_mutex_unlock(&s->lock);
 }
 
-void pool_barrier(struct pool *p) {
+void pool_barrier(struct pool *p, bool (*idle)(void *), void *ctx) {
     if (p->n == 1) return;
     unsigned seen = atomic_load(&p->barrier.now);
     if (atomic_fetch_add(&p->arrived, 1) + 1 == p->n) {
         atomic_store(&p->arrived, 0);
         signal_raise(&p->barrier);
     } else {
-        signal_wait(&p->barrier, seen);
+        signal_wait(&p->barrier, seen, idle, ctx);
     }
 }
 
@@ -102,10 +104,10 @@ static void *work(void *arg) {
     struct worker *w = arg;
     struct pool *p = w->pool;
     for (unsigned seen = 0;; seen++) {
-        signal_wait(&p->job, seen);
+        signal_wait(&p->job, seen, NULL, NULL);
         if (atomic_load(&p->stop)) return NULL;
         p->fn(p->ctx, w->index, p->n);
-        pool_barrier(p); /* pool_run returns when all are here */
+        pool_barrier(p, NULL, NULL); /* pool_run returns when all are here */
     }
 }
 
@@ -114,7 +116,7 @@ void pool_run(struct pool *p, void (*fn)(void *, int, int), void *ctx) {
     p->ctx = ctx;
     if (p->n > 1) signal_raise(&p->job);
     fn(ctx, 0, p->n);
-    pool_barrier(p);
+    pool_barrier(p, NULL, NULL);
 }
 
 int pool_new(struct pool **out, int threads, struct err *e) {

@@ -15,7 +15,10 @@ int pool_new(struct pool **p, int threads, struct err *e); /* threads >= 1, the 
 void pool_free(struct pool *p);                            /* NULL is fine */
 int pool_threads(const struct pool *p);
 void pool_run(struct pool *p, void (*fn)(void *ctx, int worker, int workers), void *ctx);
-void pool_barrier(struct pool *p);                         /* only inside fn, by every worker */
+
+/* Only inside fn, by every worker. Whoever has to wait for others calls idle(ctx) as long as it returns true, before it sleeps: something short that is of use,
+ * tens of nanoseconds. NULL: nothing. */
+void pool_barrier(struct pool *p, bool (*idle)(void *ctx), void *ctx);
 
 /* Keeps the workers on the given processors: where there are as many as workers, each on its own, in order; otherwise all on all of
  * them. The calling thread, worker 0, is bound too, until pool_free. ERR_USAGE: this process may not use one of them. */

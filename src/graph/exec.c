@@ -13,6 +13,27 @@ enum {
     PER_NUMBER = 8    /* operations on each number of a row, as an estimate: an exponential and a few more */
 };
 
+bool take_stretch(const struct run *r, const struct node *n, int worker, int total, int least, int most, int *from, int *to) {
+    enum { OF_WHAT_IS_LEFT = 4 };
+    for (int i = 0; i < r->workers; i++) {
+        const int owner = (worker + i) % r->workers;
+        int begin, end;
+        share(total, 1, owner, r->workers, &begin, &end);
+        atomic_ullong *stretch = &r->g->stretch[owner * r->g->n_nodes + n->index];
+        unsigned long long seen = atomic_load_explicit(stretch, memory_order_relaxed); /* relaxed: numbers only, as in take_part */
+        for (int some, front, back; (front = (int)(seen >> 32), back = (int)(seen & UINT32_MAX), some = end - begin - front - back) > 0;) {
+            int piece = (some + OF_WHAT_IS_LEFT - 1) / OF_WHAT_IS_LEFT;
+            piece = piece < least ? least : piece > most ? most : piece;
+            if (some > piece) some = piece;
+            if (!atomic_compare_exchange_weak_explicit(stretch, &seen, seen + (i ? (unsigned)some : (unsigned long long)some << 32), memory_order_relaxed, memory_order_relaxed)) continue;
+            *from = i ? end - back - some : begin + front;
+            *to = *from + some;
+            return true;
+        }
+    }
+    return false;
+}
+
 struct walk {
     struct run run;
     struct pool *pool;
@@ -47,12 +68,38 @@ static double *watched(const struct graph *g, const struct node *n) {
     return cost_ops(&c) > c.attention ? &g->watch->products : c.attention > 0 ? &g->watch->attention : &g->watch->other;
 }
 
+/* What a worker asks memory for while it waits for others. */
+struct ahead {
+    const struct run *r;
+    const struct node *n; /* the next one to ask for; NULL: none */
+    int worker;
+    size_t asked;
+};
+
+static bool ask(void *ctx) {
+    struct ahead *a = ctx;
+    size_t more = a->n ? a->n->op->ask(a->r, a->n, a->worker, a->asked) : 0;
+    a->asked += more;
+    return more > 0;
+}
+
+/* Looks for the first node from the i-th on that can be asked for. */
+static void look_ahead(const struct walk *w, int i, struct ahead *a) {
+    const struct run *r = a->r;
+    while (i < w->end && (!r->g->nodes[i]->op->ask || r->g->nodes[i]->little || run_rows(r, r->g->nodes[i]->out[0]) == 0)) i++;
+    const struct node *next = i < w->end ? r->g->nodes[i] : NULL;
+    if (next == a->n) return;
+    a->n = next;
+    a->asked = 0;
+}
+
 static void walk(void *ctx, int worker, int workers) {
     const struct walk *w = ctx;
     const struct run *r = &w->run;
     struct run alone = *r;
     enum { NOTHING, ALONE, SHARED } since = NOTHING; /* what was done since the workers last met */
     double now, start = 0, *account = NULL;          /* of the part under way, when time is watched */
+    struct ahead ahead = {.r = r, .worker = worker};
     alone.workers = 1;
     (void)workers;
     for (int i = w->first; i < w->end; i++) {
@@ -61,7 +108,10 @@ static void walk(void *ctx, int worker, int workers) {
         int parts = n->op->phases ? n->op->phases(r, n) : 1;
         for (int p = 0; p < parts; p++) {
             bool little = is_little(n, p);
-            if (since == SHARED || (since == ALONE && !little)) pool_barrier(w->pool);
+            if (since == SHARED || (since == ALONE && !little)) {
+                look_ahead(w, i, &ahead);
+                pool_barrier(w->pool, ask, &ahead);
+            }
             since = little ? ALONE : SHARED;
             if (r->g->watch && worker == 0) {
                 now = os_now();
@@ -90,6 +140,7 @@ static bool begin(struct graph *g, const struct run *r) {
     adapters_begin(g, r->step);
     for (int i = 0; i < g->n_nodes; i++) all_little &= mark(r, g->nodes[i], depth);
     for (int i = 0; i < g->n_nodes * NODE_PARTS; i++) atomic_store_explicit(&g->taken[i], 0, memory_order_relaxed);
+    for (int i = 0; i < g->n_nodes * g->plan.workers; i++) atomic_store_explicit(&g->stretch[i], 0, memory_order_relaxed);
     return all_little;
 }
 

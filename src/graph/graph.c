@@ -18,6 +18,7 @@ void graph_free(struct graph *g) {
     mem_free(g->shared);
     mem_free(g->private);
     mem_free(g->taken);
+    mem_free(g->stretch);
     adapters_free(&g->adapters);
     mem_free(g->values);
     mem_free(g->nodes);

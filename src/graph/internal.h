@@ -31,6 +31,9 @@ struct op {
     int (*phases)(const struct run *r, const struct node *n);
     /* One worker's share of one part. With r->workers 1 it is all of it (exec.c gives little work to one). */
     void (*run)(const struct run *r, const struct node *n, int phase, int worker);
+    /* Asks memory for some of what the worker will read first, a few cache lines behind the first `asked` bytes; gives how many bytes, 0: that is enough.
+     * NULL: nothing can be known before. */
+    size_t (*ask)(const struct run *r, const struct node *n, int worker, size_t asked);
     /* Adds what `rows` rows cost, the first at position depth; small vectors are not counted. NULL: nothing worth counting. */
     void (*cost)(const struct graph *g, const struct node *n, int rows, int depth, struct cost *c);
     /* Scratch in floats: shared, per row of a step; and private to each worker. NULL: none. */
@@ -95,6 +98,7 @@ struct graph {
     float *private;        /* scratch of each worker */
     size_t shared_floats, private_floats;
     atomic_int *taken;     /* [n_nodes][NODE_PARTS] pieces that take_part has dealt out in this step */
+    atomic_ullong *stretch; /* [workers][n_nodes] what take_stretch has: from the front of a worker's own, times 2^32, and from its back */
     struct graph_watch *watch;
     struct adapters adapters;
 };
@@ -175,6 +179,11 @@ static inline void share(int n, int grain, int worker, int workers, int *from, i
     *from = (int)(a < n ? a : n);
     *to = (int)(b < n ? b : n);
 }
+
+/* The same for what is read from memory, one division for a node: each worker has a stretch of its own, goes through it from the front in pieces of `least`
+ * to `most` things that become shorter, and then helps others from the backs of theirs. So memory is read in order for long, each worker's first piece is
+ * known before it begins, and all end together. */
+bool take_stretch(const struct run *r, const struct node *n, int worker, int total, int least, int most, int *from, int *to);
 
 /* ---- arithmetic shared by operations ---- */
 

@@ -3,8 +3,7 @@
 
 enum {
     NORM_ROWS = 4, /* up to this many rows every worker prepares for itself rather than meeting at a barrier */
-    PIECES = 4,    /* that a worker takes on the whole: long ones are read from memory without a pause, short ones end together */
-    PIECE = 64,    /* tiles, at most */
+    PIECE = 64,    /* tiles that a worker takes at a time, at most */
 };
 
 struct linear_args {
@@ -65,12 +64,20 @@ static struct operand prepare(const struct run *r, const struct node *n, float *
     return o;
 }
 
+static int tiles_of(const struct linear_args *a, int i) { return (int)((a->w[i]->ne[1] + PRODUCT_GRAIN - 1) / PRODUCT_GRAIN); }
+
+static int all_tiles(const struct linear_args *a) {
+    int tiles = 0;
+    for (int i = 0; i < a->count; i++) tiles += tiles_of(a, i);
+    return tiles;
+}
+
 /* Columns [from, to) of all matrices, one after the other, counted in tiles. laid_out: see struct product. */
 static void multiply(const struct run *r, const struct node *n, const struct operand *x, int from, int to, float *scratch, int *laid_out) {
     const struct linear_args *a = n->args;
     struct product p = {.n_in = x->width, .x = x, .rows = run_rows(r, n->in[0]), .small = small_rows(r, rows_of(r->g, n->in[0])), .laid_out = laid_out};
     for (int i = 0, first = 0; i < a->count; i++) {
-        int columns = (int)a->w[i]->ne[1], tiles = (columns + PRODUCT_GRAIN - 1) / PRODUCT_GRAIN, t0 = from > first ? from - first : 0, t1 = to - first < tiles ? to - first : tiles;
+        int columns = (int)a->w[i]->ne[1], tiles = tiles_of(a, i), t0 = from > first ? from - first : 0, t1 = to - first < tiles ? to - first : tiles;
         first += tiles;
         if (t0 >= t1) continue;
         p.type = a->w[i]->type;
@@ -88,37 +95,47 @@ static void multiply(const struct run *r, const struct node *n, const struct ope
     }
 }
 
-/* Asks memory for the beginning of tile number `tile`, while the activations are being prepared. */
-static void ask_for(const struct linear_args *a, int tile) {
-    enum { LINE = 64, MOST = 48 * 1024 };
-    int i = 0;
-    for (int tiles; i < a->count && tile >= (tiles = (int)((a->w[i]->ne[1] + PRODUCT_GRAIN - 1) / PRODUCT_GRAIN)); i++) tile -= tiles;
-    size_t at = (size_t)tile * PRODUCT_GRAIN * tensor_row_bytes(a->w[i]), end = at + PRODUCT_GRAIN * tensor_row_bytes(a->w[i]);
-    for (end = end - at > MOST ? at + MOST : end; at < end && at < a->w[i]->size; at += LINE) __builtin_prefetch((const char *)a->w[i]->data + at, 0, 2);
+/* Tiles that a worker takes at a time, at least: of many rows some, which are unpacked together, but for the smallest matrices. */
+static int least_piece(int rows, int tiles, int workers) {
+    enum { TOGETHER = 8, PIECES = 8 /* of a worker */ };
+    const int even = tiles / (PIECES * workers);
+    return rows <= 2 * SMALL_SPAN || even < 1 ? 1 : even < TOGETHER ? even : TOGETHER;
+}
+
+/* While a worker waits it asks for what its stretch begins with; where there are many rows it is short of other things than memory. */
+static size_t linear_ask(const struct run *r, const struct node *n, int worker, size_t asked) {
+    enum { LINE = 64, SOME = 8 * LINE, MOST = 256 * 1024 /* half of a small second cache */ };
+    const struct linear_args *a = n->args;
+    int tile, end, i = 0;
+    share(all_tiles(a), 1, worker, r->workers, &tile, &end);
+    if (asked >= MOST || tile == end || run_rows(r, n->in[0]) > NORM_ROWS) return 0;
+    for (; tile >= tiles_of(a, i); i++) tile -= tiles_of(a, i), end -= tiles_of(a, i);
+    const size_t tile_bytes = PRODUCT_GRAIN * tensor_row_bytes(a->w[i]), from = (size_t)tile * tile_bytes + asked;
+    if (from + SOME > (size_t)end * tile_bytes || from + SOME > a->w[i]->size) return 0;
+    const char *at = (const char *)a->w[i]->data + from;
+    for (int line = 0; line < SOME; line += LINE) __builtin_prefetch(at + line, 0, 2);
+    return SOME;
 }
 
 /* A worker's share of the product itself, and beside it of what adapters take from its input. */
 static void linear_multiply(const struct run *r, const struct node *n, int worker) {
     const struct linear_args *a = n->args;
-    int rows = run_rows(r, n->in[0]), tiles = 0, laid_out = -1, from, to;
+    const int rows = run_rows(r, n->in[0]), tiles = all_tiles(a), least = least_piece(rows, tiles, r->workers);
+    int laid_out = -1, from, to;
     float *scratch = worker_scratch(r, worker);
     struct operand x;
     if (adapters_act(r, n)) {
         x = prepare(r, n, r->g->shared, 0, 0);
         adapters_down(r, n, x.f, x.ldf, scratch);
     }
-    for (int i = 0; i < a->count; i++) tiles += (int)((a->w[i]->ne[1] + PRODUCT_GRAIN - 1) / PRODUCT_GRAIN);
-    int piece = (tiles + PIECES * r->workers - 1) / (PIECES * r->workers);
-    piece = piece < PIECE ? piece : PIECE;
-    bool some = take_part(r, n, 1, tiles, piece, &from, &to);
+    bool some = take_stretch(r, n, worker, tiles, least, PIECE, &from, &to);
     if (prepared_apart(r, n)) {
         x = prepare(r, n, r->g->shared, 0, 0);
     } else {
-        if (some) ask_for(a, from);
         x = prepare(r, n, scratch, 0, rows);
         scratch += NORM_ROWS * row_floats(r->g, a, (int)x.width);
     }
-    for (; some; some = take_part(r, n, 1, tiles, piece, &from, &to)) multiply(r, n, &x, from, to, scratch, &laid_out);
+    for (; some; some = take_stretch(r, n, worker, tiles, least, PIECE, &from, &to)) multiply(r, n, &x, from, to, scratch, &laid_out);
 }
 
 static void linear_run(const struct run *r, const struct node *n, int phase, int worker) {
@@ -157,7 +174,7 @@ static void linear_scratch(const struct graph *g, const struct node *n, size_t *
     *per_worker += NORM_ROWS * *per_row;
 }
 
-static const struct op linear = {.name = "linear", .phases = linear_phases, .run = linear_run, .cost = linear_cost, .scratch = linear_scratch};
+static const struct op linear = {.name = "linear", .phases = linear_phases, .run = linear_run, .ask = linear_ask, .cost = linear_cost, .scratch = linear_scratch};
 
 static struct node *linear_node(struct graph *g, val x, const struct norm *norm, const struct linear *w, int count, val *out) {
     for (int i = 0; i < count; i++) out[i] = NO_VAL;

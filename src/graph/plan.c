@@ -78,7 +78,8 @@ int graph_plan(struct graph *g, struct plan_options o, struct err *e) {
         if (per_worker > g->private_floats) g->private_floats = per_worker;
     }
     g->taken = mem_calloc((size_t)g->n_nodes * NODE_PARTS, sizeof *g->taken);
-    if (!g->taken) return err_nomem(e, "a step's counters", (size_t)g->n_nodes * NODE_PARTS * sizeof *g->taken);
+    g->stretch = mem_calloc((size_t)g->n_nodes * (size_t)o.workers, sizeof *g->stretch);
+    if (!g->taken || !g->stretch) return err_nomem(e, "a step's counters", (size_t)g->n_nodes * (NODE_PARTS * sizeof *g->taken + (size_t)o.workers * sizeof *g->stretch));
     g->private_floats = (g->private_floats + 15) & ~(size_t)15;
     int most = o.max_tokens > o.max_logits ? o.max_tokens : o.max_logits;
     if (!(g->buffer[ROWS_TOKENS] = reserve((size_t)o.max_tokens, g->row_floats[ROWS_TOKENS], e)) ||

@@ -2,8 +2,10 @@
  * between them is an error even when the numbers come out right. */
 #define _GNU_SOURCE
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -71,9 +73,9 @@ static void meet(void *ctx, int worker, int workers) {
     for (int round = 1; round <= f->rounds; round++) {
         if (f->sleepy && round % workers == worker) nap(); /* long enough for the others to fall asleep */
         f->at[worker] = round;
-        pool_barrier(f->pool);
+        pool_barrier(f->pool, NULL, NULL);
         for (int i = 0; i < workers; i++) f->wrong[worker] += f->at[i] != round;
-        pool_barrier(f->pool);
+        pool_barrier(f->pool, NULL, NULL);
     }
 }
 
@@ -89,6 +91,45 @@ static void barriers(void **state) {
             }
             pool_free(p);
         }
+}
+
+/* What those that wait do meanwhile: the last to arrive does so only when all others have done it often enough. */
+struct idlers {
+    struct pool *pool;
+    int least; /* times */
+    atomic_int done[MOST], ready;
+};
+struct idler {
+    struct idlers *all;
+    int worker;
+};
+
+static bool do_something(void *ctx) {
+    struct idler *i = ctx;
+    const int times = atomic_fetch_add(&i->all->done[i->worker], 1) + 1;
+    if (times == i->all->least) atomic_fetch_add(&i->all->ready, 1);
+    return times < 2 * i->all->least; /* then it has done enough, and waits like others */
+}
+
+static void idle(void *ctx, int worker, int workers) {
+    struct idlers *all = ctx;
+    struct idler mine = {all, worker};
+    while (worker == 0 && atomic_load(&all->ready) < workers - 1) (void)sched_yield();
+    pool_barrier(all->pool, do_something, &mine);
+}
+
+static void who_waits_does_something(void **state) {
+    (void)state;
+    for (int n = 1; n <= MOST; n++) {
+        struct pool *p = new_pool(n);
+        for (int least = 1; least < 2000; least *= 11) {
+            struct idlers all = {.pool = p, .least = least};
+            pool_run(p, idle, &all);
+            for (int w = 1; w < n; w++) assert_in_range(atomic_load(&all.done[w]), least, 2 * least);
+            assert_int_equal(atomic_load(&all.done[0]), 0); /* nobody is left to wait for */
+        }
+        pool_free(p);
+    }
 }
 
 struct sums {
@@ -280,7 +321,7 @@ static void threads_that_cannot_start(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_worker_is_called_once),
-        cmocka_unit_test(barriers),
+        cmocka_unit_test(barriers), cmocka_unit_test(who_waits_does_something),
         cmocka_unit_test(runs_see_the_caller_and_back),
         cmocka_unit_test(bound),
         cmocka_unit_test(bound_to_what_is_not_there),

@@ -85,6 +85,86 @@ static void all_is_given_out_once(void **state) {
     }
 }
 
+/* Plans it and runs so many steps of one token. */
+static void steps_of(struct lab *l, int workers, int steps) {
+    struct err e = {0};
+    struct pool *pool;
+    const struct kernels *k;
+    assert_int_equal(pool_new(&pool, workers, &e), 0);
+    assert_int_equal(kernels_get(&k, NULL, &e), 0);
+    if (graph_plan(l->g, (struct plan_options){1, 1, workers, DT_F32, k, false}, &e)) fail_msg("%s", e.msg);
+    int32_t zero = 0;
+    struct seq_memory memory = {0};
+    struct span span = {0, 1, 0, &memory, false};
+    struct step step = {.n_rows = 1, .token = &zero, .pos = &zero, .n_logits = 1, .logit_row = &zero, .n_spans = 1, .spans = &span};
+    for (int s = 0; s < steps; s++) (void)graph_run(l->g, pool, &step);
+    pool_free(pool);
+}
+
+/* A node that is divided in stretches. */
+struct stretches {
+    int total, least, most;
+    int seen[MOST], pieces[WORKERS]; /* plain memory, as above */
+    int bad;
+};
+
+static int owner_of(const struct stretches *t, int workers, int thing) {
+    for (int w = 0, begin, end;; w++) {
+        share(t->total, 1, w, workers, &begin, &end);
+        if (thing < end) return w;
+    }
+}
+
+/* A worker goes through its own in order from the beginning, and then takes what others left, from their ends. */
+static void stretch_run(const struct run *r, const struct node *n, int phase, int worker) {
+    struct stretches *t = *(struct stretches **)n->args;
+    int from, to, begin, end, next, before = t->most;
+    (void)phase;
+    share(t->total, 1, worker, r->workers, &begin, &end);
+    next = begin;
+    while (take_stretch(r, n, worker, t->total, t->least, t->most, &from, &to)) {
+        const int owner = owner_of(t, r->workers, from);
+        if (to <= from || to > t->total || to - from > t->most || owner_of(t, r->workers, to - 1) != owner) t->bad = 1;
+        if (owner == worker) {
+            if (from != next || to - from > before) t->bad = 1; /* and pieces become shorter */
+            before = to - from;
+            next = to;
+        } else {
+            next = t->total; /* nothing of its own is left */
+        }
+        t->pieces[worker]++;
+        for (int i = from; i < to; i++) t->seen[i]++;
+    }
+}
+
+static const struct op stretch_op = {.name = "stretches", .run = stretch_run, .cost = much};
+
+static void stretches_are_given_out_once(void **state) {
+    (void)state;
+    static const int cases[][3] = {{0, 1, 1}, {1, 1, 64}, {2, 8, 64}, {7, 1, 3}, {64, 1, 64}, {65, 8, 64}, {999, 1, 64}, {MOST, 8, 64}, {MOST, 1, MOST}, {MOST, 3, 3}};
+    for (int workers = 1; workers <= WORKERS; workers++)
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+            struct lab l;
+            static struct stretches t;
+            const float *x;
+            t = (struct stretches){.total = cases[i][0], .least = cases[i][1], .most = cases[i][2]};
+            lab_open(&l, 3);
+            val v = lab_input(&l, 4, &x);
+            struct node *n = node_new(l.g, &stretch_op, sizeof(struct stretches *));
+            assert_non_null(n);
+            *(struct stretches **)n->args = &t;
+            node_input(l.g, n, v);
+            graph_output(l.g, op_rows(l.g, node_output(l.g, n, ROWS_TOKENS, 4)));
+            steps_of(&l, workers, STEPS);
+            assert_int_equal(t.bad, 0);
+            for (int thing = 0; thing < MOST; thing++) assert_int_equal(t.seen[thing], thing < t.total ? STEPS : 0);
+            int pieces = 0;
+            for (int w = 0; w < WORKERS; w++) pieces += t.pieces[w];
+            assert_in_range(pieces, STEPS * ((t.total + t.most - 1) / t.most), STEPS * ((t.total + t.least - 1) / t.least + workers));
+            lab_close(&l);
+        }
+}
+
 /* A chain of parts, each of which checks all that the one before it wrote and writes its own number: small parts by worker 0, large ones by all. */
 enum { CHAIN = 24, PARTS = 3, SLOTS = 64 };
 struct relay {
@@ -159,6 +239,6 @@ static void parts_follow_each_other(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(all_is_given_out_once), cmocka_unit_test(parts_follow_each_other)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(all_is_given_out_once), cmocka_unit_test(stretches_are_given_out_once), cmocka_unit_test(parts_follow_each_other)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
