@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "kernel/kernel.h"
-#include "kernel/x86/ahead.h"
 #include "kernel/x86/avx512/tile.h"
 
 static inline __mmask16 tail(size_t left) { return (__mmask16)((1u << left) - 1); }
@@ -33,14 +32,12 @@ static inline __m512 bf16_some(const uint16_t *w, size_t i, size_t left) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(tail(left), w + i)), 16));
 }
 
-/* dot's order, with weights that are widened as they come, and asked for as ahead.h says. */
+/* dot's order, with weights that are widened as they come. Nothing is asked for ahead: the core sees itself what comes, and was measured to be a tenth faster left alone. */
 #define DOT_WEIGHTS(TYPE)                                                                                                      \
     static float dot_##TYPE(const void *w, const float *x, size_t n) {                                                         \
         __m512 s0 = _mm512_setzero_ps(), s1 = s0, s2 = s0, s3 = s0;                                                            \
         size_t i = 0;                                                                                                          \
         for (; i + 64 <= n; i += 64) {                                                                                         \
-            _mm_prefetch((const char *)w + 2 * i + AHEAD, _MM_HINT_T1);                                                        \
-            _mm_prefetch((const char *)w + 2 * i + AHEAD + 64, _MM_HINT_T1);                                                   \
             s0 = _mm512_fmadd_ps(TYPE##_at(w, i), _mm512_loadu_ps(x + i), s0);                                                 \
             s1 = _mm512_fmadd_ps(TYPE##_at(w, i + 16), _mm512_loadu_ps(x + i + 16), s1);                                       \
             s2 = _mm512_fmadd_ps(TYPE##_at(w, i + 32), _mm512_loadu_ps(x + i + 32), s2);                                       \
