@@ -159,12 +159,14 @@ static double run_values(struct lab *l, int type) {
     return page_bytes(&p);
 }
 static double run_weigh(struct lab *l, int v) {
-    static const struct attn_rule rule = {.scale = 0.1f};
-    struct attn_softmax m = {1, 0};
+    enum { QUERIES = 16 };
+    struct attn_rule rule[QUERIES];
+    struct attn_softmax m[QUERIES];
     (void)v;
-    memcpy(l->out, l->x, ATTN_PAGE * sizeof *l->x);
-    l->y[0] = l->k->attn.weigh(&rule, 0, ATTN_PAGE, l->out, &m);
-    return ATTN_PAGE * sizeof *l->x;
+    for (int i = 0; i < QUERIES; i++) rule[i] = (struct attn_rule){.scale = 0.1f, .to = ATTN_PAGE}, m[i] = (struct attn_softmax){1, 0};
+    memcpy(l->out, l->x, QUERIES * ATTN_PAGE * sizeof *l->x);
+    l->k->attn.weigh(rule, QUERIES, l->out, m, l->y);
+    return QUERIES * ATTN_PAGE * sizeof *l->x;
 }
 static double run_pack_keys(struct lab *l, int type) {
     const struct attn_page p = next_page(l, type);

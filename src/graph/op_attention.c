@@ -14,7 +14,7 @@
 #include "graph/internal.h"
 
 enum {
-    BLOCK = 128,               /* queries, at most */
+    BLOCK = 256,               /* queries, at most */
     BLOCK_BYTES = 512 * 1024,  /* of scratch, which should stay in a core's own cache */
     SMALL_BLOCK = 8,           /* queries that are worth reading a small span's pages once more */
 };
@@ -64,6 +64,7 @@ struct block { /* of queries, on their way through the pages */
     float *q, *s, *out;     /* [count][k_size], [count][ATTN_PAGE], [count][v_size] */
     void *packed_q, *packed_s, *packed_kv;
     struct attn_softmax m[BLOCK];
+    struct attn_rule rule[BLOCK]; /* of the page under way */
     float keep[BLOCK];
     struct query { /* of each: its span, row and head in it, and the first and the last position that it sees */
         const struct span *span;
@@ -118,11 +119,14 @@ static void reach(const struct attention *a, const struct span *span, int row, i
     *last = !a->both_ways ? pos : a->window && end - pos > back ? pos + back : end;
 }
 
-/* The positions [*from, *to) of a page that a query sees; none: *from >= *to. */
-static void view(const struct block *b, int i, int page, int *from, int *to) {
+/* What a query sees of a page, and how far away that is. False: nothing. */
+static bool view(struct block *b, int i, int page) {
     const int32_t start = page * KV_PAGE;
-    *from = b->query[i].first > start ? b->query[i].first - start : 0;
-    *to = b->query[i].last - start + 1 < KV_PAGE ? b->query[i].last - start + 1 : KV_PAGE;
+    struct attn_rule *r = &b->rule[i];
+    r->from = b->query[i].first > start ? b->query[i].first - start : 0;
+    r->to = b->query[i].last - start + 1 < KV_PAGE ? b->query[i].last - start + 1 : KV_PAGE;
+    r->distance = (float)(b->query[i].span->pos + b->query[i].row - start);
+    return r->from < r->to;
 }
 
 static const uint8_t *page_of(const struct block *b, int i, int page) { return b->query[i].span->memory->pages[layer_of(b->r->g, b->a)->group][page]; }
@@ -138,12 +142,6 @@ static struct attn_page values_of(const struct block *b, const uint8_t *page, in
     return (struct attn_page){page + l->v_offset + (size_t)b->kv_head * KV_PAGE * l->v_row, l->v_row, from, to, NULL, 0};
 }
 
-static void weigh(struct block *b, int i, int page, int from, int to) {
-    const struct attention *a = &b->a->a;
-    const struct attn_rule rule = {a->scale, a->softcap, b->a->slope ? b->a->slope[b->query[i].head] : 0, (float)(b->query[i].span->pos + b->query[i].row - page * KV_PAGE)};
-    b->keep[i] = b->r->k->attn.weigh(&rule, from, to, b->s + i * ATTN_PAGE, &b->m[i]);
-}
-
 /* The keys and values of a page that query i sees. While keys are read the values are fetched, and then the next page's keys. */
 static void parts_of(const struct block *b, int i, int page, int from, int to, struct attn_page *keys, struct attn_page *values) {
     *keys = keys_of(b, page_of(b, i, page), from, to);
@@ -153,28 +151,25 @@ static void parts_of(const struct block *b, int i, int page, int from, int to, s
 }
 
 /* Queries [i, i + n), which see the same positions of the same page. */
-static void small_step(struct block *b, int i, int n, int page, int from, int to) {
+static void small_step(struct block *b, int i, int n, int page) {
     const struct attn_kernels *k = &b->r->k->attn;
     const enum dtype type = b->r->g->plan.kv_type;
     struct attn_page keys, values;
-    parts_of(b, i, page, from, to, &keys, &values);
+    parts_of(b, i, page, b->rule[i].from, b->rule[i].to, &keys, &values);
     k->scores[type](&keys, (size_t)b->a->a.head_k, b->q + (size_t)i * b->k_size, n, b->s + i * ATTN_PAGE);
-    for (int j = i; j < i + n; j++) weigh(b, j, page, from, to);
+    k->weigh(b->rule + i, n, b->s + i * ATTN_PAGE, b->m + i, b->keep + i);
     k->values[type](&values, (size_t)b->a->a.head_v, b->s + i * ATTN_PAGE, b->keep + i, n, b->out + (size_t)i * b->v_size);
 }
 
 static void small_page(struct block *b, int page) {
     for (int i = 0, n; i < b->count; i += n) {
-        int from, to;
         n = 1;
-        view(b, i, page, &from, &to);
-        if (from >= to) continue;
+        if (!view(b, i, page)) continue;
         for (; i + n < b->count; n++) {
-            int its_from, its_to;
-            view(b, i + n, page, &its_from, &its_to);
-            if (its_from != from || its_to != to || page_of(b, i + n, page) != page_of(b, i, page)) break;
+            (void)view(b, i + n, page);
+            if (b->rule[i + n].from != b->rule[i].from || b->rule[i + n].to != b->rule[i].to || page_of(b, i + n, page) != page_of(b, i, page)) break;
         }
-        small_step(b, i, n, page, from, to);
+        small_step(b, i, n, page);
     }
 }
 
@@ -183,13 +178,11 @@ static void large_page(struct block *b, int page) {
     const enum dtype type = b->r->g->plan.kv_type;
     int begin = b->count, end = 0, first = KV_PAGE, last = 0; /* the queries that see anything, and what they see */
     for (int i = 0; i < b->count; i++) {
-        int from, to;
-        view(b, i, page, &from, &to);
-        if (from >= to) continue;
+        if (!view(b, i, page)) continue;
         if (i < begin) begin = i;
         end = i + 1;
-        if (from < first) first = from;
-        if (to > last) last = to;
+        if (b->rule[i].from < first) first = b->rule[i].from;
+        if (b->rule[i].to > last) last = b->rule[i].to;
     }
     begin = begin / ATTN_ROWS * ATTN_ROWS;
     const int n = rounded(end - begin);
@@ -198,11 +191,7 @@ static void large_page(struct block *b, int page) {
     parts_of(b, b->count - 1, page, first, last, &keys, &values);
     k->pack_keys[type](&keys, (size_t)b->a->a.head_k, b->packed_kv);
     k->product[b->pair - 1]((float *)b->packed_q + (size_t)begin * b->k_size / (size_t)b->pair, n, b->packed_kv, ATTN_PAGE, (int)b->k_size / b->pair, NULL, s);
-    for (int i = begin; i < begin + n; i++) {
-        int from = 0, to = 0; /* for rows that only fill up */
-        if (i < b->count) view(b, i, page, &from, &to);
-        weigh(b, i, page, from, to);
-    }
+    k->weigh(b->rule + begin, n, s, b->m + begin, b->keep + begin);
     if (b->pair > 1) k->narrow(s, (float *)b->packed_s + begin * ATTN_PAGE / b->pair, (size_t)n * ATTN_PAGE);
     k->pack_values[type](&values, (size_t)b->a->a.head_v, b->packed_kv);
     k->product[b->pair - 1]((float *)b->packed_s + begin * ATTN_PAGE / b->pair, n, b->packed_kv, (int)b->v_size, ATTN_PAGE / b->pair, b->keep + begin, b->out + (size_t)begin * b->v_size);
@@ -239,7 +228,8 @@ static void enlist(struct block *b, const struct span *span) {
         b->query[i] = (struct query){.span = span, .row = row, .head = b->kv_head * b->group + b->first + i - begin - row * b->group};
         reach(&b->a->a, span, row, &b->query[i].first, &b->query[i].last);
     }
-    for (int i = b->count; i < rounded(b->count); i++) b->query[i] = b->query[0]; /* rows that only fill up */
+    for (int i = 0; i < rounded(b->count); i++)
+        b->rule[i] = (struct attn_rule){.scale = b->a->a.scale, .softcap = b->a->a.softcap, .slope = b->a->slope && i < b->count ? b->a->slope[b->query[i].head] : 0};
 }
 
 static void attend(struct block *b, const struct span *span, const struct node *n) {
@@ -309,7 +299,8 @@ static void attention_run(const struct run *r, const struct node *n, int phase, 
         return;
     }
     const int heads = a->a.n_head_kv, most = block_size(r->g, &a->a);
-    struct block b = {.r = r, .a = a, .group = a->a.n_head / heads};
+    struct block b; /* large: what is not needed is not cleared */
+    b.r = r, b.a = a, b.group = a->a.n_head / heads;
     float *scratch = worker_scratch(r, worker);
     struct company *c = (void *)(scratch + block_scratch(&a->a, pair_of(r->g), most, &b, scratch));
     int total = 0, from, to, i = companies(r, a, c), after = 0; /* pieces of those behind i */

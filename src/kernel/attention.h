@@ -38,11 +38,12 @@ struct attn_page {
     size_t ahead_bytes;
 };
 
-struct attn_rule { /* what becomes of a score */
+struct attn_rule { /* what becomes of a query's scores */
     float scale;
     float softcap;  /* 0: none */
     float slope;    /* ALiBi's, of this head, for each position between query and key; 0: none */
     float distance; /* from the page's first position to the query's; less than 0 when that lies before */
+    int from, to;   /* the page's positions that the query sees; none: from >= to */
 };
 
 struct attn_softmax { /* of one query, under way; at first {-INFINITY, 0} */
@@ -53,9 +54,9 @@ struct attn_kernels {
     /* s[i][j] = q[i] . key j, for n queries of `size` numbers and the page's positions; s: [n][ATTN_PAGE]. */
     void (*scores[DT_LIMIT])(const struct attn_page *k, size_t size, const float *q, int n, float *s);
 
-    /* One step of the online softmax (Milakov & Gimelshein 2018) over the scores [from, to) of one query: they become
-     * weights, exp(score - maximum so far), and 0 elsewhere. Returns the factor for what was summed up before. */
-    float (*weigh)(const struct attn_rule *r, int from, int to, float *s, struct attn_softmax *m);
+    /* One step of the online softmax (Milakov & Gimelshein 2018) for n queries, each with its rule; s: [n][ATTN_PAGE]. The scores that a query sees become
+     * weights, exp(score - maximum so far), and all others 0. keep[i]: the factor for what was summed up before. */
+    void (*weigh)(const struct attn_rule *r, int n, float *s, struct attn_softmax *m, float *keep);
 
     /* out[i] = keep[i] * out[i] + sum of w[i][j] * value j, in order of j; out: [n][attn_pad(size)], w: [n][ATTN_PAGE]. */
     void (*values[DT_LIMIT])(const struct attn_page *v, size_t size, const float *w, const float *keep, int n, float *out);

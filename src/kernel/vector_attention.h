@@ -113,33 +113,60 @@ INLINE vf ruled(const struct attn_rule *r, vf s, vf j) {
     return s;
 }
 
-static float weigh(const struct attn_rule *r, int from, int to, float *s, struct attn_softmax *m) {
+/* R queries, 1 or ATTN_WEIGH, side by side: one's numbers alone wait for each other most of the time. whole: they see all of the page. */
+enum { ATTN_WEIGH = 4 };
+INLINE void weigh_some(int R, bool whole, const struct attn_rule *r, float *s, struct attn_softmax *m, float *keep) {
     static const float count[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-    if (from >= to) {
-        memset(s, 0, ATTN_PAGE * sizeof *s);
-        return 1;
-    }
-    const vf none = vf_set(-INFINITY), low = vf_set((float)from), high = vf_set((float)to);
-    vf top = vf_set(m->max);
+    const vf none = vf_set(-INFINITY);
+    vf top[ATTN_WEIGH], sum[ATTN_WEIGH];
+    UNROLL
+    for (int q = 0; q < R; q++) top[q] = vf_set(m[q].max), sum[q] = vf_set(0);
     for (int i = 0; i < ATTN_PAGE; i += VF_LANES) {
         const vf j = vf_load(count) + vf_set((float)i);
-        vf x = ruled(r, vf_load(s + i), j);
-        if (from > 0 || to < ATTN_PAGE) x = vf_if_less(j, low, none, vf_if_less(j, high, x, none));
-        vf_store(s + i, x);
-        top = vf_max(top, x);
+        UNROLL
+        for (int q = 0; q < R; q++) {
+            vf x = ruled(r + q, vf_load(s + q * ATTN_PAGE + i), j);
+            if (!whole) x = vf_if_less(j, vf_set((float)r->from), none, vf_if_less(j, vf_set((float)r->to), x, none));
+            vf_store(s + q * ATTN_PAGE + i, x);
+            top[q] = vf_max(top[q], x);
+        }
     }
-    const float max = vf_greatest(top);
-    vf sum = vf_set(0);
-    top = vf_set(max);
+    float max[ATTN_WEIGH];
+    UNROLL
+    for (int q = 0; q < R; q++) max[q] = vf_greatest(top[q]), top[q] = vf_set(max[q]);
     for (int i = 0; i < ATTN_PAGE; i += VF_LANES) {
-        const vf x = vf_exp(vf_load(s + i) - top);
-        vf_store(s + i, x);
-        sum += x;
+        UNROLL
+        for (int q = 0; q < R; q++) {
+            const vf x = vf_exp(vf_load(s + q * ATTN_PAGE + i) - top[q]);
+            vf_store(s + q * ATTN_PAGE + i, x);
+            sum[q] += x;
+        }
     }
-    float keep = 1;
-    if (m->max < max) vf_store_n(&keep, vf_exp(vf_set(m->max) - top), 1); /* 0 the first time */
-    *m = (struct attn_softmax){max, m->sum * keep + vf_sum(sum)};
-    return keep;
+    UNROLL
+    for (int q = 0; q < R; q++) {
+        keep[q] = 1;
+        if (m[q].max < max[q]) vf_store_n(&keep[q], vf_exp(vf_set(m[q].max) - top[q]), 1); /* 0 the first time */
+        m[q] = (struct attn_softmax){max[q], m[q].sum * keep[q] + vf_sum(sum[q])};
+    }
+}
+
+static bool sees_all(const struct attn_rule *r) { return r->from <= 0 && r->to >= ATTN_PAGE; }
+
+static void weigh(const struct attn_rule *r, int n, float *s, struct attn_softmax *m, float *keep) {
+    for (int i = 0, some; i < n; i += some, r += some, m += some, keep += some, s += (size_t)some * ATTN_PAGE) {
+        for (some = 0; some < ATTN_WEIGH && i + some < n && sees_all(r + some);) some++;
+        if (some == ATTN_WEIGH) {
+            weigh_some(ATTN_WEIGH, true, r, s, m, keep);
+            continue;
+        }
+        some = 1;
+        if (r->from < r->to) {
+            weigh_some(1, false, r, s, m, keep);
+        } else {
+            memset(s, 0, ATTN_PAGE * sizeof *s);
+            *keep = 1;
+        }
+    }
 }
 
 /* ---- values ---- */

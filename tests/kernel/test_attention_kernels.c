@@ -149,45 +149,90 @@ static void values(void **state) {
 
 /* ---- softmax ---- */
 
-static void check_weigh(const struct kernels *k, const struct attn_rule *rule, int from, int to, double spread, struct rng *g) {
-    struct attn_softmax m = {-INFINITY, 0};
-    double score[PAGES][ATTN_PAGE], weight[PAGES][ATTN_PAGE], max = -INFINITY, sum = 0;
+/* What a query's weights must be, page after page, in double. */
+struct weighed {
+    double score[PAGES][ATTN_PAGE], weight[PAGES][ATTN_PAGE], max;
+};
+
+/* s: the scores of page p, of those that are not seen what is no number. */
+static void next_scores(struct weighed *w, const struct attn_rule *rule, int p, double spread, struct rng *g, float *s) {
+    for (int j = 0; j < ATTN_PAGE; j++) {
+        const bool seen = j >= rule->from && j < rule->to;
+        s[j] = seen ? (float)((2 * rng_unit(g) - 1) * spread) : NAN;
+        double x = (double)s[j] * (double)rule->scale;
+        if (rule->softcap > 0) x = (double)rule->softcap * tanh(x / (double)rule->softcap);
+        w->score[p][j] = seen ? x - (double)rule->slope * fabs((double)rule->distance - j) : -INFINITY;
+        w->max = fmax(w->max, w->score[p][j]);
+    }
+}
+
+static void check_weights(const char *name, struct weighed *w, const struct attn_rule *rule, int p, const float *s, float before, float keep, const struct attn_softmax *m) {
+    const double error = 1e-6 + fabs(w->max) * 4 * FLT_EPSILON; /* what a score is rounded by, its weight errs by */
+    double sum = 0;
+    assert_true(fabs((double)m->max - w->max) <= fabs(w->max) * 4 * FLT_EPSILON + 1e-6);
+    assert_true(fabs((double)keep - exp((double)before - w->max)) <= error || (rule->from >= rule->to && keep >= 1));
+    for (int q = 0; q < p; q++)
+        for (int j = 0; j < ATTN_PAGE; j++) w->weight[q][j] *= (double)keep;
+    for (int j = 0; j < ATTN_PAGE; j++) {
+        w->weight[p][j] = (double)s[j];
+        if (j < rule->from || j >= rule->to) assert_true(s[j] >= 0 && s[j] <= 0);
+        else if (!(fabs((double)s[j] - exp(w->score[p][j] - w->max)) <= error))
+            fail_msg("%s: weight %d of [%d, %d) is %.9g, not %.9g", name, j, rule->from, rule->to, (double)s[j], exp(w->score[p][j] - w->max));
+    }
+    for (int q = 0; q <= p; q++)
+        for (int j = 0; j < ATTN_PAGE; j++) sum += w->weight[q][j];
+    if (!(fabs((double)m->sum - sum) <= sum * 1e-5)) fail_msg("%s: sum of weights %.9g, not %.9g", name, (double)m->sum, sum);
+}
+
+/* Several queries together, each with its rule; what each gets has the bits that it gets alone. */
+static void check_weigh(const struct kernels *k, const struct attn_rule *rule, int n, double spread, struct rng *g) {
+    enum { MOST = 11 };
+    static struct weighed w[MOST];
+    struct attn_softmax m[MOST], alone[MOST];
+    assert_true(n <= MOST);
+    for (int i = 0; i < n; i++) m[i] = alone[i] = (struct attn_softmax){-INFINITY, 0}, w[i].max = -INFINITY;
     for (int p = 0; p < PAGES; p++) {
-        float s[ATTN_PAGE], old = m.max;
-        for (int j = 0; j < ATTN_PAGE; j++) {
-            s[j] = j < from || j >= to ? NAN : (float)((2 * rng_unit(g) - 1) * spread);
-            double x = (double)s[j] * (double)rule->scale;
-            if (rule->softcap > 0) x = (double)rule->softcap * tanh(x / (double)rule->softcap);
-            score[p][j] = j < from || j >= to ? -INFINITY : x - (double)rule->slope * fabs((double)rule->distance - j);
-            max = fmax(max, score[p][j]);
+        float s[MOST][ATTN_PAGE], one[MOST][ATTN_PAGE], keep[MOST], its, before[MOST];
+        for (int i = 0; i < n; i++) {
+            next_scores(&w[i], &rule[i], p, spread, g, s[i]);
+            before[i] = m[i].max;
         }
-        float keep = k->attn.weigh(rule, from, to, s, &m);
-        double error = 1e-6 + fabs(max) * 4 * FLT_EPSILON; /* what a score is rounded by, its weight errs by */
-        assert_true(fabs((double)m.max - max) <= fabs(max) * 4 * FLT_EPSILON + 1e-6);
-        assert_true(fabs((double)keep - exp((double)old - max)) <= error || (from >= to && keep >= 1));
-        for (int before = 0; before < p; before++)
-            for (int j = 0; j < ATTN_PAGE; j++) weight[before][j] *= (double)keep;
-        sum = 0;
-        for (int j = 0; j < ATTN_PAGE; j++) {
-            weight[p][j] = (double)s[j];
-            if (j < from || j >= to) assert_true(s[j] >= 0 && s[j] <= 0);
-            else if (!(fabs((double)s[j] - exp(score[p][j] - max)) <= error))
-                fail_msg("%s: weight %d of [%d, %d) is %.9g, not %.9g", k->name, j, from, to, (double)s[j], exp(score[p][j] - max));
+        memcpy(one, s, sizeof one);
+        k->attn.weigh(rule, n, s[0], m, keep);
+        for (int i = 0; i < n; i++) {
+            k->attn.weigh(&rule[i], 1, one[i], &alone[i], &its);
+            assert_memory_equal(one[i], s[i], sizeof one[i]);
+            assert_memory_equal(&alone[i], &m[i], sizeof m[i]);
+            assert_memory_equal(&its, &keep[i], sizeof its);
+            check_weights(k->name, &w[i], &rule[i], p, s[i], before[i], keep[i], &m[i]);
         }
-        for (int q = 0; q <= p; q++)
-            for (int j = 0; j < ATTN_PAGE; j++) sum += weight[q][j];
-        if (!(fabs((double)m.sum - sum) <= sum * 1e-5)) fail_msg("%s: sum of weights %.9g, not %.9g", k->name, (double)m.sum, sum);
     }
 }
 
 static void weights(void **state) {
     (void)state;
-    static const struct attn_rule rules[] = {{1, 0, 0, 0}, {0.088f, 0, 0, 0}, {1, 5, 0, 0}, {0.5f, 0, 0.25f, 80}, {0.5f, 0, 0.25f, 20}, {1, 0, 0.125f, -40}, {-2, 30, 0.01f, 1e5f}};
+    static const struct attn_rule rules[] = {{1, 0, 0, 0, 0, 0}, {0.088f, 0, 0, 0, 0, 0}, {1, 5, 0, 0, 0, 0}, {0.5f, 0, 0.25f, 80, 0, 0}, {0.5f, 0, 0.25f, 20, 0, 0}, {1, 0, 0.125f, -40, 0, 0}, {-2, 30, 0.01f, 1e5f, 0, 0}};
+    enum { RULES = sizeof rules / sizeof *rules };
     struct rng g = rng_new(3, 1);
     for (int t = 0; t < n_tables; t++)
-        for (size_t r = 0; r < sizeof rules / sizeof *rules; r++)
-            for (size_t i = 0; i < PARTS; i++)
-                for (double spread = 0.01; spread < 1e4; spread *= 10) check_weigh(tables[t], &rules[r], parts[i][0], parts[i][1], spread, &g);
+        for (double spread = 0.01; spread < 1e4; spread *= 10) {
+            for (size_t r = 0; r < RULES; r++)
+                for (size_t i = 0; i < PARTS; i++) {
+                    struct attn_rule rule = rules[r];
+                    rule.from = parts[i][0], rule.to = parts[i][1];
+                    check_weigh(tables[t], &rule, 1, spread, &g);
+                }
+            for (int n = 2; n <= 11; n++)
+                for (int tries = 0; tries < 8; tries++) {
+                    struct attn_rule some[11];
+                    for (int i = 0; i < n; i++) {
+                        const size_t part = rng_below(&g, 6) ? 0 : rng_below(&g, PARTS); /* most see all */
+                        some[i] = rules[rng_below(&g, RULES)];
+                        some[i].from = part ? parts[part][0] : 0, some[i].to = part ? parts[part][1] : ATTN_PAGE;
+                    }
+                    check_weigh(tables[t], some, n, spread, &g);
+                }
+        }
 }
 
 /* A page of which a query sees nothing leaves all as it was, and has no weights. */
@@ -195,10 +240,10 @@ static void nothing_seen(void **state) {
     (void)state;
     for (int t = 0; t < n_tables; t++) {
         struct attn_softmax m = {3, 5};
-        struct attn_rule rule = {1, 0, 0, 0};
-        float s[ATTN_PAGE];
+        const struct attn_rule rule = {.scale = 1, .from = 9, .to = 4};
+        float s[ATTN_PAGE], keep;
         for (int j = 0; j < ATTN_PAGE; j++) s[j] = NAN;
-        float keep = tables[t]->attn.weigh(&rule, 9, 4, s, &m);
+        tables[t]->attn.weigh(&rule, 1, s, &m, &keep);
         assert_true(keep >= 1 && keep <= 1 && m.max >= 3 && m.max <= 3 && m.sum >= 5 && m.sum <= 5);
         for (int j = 0; j < ATTN_PAGE; j++) assert_true(s[j] >= 0 && s[j] <= 0);
     }

@@ -31,9 +31,9 @@ static inline void scores(enum dtype type, const struct attn_page *k, size_t siz
         }
 }
 
-static float weigh(const struct attn_rule *r, int from, int to, float *s, struct attn_softmax *m) {
+static float weigh_one(const struct attn_rule *r, float *s, struct attn_softmax *m) {
     float top = m->max;
-    for (int j = from; j < to; j++) {
+    for (int j = r->from; j < r->to; j++) {
         s[j] *= r->scale;
         if (r->softcap > 0) s[j] = r->softcap * tanhf(s[j] / r->softcap);
         if (r->slope > 0) s[j] -= r->slope * fabsf(r->distance - (float)j);
@@ -41,13 +41,17 @@ static float weigh(const struct attn_rule *r, int from, int to, float *s, struct
     }
     double sum = 0;
     for (int j = 0; j < ATTN_PAGE; j++) {
-        s[j] = j >= from && j < to ? expf(s[j] - top) : 0;
+        s[j] = j >= r->from && j < r->to ? expf(s[j] - top) : 0;
         sum += (double)s[j];
     }
-    if (from >= to) return 1;
+    if (r->from >= r->to) return 1;
     float keep = expf(m->max - top); /* 0 the first time */
     *m = (struct attn_softmax){top, m->sum * keep + (float)sum};
     return keep;
+}
+
+static void weigh(const struct attn_rule *r, int n, float *s, struct attn_softmax *m, float *keep) {
+    for (int i = 0; i < n; i++) keep[i] = weigh_one(r + i, s + (size_t)i * ATTN_PAGE, m + i);
 }
 
 static inline void values(enum dtype type, const struct attn_page *v, size_t size, const float *w, const float *keep, int n, float *out) {
