@@ -1,4 +1,4 @@
-/* op_moe.c: mixture of experts (Shazeer et al. 2017) in six parts: choose, gather, up, activate, down, sum.
+/* op_moe.c: mixture of experts (Shazeer et al. 2017) in six parts, which `enum phase` names.
  *
  * Each row has n_used places, one for each expert that it chose. Places of the same expert are gathered, so that an expert's
  * weights are read once a step whatever the number of rows. Results are added in order of place, so a row's sum does not
@@ -10,6 +10,8 @@
 #include <string.h>
 
 #include "graph/product.h"
+
+enum phase { CHOOSE, GATHER, UP, ACTIVATE, DOWN, SUM, PHASES };
 
 struct moe_args {
     struct moe m;
@@ -147,14 +149,15 @@ static void gather(const struct run *r, const struct moe_args *a, int rows) {
     begin[0] = 0;
 }
 
-/* Tile number `tile` of matrix t of expert e, by the places of that expert. part: 0 gate, 1 up, 2 down. */
-static void expert_tile(const struct run *r, const struct node *n, const struct operand *x, const struct tensor *t, int part, int e, int tile, float *scratch) {
+/* Tile number `tile` of matrix t of expert e, by the places of that expert. part: 0 gate, 1 up, 2 down. laid_out: see struct product. */
+static void expert_tile(const struct run *r, const struct node *n, const struct operand *x, const struct tensor *t, int part, int e, int tile, float *scratch, int *laid_out) {
     enum { SOME = 64 };
     const struct moe_args *a = n->args;
     const int32_t *begin = begins(r, a), *list = gathered(r, a);
     const float *bias = part == 0 ? a->gate_b : part == 1 ? a->up_b : a->down_b, *scale = part == 0 ? a->gate_s : part == 1 ? a->up_s : a->down_s;
     int columns = (int)t->ne[1], from = tile * PRODUCT_GRAIN, to = from + PRODUCT_GRAIN < columns ? from + PRODUCT_GRAIN : columns, small = small_rows(r, rows_of(r->g, n->in[0]));
-    struct product p = {.type = t->type, .row_bytes = tensor_row_bytes(t), .n_in = (size_t)t->ne[0], .x = x, .scale = scale ? scale[e] : 1};
+    struct product p = {.type = t->type, .row_bytes = tensor_row_bytes(t), .n_in = (size_t)t->ne[0], .x = x, .scale = scale ? scale[e] : 1,
+                        .laid_out = begin[e + 1] - begin[e] <= SOME ? laid_out : NULL};
     p.w = (const char *)t->data + (size_t)e * (size_t)columns * p.row_bytes;
     if (bias) p.bias = bias + (size_t)e * (size_t)columns;
     p.ldy = place_floats(r->g, a);
@@ -179,15 +182,17 @@ static void feed_forward(const struct run *r, const struct node *n, int phase, i
     enum { PIECE = 4 };
     const struct moe_args *a = n->args;
     const int32_t *begin = begins(r, a);
-    struct operand x = phase == 4 ? hidden(r, a) : input(r, n);
-    int first = phase == 4 ? tiles_of(a->m.down) : tiles_of(a->m.gate), all = phase == 4 ? first : first + tiles_of(a->m.up), from, to;
+    struct operand x = phase == DOWN ? hidden(r, a) : input(r, n);
+    int first = phase == DOWN ? tiles_of(a->m.down) : tiles_of(a->m.gate), all = phase == DOWN ? first : first + tiles_of(a->m.up), from, to;
+    int laid_out = -1, of = -1; /* the rows of that expert */
     while (take_part(r, n, phase, all * a->m.n_expert, PIECE, &from, &to))
         for (int i = from; i < to; i++) {
             int e = i / all, tile = i % all;
             if (begin[e] == begin[e + 1]) continue;
-            if (phase == 4) expert_tile(r, n, &x, a->m.down, 2, e, tile, worker_scratch(r, worker));
-            else if (tile < first) expert_tile(r, n, &x, a->m.gate, 0, e, tile, worker_scratch(r, worker));
-            else expert_tile(r, n, &x, a->m.up, 1, e, tile - first, worker_scratch(r, worker));
+            if (of != e) of = e, laid_out = -1;
+            if (phase == DOWN) expert_tile(r, n, &x, a->m.down, 2, e, tile, worker_scratch(r, worker), &laid_out);
+            else if (tile < first) expert_tile(r, n, &x, a->m.gate, 0, e, tile, worker_scratch(r, worker), &laid_out);
+            else expert_tile(r, n, &x, a->m.up, 1, e, tile - first, worker_scratch(r, worker), &laid_out);
         }
 }
 
@@ -210,17 +215,17 @@ static void combine(const struct run *r, const struct moe_args *a, int row, floa
 
 static int moe_phases(const struct run *r, const struct node *n) {
     (void)r, (void)n;
-    return 6;
+    return PHASES;
 }
 
 static void moe_row(const struct run *r, const struct node *n, int phase, int row) {
     const struct moe_args *a = n->args;
     bool small = row < small_rows(r, rows_of(r->g, n->in[0]));
-    if (phase == 0) {
+    if (phase == CHOOSE) {
         struct operand x = input(r, n);
         choose(r, a, value_row(r, n->in[1], row), row);
         operand_prepare(r->k, &x, row, value_row(r, n->in[0], row), small);
-    } else if (phase == 3) {
+    } else if (phase == ACTIVATE) {
         struct operand h = hidden(r, a);
         activate(r, a, row);
         for (int j = 0; j < a->m.n_used; j++) operand_prepare(r->k, &h, row * a->m.n_used + j, place_of(r, a, row, j).gate, small);
@@ -232,9 +237,9 @@ static void moe_row(const struct run *r, const struct node *n, int phase, int ro
 static void moe_run(const struct run *r, const struct node *n, int phase, int worker) {
     const struct moe_args *a = n->args;
     int from, to, rows = run_rows(r, n->in[0]);
-    if (phase == 2 || phase == 4) {
+    if (phase == UP || phase == DOWN) {
         feed_forward(r, n, phase, worker);
-    } else if (phase == 1) {
+    } else if (phase == GATHER) {
         if (worker == 0) gather(r, a, rows);
     } else {
         while (take_part(r, n, phase, rows, 1, &from, &to)) moe_row(r, n, phase, from);
@@ -265,7 +270,7 @@ static void moe_scratch(const struct graph *g, const struct node *n, size_t *per
     *per_worker += (size_t)a->m.n_expert + 1;
 }
 
-static const struct op moe_op = {.name = "moe", .phases = moe_phases, .run = moe_run, .cost = moe_cost, .scratch = moe_scratch, .by_rows = 1 << 0 | 1 << 2 | 1 << 4};
+static const struct op moe_op = {.name = "moe", .phases = moe_phases, .run = moe_run, .cost = moe_cost, .scratch = moe_scratch, .by_rows = 1 << CHOOSE | 1 << GATHER | 1 << ACTIVATE | 1 << SUM};
 
 enum { MAX_EXPERTS = 4096 }; /* the choice keeps three small arrays of this length on the stack */
 
