@@ -10,7 +10,7 @@
 
 #include "base/mem.h"
 
-/* A wait goes through three stages. Spinning for a few microseconds sees what comes at once. Then the processor is offered to
+/* A wait goes through three stages, behind what its caller has to do meanwhile. Spinning for a few microseconds sees what comes at once. Then the processor is offered to
  * whoever else can run, which costs about a microsecond when nobody can, and lets through the very worker that is
  * waited for when there are more threads than processors. Sleeping comes last: waking up takes tens of microseconds. */
 enum { SPINS = 200, OFFERS = 200 };

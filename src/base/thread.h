@@ -16,8 +16,8 @@ void pool_free(struct pool *p);                            /* NULL is fine */
 int pool_threads(const struct pool *p);
 void pool_run(struct pool *p, void (*fn)(void *ctx, int worker, int workers), void *ctx);
 
-/* Only inside fn, by every worker. Whoever has to wait for others calls idle(ctx) as long as it returns true, before it sleeps: something short that is of use,
- * tens of nanoseconds. NULL: nothing. */
+/* Only inside fn, by every worker. Whoever has to wait for others calls idle(ctx) until they have come or it returns false, and only then goes to sleep: something short that is of
+ * use, tens of nanoseconds. NULL: nothing. */
 void pool_barrier(struct pool *p, bool (*idle)(void *ctx), void *ctx);
 
 /* Keeps the workers on the given processors: where there are as many as workers, each on its own, in order; otherwise all on all of

@@ -14,7 +14,7 @@ enum {
     BATCH = 16,   /* rows */
     RANKS = 16,   /* rows of A that a worker takes at a time */
     PIECE = 512,  /* columns of B */
-    DOWN = 2, UP, /* parts for take_part, besides those of the product */
+    DOWN = 2, UP, /* parts for take_part, besides that of preparing a product's rows */
 };
 _Static_assert(PIECE % LOW_RANK_COLUMNS == 0 && (int)LOW_RANK_COLUMNS % (int)ATTN_LANES == 0, "pieces are blocks, and these whole vectors");
 

@@ -13,18 +13,20 @@ enum {
     PER_NUMBER = 8    /* operations on each number of a row, as an estimate: an exponential and a few more */
 };
 
+static atomic_ullong *stretch_of(const struct run *r, const struct node *n, int worker) { return &r->g->stretch[worker * r->g->n_nodes + n->index]; }
+
 bool take_stretch(const struct run *r, const struct node *n, int worker, int total, int least, int most, int *from, int *to) {
     enum { OF_WHAT_IS_LEFT = 4 };
     for (int i = 0; i < r->workers; i++) {
         const int owner = (worker + i) % r->workers;
         int begin, end;
         share(total, 1, owner, r->workers, &begin, &end);
-        atomic_ullong *stretch = &r->g->stretch[owner * r->g->n_nodes + n->index];
+        atomic_ullong *stretch = stretch_of(r, n, owner);
         unsigned long long seen = atomic_load_explicit(stretch, memory_order_relaxed); /* relaxed: numbers only, as in take_part */
-        for (int some, front, back; (front = (int)(seen >> 32), back = (int)(seen & UINT32_MAX), some = end - begin - front - back) > 0;) {
-            int piece = (some + OF_WHAT_IS_LEFT - 1) / OF_WHAT_IS_LEFT;
-            piece = piece < least ? least : piece > most ? most : piece;
-            if (some > piece) some = piece;
+        for (int left, front, back; (front = (int)(seen >> 32), back = (int)(seen & UINT32_MAX), left = end - begin - front - back) > 0;) {
+            int some = (left + OF_WHAT_IS_LEFT - 1) / OF_WHAT_IS_LEFT;
+            some = some < least ? least : some > most ? most : some;
+            if (some > left) some = left;
             if (!atomic_compare_exchange_weak_explicit(stretch, &seen, seen + (i ? (unsigned)some : (unsigned long long)some << 32), memory_order_relaxed, memory_order_relaxed)) continue;
             *from = i ? end - back - some : begin + front;
             *to = *from + some;
@@ -83,11 +85,15 @@ static bool ask(void *ctx) {
     return more > 0;
 }
 
-/* Looks for the first node from the i-th on that can be asked for. */
+/* Whether the worker will read something of n that it can be asked for now. */
+static bool is_ahead(const struct ahead *a, const struct node *n) {
+    return n->op->ask && !n->little && run_rows(a->r, n->out[0]) > 0 && atomic_load_explicit(stretch_of(a->r, n, a->worker), memory_order_relaxed) == 0;
+}
+
+/* Looks for the first such node from the i-th on. */
 static void look_ahead(const struct walk *w, int i, struct ahead *a) {
-    const struct run *r = a->r;
-    while (i < w->end && (!r->g->nodes[i]->op->ask || r->g->nodes[i]->little || run_rows(r, r->g->nodes[i]->out[0]) == 0)) i++;
-    const struct node *next = i < w->end ? r->g->nodes[i] : NULL;
+    while (i < w->end && !is_ahead(a, a->r->g->nodes[i])) i++;
+    const struct node *next = i < w->end ? a->r->g->nodes[i] : NULL;
     if (next == a->n) return;
     a->n = next;
     a->asked = 0;
@@ -119,6 +125,7 @@ static void walk(void *ctx, int worker, int workers) {
                 account = watched(r->g, n);
                 start = now;
             }
+            if (!little && !n->op->ask) ahead.n = NULL; /* what was asked for may not outlive what this reads */
             if (!little) n->op->run(r, n, p, worker);
             else if (worker == 0) n->op->run(&alone, n, p, 0);
         }

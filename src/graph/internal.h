@@ -32,7 +32,7 @@ struct op {
     /* One worker's share of one part. With r->workers 1 it is all of it (exec.c gives little work to one). */
     void (*run)(const struct run *r, const struct node *n, int phase, int worker);
     /* Asks memory for some of what the worker will read first, a few cache lines behind the first `asked` bytes; gives how many bytes, 0: that is enough.
-     * NULL: nothing can be known before. */
+     * For nodes that are divided by take_stretch. NULL: nothing can be known before. */
     size_t (*ask)(const struct run *r, const struct node *n, int worker, size_t asked);
     /* Adds what `rows` rows cost, the first at position depth; small vectors are not counted. NULL: nothing worth counting. */
     void (*cost)(const struct graph *g, const struct node *n, int rows, int depth, struct cost *c);
@@ -180,9 +180,9 @@ static inline void share(int n, int grain, int worker, int workers, int *from, i
     *to = (int)(b < n ? b : n);
 }
 
-/* The same for what is read from memory, one division for a node: each worker has a stretch of its own, goes through it from the front in pieces of `least`
- * to `most` things that become shorter, and then helps others from the backs of theirs. So memory is read in order for long, each worker's first piece is
- * known before it begins, and all end together. */
+/* Like take_part, for what is read from memory, one division for a node: each worker has a stretch of its own, goes through it from the front in pieces of `least`
+ * to `most` things (least <= most) that become shorter, and then helps others from the backs of theirs. So memory is read in order for long, each worker's
+ * first piece is known before it begins, and all end together. */
 bool take_stretch(const struct run *r, const struct node *n, int worker, int total, int least, int most, int *from, int *to);
 
 /* ---- arithmetic shared by operations ---- */

@@ -266,9 +266,11 @@ static int together(const struct run *r, const struct attention_args *a, int s) 
     return more;
 }
 
-/* Queries that are taken at once, of `all`. Those of small spans with few KV heads are cut so that no worker stands idle, where there is much to compute. */
+/* Queries that are taken at once, of `all`. Where there are few KV heads they are cut so that no worker stands idle, small spans only where there is much to compute. */
 static int queries_at_once(const struct run *r, const struct attention *a, bool large, int all, int groups) {
-    const int most = block_size(r->g, a);
+    enum { LEAST = 64, EACH = 3 /* pieces of a worker: those of a prompt are not alike */ };
+    int most = block_size(r->g, a);
+    while (large && most > LEAST && (all + most - 1) / most * a->n_head_kv < EACH * r->workers) most /= 2;
     if (large || groups * a->n_head_kv >= 2 * r->workers) return most;
     int part = rounded((all + r->workers - 1) / r->workers);
     if (part < SMALL_BLOCK) part = SMALL_BLOCK;

@@ -126,7 +126,7 @@ INLINE void weigh_some(int R, bool whole, const struct attn_rule *r, float *s, s
         UNROLL
         for (int q = 0; q < R; q++) {
             vf x = ruled(r + q, vf_load(s + q * ATTN_PAGE + i), j);
-            if (!whole) x = vf_if_less(j, vf_set((float)r->from), none, vf_if_less(j, vf_set((float)r->to), x, none));
+            if (!whole) x = vf_if_less(j, vf_set((float)r[q].from), none, vf_if_less(j, vf_set((float)r[q].to), x, none));
             vf_store(s + q * ATTN_PAGE + i, x);
             top[q] = vf_max(top[q], x);
         }

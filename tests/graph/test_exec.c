@@ -1,5 +1,7 @@
 /* test_exec.c: the executor: how work is dealt out to workers, and that each part sees what came before it. Operations of the test's own write
  * down what they were given, in plain memory, so that a missing barrier is an error under the thread sanitizer. */
+#include <sched.h>
+
 #include "graph/internal.h"
 #include "lab.h"
 
@@ -101,9 +103,9 @@ static void steps_of(struct lab *l, int workers, int steps) {
     pool_free(pool);
 }
 
-/* A node that is divided in stretches. */
+/* A node that is divided in stretches. idler: a worker that takes nothing, so that all of its stretch falls to others; -1: none. */
 struct stretches {
-    int total, least, most;
+    int total, least, most, idler;
     int seen[MOST], pieces[WORKERS]; /* plain memory, as above */
     int bad;
 };
@@ -115,16 +117,21 @@ static int owner_of(const struct stretches *t, int workers, int thing) {
     }
 }
 
-/* A worker goes through its own in order from the beginning, and then takes what others left, from their ends. */
+/* A worker goes through its own in order from the beginning, and then takes what others left. */
 static void stretch_run(const struct run *r, const struct node *n, int phase, int worker) {
     struct stretches *t = *(struct stretches **)n->args;
     int from, to, begin, end, next, before = t->most;
     (void)phase;
     share(t->total, 1, worker, r->workers, &begin, &end);
     next = begin;
+    if (worker == t->idler) return;
     while (take_stretch(r, n, worker, t->total, t->least, t->most, &from, &to)) {
+        if (from < 0 || to <= from || to > t->total || to - from > t->most) {
+            t->bad = 1;
+            break;
+        }
         const int owner = owner_of(t, r->workers, from);
-        if (to <= from || to > t->total || to - from > t->most || owner_of(t, r->workers, to - 1) != owner) t->bad = 1;
+        if (owner_of(t, r->workers, to - 1) != owner) t->bad = 1;
         if (owner == worker) {
             if (from != next || to - from > before) t->bad = 1; /* and pieces become shorter */
             before = to - from;
@@ -143,11 +150,12 @@ static void stretches_are_given_out_once(void **state) {
     (void)state;
     static const int cases[][3] = {{0, 1, 1}, {1, 1, 64}, {2, 8, 64}, {7, 1, 3}, {64, 1, 64}, {65, 8, 64}, {999, 1, 64}, {MOST, 8, 64}, {MOST, 1, MOST}, {MOST, 3, 3}};
     for (int workers = 1; workers <= WORKERS; workers++)
-        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        for (size_t i = 0; i < 2 * sizeof cases / sizeof *cases; i++) {
             struct lab l;
             static struct stretches t;
             const float *x;
-            t = (struct stretches){.total = cases[i][0], .least = cases[i][1], .most = cases[i][2]};
+            const int *c = cases[i / 2];
+            t = (struct stretches){.total = c[0], .least = c[1], .most = c[2], .idler = i % 2 && workers > 1 ? (int)i / 2 % workers : -1};
             lab_open(&l, 3);
             val v = lab_input(&l, 4, &x);
             struct node *n = node_new(l.g, &stretch_op, sizeof(struct stretches *));
@@ -161,6 +169,96 @@ static void stretches_are_given_out_once(void **state) {
             int pieces = 0;
             for (int w = 0; w < WORKERS; w++) pieces += t.pieces[w];
             assert_in_range(pieces, STEPS * ((t.total + t.most - 1) / t.most), STEPS * ((t.total + t.least - 1) / t.least + workers));
+            lab_close(&l);
+        }
+}
+
+/* Who waits asks for what comes: a node that reads something else, one that is asked for, and another such, which has a second part. The last worker
+ * lets the others wait until it has seen them ask. */
+struct asked {
+    atomic_int bytes[3][WORKERS]; /* by node, and by worker: bytes asked for */
+    atomic_int begun[3][WORKERS];
+    atomic_int bad, late;
+};
+struct asked_node {
+    struct asked *all;
+    int place;
+};
+
+enum { ASKED_MOST = 40, ASKED_EACH = 8 };
+
+static size_t asked_ask(const struct run *r, const struct node *n, int worker, size_t asked) {
+    const struct asked_node *a = n->args;
+    (void)r;
+    if (atomic_load(&a->all->begun[a->place][worker])) atomic_store(&a->all->bad, 1);                       /* it has that already */
+    if (atomic_load(&a->all->bytes[a->place][worker]) != (int)asked) atomic_store(&a->all->bad, 1); /* no gaps, nothing twice */
+    if (asked >= ASKED_MOST) return 0;
+    atomic_fetch_add(&a->all->bytes[a->place][worker], ASKED_EACH);
+    return ASKED_EACH;
+}
+
+/* The last worker comes late, and not before the others have asked for all they may of the node at `next`; -1: it does not wait. */
+static void see_them_ask(const struct asked_node *a, int next, int worker, int workers) {
+    if (worker != workers - 1 || next < 0) return;
+    for (int w = 0; w < workers - 1; w++) {
+        int tries = 10 * 1000 * 1000;
+        while ((!atomic_load(&a->all->begun[a->place][w]) || atomic_load(&a->all->bytes[next][w]) < ASKED_MOST) && --tries) (void)sched_yield();
+        if (!tries) atomic_store(&a->all->late, 1);
+    }
+}
+
+static void reads_something_else(const struct run *r, const struct node *n, int phase, int worker) {
+    const struct asked_node *a = n->args;
+    (void)phase;
+    atomic_store(&a->all->bytes[1][worker], 0); /* what was asked for before may be gone afterwards: it is asked for again */
+    atomic_store(&a->all->begun[0][worker], 1);
+    see_them_ask(a, 1, worker, r->workers);
+}
+
+static void reads_its_own(const struct run *r, const struct node *n, int phase, int worker) {
+    const struct asked_node *a = n->args;
+    int from, to;
+    if (phase == 0) {
+        while (take_stretch(r, n, worker, 100, 1, 8, &from, &to)) {}
+        atomic_store(&a->all->begun[a->place][worker], 1);
+        see_them_ask(a, a->place == 1 ? 2 : -1, worker, r->workers);
+    }
+}
+
+static int two(const struct run *r, const struct node *n) {
+    (void)r, (void)n;
+    return 2;
+}
+
+static const struct op asked_ops[3] = {
+    {.name = "else", .run = reads_something_else, .cost = much},
+    {.name = "one", .run = reads_its_own, .ask = asked_ask, .cost = much},
+    {.name = "two", .phases = two, .run = reads_its_own, .ask = asked_ask, .cost = much},
+};
+
+static void who_waits_asks(void **state) {
+    (void)state;
+    for (int workers = 1; workers <= WORKERS; workers++)
+        for (int s = 0; s < STEPS; s++) {
+            struct lab l;
+            static struct asked all;
+            const float *x;
+            memset(&all, 0, sizeof all);
+            lab_open(&l, 3);
+            val v = lab_input(&l, 4, &x);
+            for (int i = 0; i < 3; i++) {
+                struct node *n = node_new(l.g, &asked_ops[i], sizeof(struct asked_node));
+                assert_non_null(n);
+                *(struct asked_node *)n->args = (struct asked_node){&all, i};
+                node_input(l.g, n, v);
+                v = node_output(l.g, n, ROWS_TOKENS, 4);
+            }
+            graph_output(l.g, op_rows(l.g, v));
+            steps_of(&l, workers, 1);
+            assert_int_equal(atomic_load(&all.bad), 0);
+            assert_int_equal(atomic_load(&all.late), 0);
+            for (int w = 0; w < workers - 1; w++)
+                for (int i = 1; i < 3; i++) assert_int_equal(atomic_load(&all.bytes[i][w]), ASKED_MOST);
             lab_close(&l);
         }
 }
@@ -239,6 +337,6 @@ static void parts_follow_each_other(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(all_is_given_out_once), cmocka_unit_test(stretches_are_given_out_once), cmocka_unit_test(parts_follow_each_other)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(all_is_given_out_once), cmocka_unit_test(stretches_are_given_out_once), cmocka_unit_test(who_waits_asks), cmocka_unit_test(parts_follow_each_other)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -593,7 +593,7 @@ const tests = {
       await audit('reasoning, and a call that waits');
       await page.goto(`${url}#machine`);
       await page.locator('#machine-slots tr').nth(1).waitFor();
-    await page.locator('#machine-models tr').first().waitFor();
+      await page.locator('#machine-models tr').first().waitFor();
       await audit('machine');
       await page.goto(`${url}#ledger`);
       await page.locator('#ledger-client tbody tr').nth(1).waitFor();

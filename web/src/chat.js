@@ -331,7 +331,7 @@ export class Chat {
     conversation.updated = Date.now();
     this.#unsaved++;
     byId('conversations').setAttribute('aria-busy', 'true');
-    this.#saving = this.#saving.then(() => this.#keep(conversation)).finally(() => {
+    this.#saving = this.#saving.then(() => this.#keep(conversation)).catch((e) => notice(`The list of conversations could not be read: ${e.message}`)).finally(() => {
       if (--this.#unsaved === 0) byId('conversations').removeAttribute('aria-busy');
     });
   }
