@@ -263,6 +263,26 @@ static void who_waits_asks(void **state) {
         }
 }
 
+/* Of experts for one row worker 0 does alone what goes over rows; all workers multiply. */
+static void experts_are_multiplied_by_all(void **state) {
+    (void)state;
+    enum { WIDTH = 128, EXPERTS = 4, PHASES = 6 };
+    static const bool product[PHASES] = {false, false, true, false, true, false}; /* choose, gather, up, activate, down, sum */
+    struct lab l;
+    const float *x, *y;
+    lab_open(&l, 3);
+    val v = lab_input(&l, WIDTH, &x), router = lab_input(&l, EXPERTS, &y);
+    struct moe m = {.n_expert = EXPERTS, .n_used = 2, .gating = GATE_SOFTMAX, .scale = 1, .act = ACT_SILU};
+    m.gate = lab_tensor(&l, WIDTH, WIDTH, EXPERTS), m.up = lab_tensor(&l, WIDTH, WIDTH, EXPERTS), m.down = lab_tensor(&l, WIDTH, WIDTH, EXPERTS);
+    graph_output(l.g, op_rows(l.g, op_moe(l.g, v, router, m)));
+    steps_of(&l, 2, 1);
+    int i = 0;
+    while (strcmp(l.g->nodes[i]->op->name, "moe") != 0) i++;
+    assert_int_equal(l.g->nodes[i]->op->phases(NULL, l.g->nodes[i]), PHASES);
+    for (int p = 0; p < PHASES; p++) assert_int_equal(l.g->nodes[i]->little >> p & 1, !product[p]);
+    lab_close(&l);
+}
+
 /* A chain of parts, each of which checks all that the one before it wrote and writes its own number: small parts by worker 0, large ones by all. */
 enum { CHAIN = 24, PARTS = 3, SLOTS = 64 };
 struct relay {
@@ -337,6 +357,6 @@ static void parts_follow_each_other(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(all_is_given_out_once), cmocka_unit_test(stretches_are_given_out_once), cmocka_unit_test(who_waits_asks), cmocka_unit_test(parts_follow_each_other)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(all_is_given_out_once), cmocka_unit_test(stretches_are_given_out_once), cmocka_unit_test(who_waits_asks), cmocka_unit_test(experts_are_multiplied_by_all), cmocka_unit_test(parts_follow_each_other)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
