@@ -133,9 +133,12 @@ static int32_t *begins(const struct run *r, const struct moe_args *a) {
     return (int32_t *)(void *)(worker_scratch(r, 0) + products);
 }
 
+/* [n_expert + 1] how many experts have places, and behind it which. */
+static int32_t *chosen_experts(const struct run *r, const struct moe_args *a) { return begins(r, a) + a->m.n_expert + 1; }
+
 /* Sorts the places by expert, in order of place within one. */
 static void gather(const struct run *r, const struct moe_args *a, int rows) {
-    int32_t *begin = begins(r, a), *list = gathered(r, a), at = 0;
+    int32_t *begin = begins(r, a), *list = gathered(r, a), *chosen = chosen_experts(r, a), at = 0;
     int n = a->m.n_expert, used = a->m.n_used;
     memset(begin, 0, sizeof *begin * (size_t)(n + 1));
     for (int i = 0; i < rows * used; i++) begin[*place_of(r, a, i / used, i % used).expert]++;
@@ -147,6 +150,9 @@ static void gather(const struct run *r, const struct moe_args *a, int rows) {
     for (int i = 0; i < rows * used; i++) list[begin[*place_of(r, a, i / used, i % used).expert]++] = i;
     for (int e = n; e > 0; e--) begin[e] = begin[e - 1];
     begin[0] = 0;
+    chosen[0] = 0;
+    for (int e = 0; e < n; e++)
+        if (begin[e] < begin[e + 1]) chosen[++chosen[0]] = e;
 }
 
 /* Tile number `tile` of matrix t of expert e, by the places of that expert. part: 0 gate, 1 up, 2 down. laid_out: see struct product. */
@@ -181,14 +187,13 @@ static int tiles_of(const struct tensor *t) { return t ? ((int)t->ne[1] + PRODUC
 static void feed_forward(const struct run *r, const struct node *n, int phase, int worker) {
     enum { PIECE = 4 };
     const struct moe_args *a = n->args;
-    const int32_t *begin = begins(r, a);
+    const int32_t *chosen = chosen_experts(r, a);
     struct operand x = phase == DOWN ? hidden(r, a) : input(r, n);
     int first = phase == DOWN ? tiles_of(a->m.down) : tiles_of(a->m.gate), all = phase == DOWN ? first : first + tiles_of(a->m.up), from, to;
     int laid_out = -1, of = -1; /* the rows of that expert */
-    while (take_part(r, n, phase, all * a->m.n_expert, PIECE, &from, &to))
+    while (take_part(r, n, phase, all * chosen[0], PIECE, &from, &to))
         for (int i = from; i < to; i++) {
-            int e = i / all, tile = i % all;
-            if (begin[e] == begin[e + 1]) continue;
+            int e = chosen[1 + i / all], tile = i % all;
             if (of != e) of = e, laid_out = -1;
             if (phase == DOWN) expert_tile(r, n, &x, a->m.down, 2, e, tile, worker_scratch(r, worker), &laid_out);
             else if (tile < first) expert_tile(r, n, &x, a->m.gate, 0, e, tile, worker_scratch(r, worker), &laid_out);
@@ -267,7 +272,7 @@ static void moe_scratch(const struct graph *g, const struct node *n, size_t *per
         size_t need = t[i] ? product_scratch(g->plan.kernels, t[i]->type, (size_t)t[i]->ne[0]) : 0;
         *per_worker = need > *per_worker ? need : *per_worker;
     }
-    *per_worker += (size_t)a->m.n_expert + 1;
+    *per_worker += 2 * ((size_t)a->m.n_expert + 1);
 }
 
 static const struct op moe_op = {.name = "moe", .phases = moe_phases, .run = moe_run, .cost = moe_cost, .scratch = moe_scratch, .by_rows = 1 << CHOOSE | 1 << GATHER | 1 << ACTIVATE | 1 << SUM};
