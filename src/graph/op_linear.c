@@ -64,11 +64,9 @@ static struct operand prepare(const struct run *r, const struct node *n, float *
     return o;
 }
 
-static int tiles_of(const struct linear_args *a, int i) { return (int)((a->w[i]->ne[1] + PRODUCT_GRAIN - 1) / PRODUCT_GRAIN); }
-
 static int all_tiles(const struct linear_args *a) {
     int tiles = 0;
-    for (int i = 0; i < a->count; i++) tiles += tiles_of(a, i);
+    for (int i = 0; i < a->count; i++) tiles += product_tiles(a->w[i]);
     return tiles;
 }
 
@@ -77,7 +75,7 @@ static void multiply(const struct run *r, const struct node *n, const struct ope
     const struct linear_args *a = n->args;
     struct product p = {.n_in = x->width, .x = x, .rows = run_rows(r, n->in[0]), .small = small_rows(r, rows_of(r->g, n->in[0])), .laid_out = laid_out};
     for (int i = 0, first = 0; i < a->count; i++) {
-        int columns = (int)a->w[i]->ne[1], tiles = tiles_of(a, i), t0 = from > first ? from - first : 0, t1 = to - first < tiles ? to - first : tiles;
+        int columns = (int)a->w[i]->ne[1], tiles = product_tiles(a->w[i]), t0 = from > first ? from - first : 0, t1 = to - first < tiles ? to - first : tiles;
         first += tiles;
         if (t0 >= t1) continue;
         p.type = a->w[i]->type;
@@ -109,7 +107,7 @@ static size_t linear_ask(const struct run *r, const struct node *n, int worker, 
     int tile, end, i = 0;
     share(all_tiles(a), 1, worker, r->workers, &tile, &end);
     if (asked >= MOST || tile == end || run_rows(r, n->in[0]) > NORM_ROWS) return 0;
-    for (; tile >= tiles_of(a, i); i++) tile -= tiles_of(a, i), end -= tiles_of(a, i);
+    for (; tile >= product_tiles(a->w[i]); i++) tile -= product_tiles(a->w[i]), end -= product_tiles(a->w[i]);
     const size_t tile_bytes = PRODUCT_GRAIN * tensor_row_bytes(a->w[i]), from = (size_t)tile * tile_bytes + asked;
     if (from + SOME > (size_t)end * tile_bytes || from + SOME > a->w[i]->size) return 0;
     const char *at = (const char *)a->w[i]->data + from;
@@ -245,7 +243,7 @@ static int heads_phases(const struct run *r, const struct node *n) { return head
 
 static void heads_run(const struct run *r, const struct node *n, int phase, int worker) {
     const struct tensor *w = n->weights[0];
-    int columns = (int)w->ne[1], tiles = (columns + PRODUCT_GRAIN - 1) / PRODUCT_GRAIN, rows = run_rows(r, n->in[0]), from, to;
+    int columns = (int)w->ne[1], tiles = product_tiles(w), rows = run_rows(r, n->in[0]), from, to;
     int small = small_rows(r, rows_of(r->g, n->in[0]));
     struct operand x = {.forms = heads_forms(r->g, n), .f = value_row(r, n->in[0], 0), .ldf = value_stride(r->g, n->in[0]), .width = (size_t)graph_width(r->g, n->in[0])};
     x.prepared = r->g->shared;

@@ -182,14 +182,12 @@ static void expert_tile(const struct run *r, const struct node *n, const struct 
     }
 }
 
-static int tiles_of(const struct tensor *t) { return t ? ((int)t->ne[1] + PRODUCT_GRAIN - 1) / PRODUCT_GRAIN : 0; }
-
 static void feed_forward(const struct run *r, const struct node *n, int phase, int worker) {
     enum { PIECE = 4 };
     const struct moe_args *a = n->args;
     const int32_t *chosen = chosen_experts(r, a);
     struct operand x = phase == DOWN ? hidden(r, a) : input(r, n);
-    int first = phase == DOWN ? tiles_of(a->m.down) : tiles_of(a->m.gate), all = phase == DOWN ? first : first + tiles_of(a->m.up), from, to;
+    int first = phase == DOWN ? product_tiles(a->m.down) : product_tiles(a->m.gate), all = phase == DOWN ? first : first + product_tiles(a->m.up), from, to;
     int laid_out = -1, of = -1; /* the rows of that expert */
     while (take_part(r, n, phase, all * chosen[0], PIECE, &from, &to))
         for (int i = from; i < to; i++) {

@@ -53,6 +53,8 @@ size_t product_scratch(const struct kernels *k, enum dtype type, size_t n_in);
 
 /* Columns are cut at multiples of PRODUCT_GRAIN of the matrix. */
 enum { PRODUCT_GRAIN = TILE_OUTS };
+/* How many such pieces, tiles, a matrix has; NULL: none. */
+static inline int product_tiles(const struct tensor *t) { return t ? (int)((t->ne[1] + PRODUCT_GRAIN - 1) / PRODUCT_GRAIN) : 0; }
 void product_run(const struct kernels *k, const struct product *p, int from, int to, float *scratch);
 
 /* How many of the rows of a value are small. */
