@@ -10,7 +10,8 @@
 
 enum {
     LITTLE = 1 << 16, /* operations that one core does in about two microseconds, several times what a barrier costs */
-    PER_NUMBER = 8    /* operations on each number of a row, as an estimate: an exponential and a few more */
+    PER_NUMBER = 8,   /* operations on each number of a row, as an estimate: an exponential and a few more */
+    BEFOREHAND = 16   /* times that worker 0 asks before it does little work: memory is then busy meanwhile */
 };
 
 static atomic_ullong *stretch_of(const struct run *r, const struct node *n, int worker) { return &r->g->stretch[worker * r->g->n_nodes + n->index]; }
@@ -44,6 +45,8 @@ struct walk {
 
 static bool is_little(const struct node *n, int part) { return n->little >> part & 1; }
 
+static int parts_of(const struct run *r, const struct node *n) { return n->op->phases ? n->op->phases(r, n) : 1; }
+
 /* Operations of a node in this step; *by_rows: of one pass over its result. */
 static double work_of(const struct run *r, const struct node *n, int depth, double *by_rows) {
     const int rows = run_rows(r, n->out[0]);
@@ -55,7 +58,7 @@ static double work_of(const struct run *r, const struct node *n, int depth, doub
 
 /* Marks the parts of n that are little work; whether all are. */
 static bool mark(const struct run *r, struct node *n, int depth) {
-    int parts = n->op->phases ? n->op->phases(r, n) : 1;
+    int parts = parts_of(r, n);
     double by_rows, work = work_of(r, n, depth, &by_rows);
     assert(parts <= NODE_PARTS);
     n->little = 0;
@@ -70,33 +73,43 @@ static double *watched(const struct graph *g, const struct node *n) {
     return cost_ops(&c) > c.attention ? &g->watch->products : c.attention > 0 ? &g->watch->attention : &g->watch->other;
 }
 
-/* What a worker asks memory for while it waits for others. */
+/* What a worker asks memory for while it waits for others, or before it does little things alone. */
 struct ahead {
-    const struct run *r;
-    const struct node *n; /* the next one to ask for; NULL: none */
+    const struct walk *w;
     int worker;
-    size_t asked;
+    int first, at; /* of the nodes that can be asked for: the next one, and the one under way; walk.end: none */
+    size_t asked, all; /* bytes: of the latter, and of all since the former */
 };
 
+/* The first node from the i-th on of which the worker will read something that it can be asked for now. */
+static int next_ahead(const struct ahead *a, int i) {
+    const struct run *r = &a->w->run;
+    for (; i < a->w->end; i++) {
+        const struct node *n = r->g->nodes[i];
+        if (n->op->ask && run_rows(r, n->out[0]) > 0 && !is_little(n, parts_of(r, n) - 1) && atomic_load_explicit(stretch_of(r, n, a->worker), memory_order_relaxed) == 0) break;
+    }
+    return i;
+}
+
 static bool ask(void *ctx) {
+    enum { MOST = 256 * 1024 /* half of a small second cache */ };
     struct ahead *a = ctx;
-    size_t more = a->n ? a->n->op->ask(a->r, a->n, a->worker, a->asked) : 0;
-    a->asked += more;
-    return more > 0;
+    while (a->at < a->w->end && a->all < MOST) {
+        const struct node *n = a->w->run.g->nodes[a->at];
+        const size_t more = n->op->ask(&a->w->run, n, a->worker, a->asked);
+        a->asked += more, a->all += more;
+        if (more) return true;
+        a->at = next_ahead(a, a->at + 1);
+        a->asked = 0;
+    }
+    return false;
 }
 
-/* Whether the worker will read something of n that it can be asked for now. */
-static bool is_ahead(const struct ahead *a, const struct node *n) {
-    return n->op->ask && !n->little && run_rows(a->r, n->out[0]) > 0 && atomic_load_explicit(stretch_of(a->r, n, a->worker), memory_order_relaxed) == 0;
-}
-
-/* Looks for the first such node from the i-th on. */
-static void look_ahead(const struct walk *w, int i, struct ahead *a) {
-    while (i < w->end && !is_ahead(a, a->r->g->nodes[i])) i++;
-    const struct node *next = i < w->end ? a->r->g->nodes[i] : NULL;
-    if (next == a->n) return;
-    a->n = next;
-    a->asked = 0;
+/* From the i-th node on. What was asked for of it, or behind it, is not asked for again. */
+static void look_ahead(int i, struct ahead *a) {
+    const int next = next_ahead(a, i);
+    if (next > a->at) a->at = next, a->asked = 0;
+    if (next != a->first) a->first = next, a->all = a->asked;
 }
 
 static void walk(void *ctx, int worker, int workers) {
@@ -105,18 +118,19 @@ static void walk(void *ctx, int worker, int workers) {
     struct run alone = *r;
     enum { NOTHING, ALONE, SHARED } since = NOTHING; /* what was done since the workers last met */
     double now, start = 0, *account = NULL;          /* of the part under way, when time is watched */
-    struct ahead ahead = {.r = r, .worker = worker};
+    struct ahead ahead = {.w = w, .worker = worker, .first = -1, .at = -1};
     alone.workers = 1;
     (void)workers;
     for (int i = w->first; i < w->end; i++) {
         const struct node *n = r->g->nodes[i];
         if (run_rows(r, n->out[0]) == 0) continue; /* no logits are wanted */
-        int parts = n->op->phases ? n->op->phases(r, n) : 1;
+        int parts = parts_of(r, n);
         for (int p = 0; p < parts; p++) {
             bool little = is_little(n, p);
             if (since == SHARED || (since == ALONE && !little)) {
-                look_ahead(w, i, &ahead);
+                look_ahead(i, &ahead);
                 pool_barrier(w->pool, ask, &ahead);
+                for (int more = BEFOREHAND; little && worker == 0 && more-- && ask(&ahead);) {}
             }
             since = little ? ALONE : SHARED;
             if (r->g->watch && worker == 0) {
@@ -125,7 +139,7 @@ static void walk(void *ctx, int worker, int workers) {
                 account = watched(r->g, n);
                 start = now;
             }
-            if (!little && !n->op->ask) ahead.n = NULL; /* what was asked for may not outlive what this reads */
+            if (!little && !n->op->ask) ahead.first = ahead.at = -1; /* what was asked for may not outlive what this reads */
             if (!little) n->op->run(r, n, p, worker);
             else if (worker == 0) n->op->run(&alone, n, p, 0);
         }

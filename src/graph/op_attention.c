@@ -289,6 +289,32 @@ static int companies(const struct run *r, const struct attention_args *a, struct
     return n;
 }
 
+static int pieces_of(const struct company *c, int heads) { return (c->queries + c->at_once - 1) / c->at_once * heads; }
+
+/* Of a sequence that goes on alone: the keys and values of the first page, which the worker will see one KV head after the other. */
+static size_t attention_ask(const struct run *r, const struct node *n, int worker, size_t asked) {
+    enum { LINE = 64, SOME = 8 * LINE };
+    const struct attention_args *a = n->args;
+    const struct kv_layer *l = layer_of(r->g, a);
+    const struct span *span = r->step->spans;
+    const int heads = a->a.n_head_kv;
+    if (r->step->n_spans > 1 || span_large(span) || a->a.v_in_k) return 0;
+    int32_t from, to;
+    int begin, end;
+    reach(&a->a, span, span->count - 1, &from, &to);
+    const int first = from % KV_PAGE, most = to - from + first < KV_PAGE ? to - from + first + 1 : KV_PAGE;
+    const size_t keys = (size_t)(most - first) * l->k_row, head = keys + (size_t)(most - first) * l->v_row;
+    share(heads, 1, worker, r->workers, &begin, &end);
+    const int k = begin + (int)(asked / head);
+    if (k >= end) return 0;
+    const size_t row = (size_t)(heads - 1 - k) * KV_PAGE + (size_t)first, at = asked % head; /* from the end, as they are dealt out */
+    const uint8_t *page = span->memory->pages[l->group][from / KV_PAGE];
+    const uint8_t *next = at < keys ? page + l->k_offset + row * l->k_row + at : page + l->v_offset + row * l->v_row + at - keys;
+    const size_t left = at < keys ? keys - at : head - at, some = left < SOME ? left : SOME;
+    for (size_t i = 0; i < some; i += LINE) __builtin_prefetch(next + i, 0, 2);
+    return some;
+}
+
 static int attention_phases(const struct run *r, const struct node *n) {
     (void)r, (void)n;
     return 2;
@@ -305,15 +331,12 @@ static void attention_run(const struct run *r, const struct node *n, int phase, 
     b.r = r, b.a = a, b.group = a->a.n_head / heads;
     float *scratch = worker_scratch(r, worker);
     struct company *c = (void *)(scratch + block_scratch(&a->a, pair_of(r->g), most, &b, scratch));
-    int total = 0, from, to, i = companies(r, a, c), after = 0; /* pieces of those behind i */
-    for (int k = 0; k < i; k++) total += (c[k].queries + c[k].at_once - 1) / c[k].at_once * heads;
-    int pieces = 0; /* of i */
-    while (take_part(r, n, 1, total, 1, &from, &to)) { /* from the end: prompts stand there, and their later rows see more */
-        while (from >= after + pieces) {
-            after += pieces;
-            i--;
-            pieces = (c[i].queries + c[i].at_once - 1) / c[i].at_once * heads;
-        }
+    const int all = companies(r, a, c);
+    int total = 0, from, to;
+    for (int i = 0; i < all; i++) total += pieces_of(&c[i], heads);
+    while (take_stretch(r, n, worker, total, 1, 1, &from, &to)) {
+        int i = all - 1, pieces, after = 0; /* pieces of those behind i; from the end: prompts stand there, and their later rows see more */
+        for (; from >= after + (pieces = pieces_of(&c[i], heads)); i--) after += pieces;
         const int piece = pieces - 1 - (from - after);
         b.kv_head = piece % heads;
         b.first = piece / heads * c[i].at_once;
@@ -336,7 +359,7 @@ static void attention_cost(const struct graph *g, const struct node *n, int rows
     c->attention += 2 * seen * (double)a->a.n_head * (double)(a->a.head_k + a->a.head_v);
 }
 
-static const struct op attention_op = {.name = "attention", .phases = attention_phases, .run = attention_run, .cost = attention_cost, .scratch = attention_scratch, .by_rows = 1 << 0};
+static const struct op attention_op = {.name = "attention", .phases = attention_phases, .run = attention_run, .ask = attention_ask, .cost = attention_cost, .scratch = attention_scratch, .by_rows = 1 << 0};
 
 /* The layer's place in the pages: the group of its window, made when it is the first of it. -1 when there are too many. */
 static int kv_declare(struct graph *g, const struct attention *a) {

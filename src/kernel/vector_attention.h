@@ -76,10 +76,15 @@ INLINE void four_keys(enum dtype type, int Q, const uint8_t *k, size_t row, size
     for (int i = 0; i < Q; i++) u[i] = quad(sum[i]);
 }
 
-/* Scores of VF_LANES keys from position j on, for Q queries. */
+/* Scores of VF_LANES keys from position j on, for Q queries; four keys of which none is wanted are not read. */
 INLINE void key_scores(enum dtype type, int Q, const struct attn_page *k, int j, bool first, size_t size, const float *q, float *s) {
     vf u[VF_LANES / 4][ATTN_Q];
     for (int four = 0; four < VF_LANES / 4; four++) {
+        if (j + 4 * four + 4 <= k->from || j + 4 * four >= k->to) {
+            UNROLL
+            for (int i = 0; i < Q; i++) u[four][i] = vf_set(0);
+            continue;
+        }
         if (first) fetch_ahead(k, j + 4 * four, 4);
         four_keys(type, Q, (const uint8_t *)k->data + (size_t)(j + 4 * four) * k->row, k->row, size, q, u[four]);
     }
@@ -113,15 +118,18 @@ INLINE vf ruled(const struct attn_rule *r, vf s, vf j) {
     return s;
 }
 
-/* R queries, 1 or ATTN_WEIGH, side by side: one's numbers alone wait for each other most of the time. whole: they see all of the page. */
+/* R queries, 1 or ATTN_WEIGH, side by side: one's numbers alone wait for each other most of the time. whole: they see all of the page; else it is one query. */
 enum { ATTN_WEIGH = 4 };
 INLINE void weigh_some(int R, bool whole, const struct attn_rule *r, float *s, struct attn_softmax *m, float *keep) {
     static const float count[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     const vf none = vf_set(-INFINITY);
+    const int begin = whole ? 0 : r->from / VF_LANES * VF_LANES, end = whole ? ATTN_PAGE : (r->to + VF_LANES - 1) / VF_LANES * VF_LANES;
     vf top[ATTN_WEIGH], sum[ATTN_WEIGH];
     UNROLL
     for (int q = 0; q < R; q++) top[q] = vf_set(m[q].max), sum[q] = vf_set(0);
-    for (int i = 0; i < ATTN_PAGE; i += VF_LANES) {
+    if (begin > 0) memset(s, 0, (size_t)begin * sizeof *s);
+    if (end < ATTN_PAGE) memset(s + end, 0, (size_t)(ATTN_PAGE - end) * sizeof *s);
+    for (int i = begin; i < end; i += VF_LANES) {
         const vf j = vf_load(count) + vf_set((float)i);
         UNROLL
         for (int q = 0; q < R; q++) {
@@ -134,7 +142,7 @@ INLINE void weigh_some(int R, bool whole, const struct attn_rule *r, float *s, s
     float max[ATTN_WEIGH];
     UNROLL
     for (int q = 0; q < R; q++) max[q] = vf_greatest(top[q]), top[q] = vf_set(max[q]);
-    for (int i = 0; i < ATTN_PAGE; i += VF_LANES) {
+    for (int i = begin; i < end; i += VF_LANES) {
         UNROLL
         for (int q = 0; q < R; q++) {
             const vf x = vf_exp(vf_load(s + q * ATTN_PAGE + i) - top[q]);

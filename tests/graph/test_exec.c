@@ -173,11 +173,11 @@ static void stretches_are_given_out_once(void **state) {
         }
 }
 
-/* Who waits asks for what comes: a node that reads something else, one that is asked for, and another such, which has a second part. The last worker
- * lets the others wait until it has seen them ask. */
+/* Who waits asks for what comes: a node that reads something else, a little one, one that is asked for, and another such, which has a second part. The last worker
+ * lets the others wait until it has seen them ask for both. Alone, worker 0 never waits, and asks before it does the little one. */
 struct asked {
-    atomic_int bytes[3][WORKERS]; /* by node, and by worker: bytes asked for */
-    atomic_int begun[3][WORKERS];
+    atomic_int bytes[4][WORKERS]; /* by node, and by worker: bytes asked for */
+    atomic_int begun[4][WORKERS];
     atomic_int bad, late;
 };
 struct asked_node {
@@ -210,9 +210,16 @@ static void see_them_ask(const struct asked_node *a, int next, int worker, int w
 static void reads_something_else(const struct run *r, const struct node *n, int phase, int worker) {
     const struct asked_node *a = n->args;
     (void)phase;
-    atomic_store(&a->all->bytes[1][worker], 0); /* what was asked for before may be gone afterwards: it is asked for again */
+    for (int i = 2; i < 4; i++) atomic_store(&a->all->bytes[i][worker], 0); /* what was asked for before may be gone afterwards: it is asked for again */
     atomic_store(&a->all->begun[0][worker], 1);
-    see_them_ask(a, 1, worker, r->workers);
+    see_them_ask(a, 3, worker, r->workers);
+}
+
+static void is_little_work(const struct run *r, const struct node *n, int phase, int worker) {
+    const struct asked_node *a = n->args;
+    (void)r, (void)phase;
+    for (int i = 2; i < 4; i++)
+        if (atomic_load(&a->all->bytes[i][worker]) != ASKED_MOST) atomic_store(&a->all->late, 1);
 }
 
 static void reads_its_own(const struct run *r, const struct node *n, int phase, int worker) {
@@ -221,7 +228,7 @@ static void reads_its_own(const struct run *r, const struct node *n, int phase, 
     if (phase == 0) {
         while (take_stretch(r, n, worker, 100, 1, 8, &from, &to)) {}
         atomic_store(&a->all->begun[a->place][worker], 1);
-        see_them_ask(a, a->place == 1 ? 2 : -1, worker, r->workers);
+        see_them_ask(a, a->place == 2 ? 3 : -1, worker, r->workers);
     }
 }
 
@@ -230,8 +237,9 @@ static int two(const struct run *r, const struct node *n) {
     return 2;
 }
 
-static const struct op asked_ops[3] = {
+static const struct op asked_ops[4] = {
     {.name = "else", .run = reads_something_else, .cost = much},
+    {.name = "little", .run = is_little_work},
     {.name = "one", .run = reads_its_own, .ask = asked_ask, .cost = much},
     {.name = "two", .phases = two, .run = reads_its_own, .ask = asked_ask, .cost = much},
 };
@@ -246,7 +254,7 @@ static void who_waits_asks(void **state) {
             memset(&all, 0, sizeof all);
             lab_open(&l, 3);
             val v = lab_input(&l, 4, &x);
-            for (int i = 0; i < 3; i++) {
+            for (int i = 0; i < 4; i++) {
                 struct node *n = node_new(l.g, &asked_ops[i], sizeof(struct asked_node));
                 assert_non_null(n);
                 *(struct asked_node *)n->args = (struct asked_node){&all, i};
@@ -258,7 +266,7 @@ static void who_waits_asks(void **state) {
             assert_int_equal(atomic_load(&all.bad), 0);
             assert_int_equal(atomic_load(&all.late), 0);
             for (int w = 0; w < workers - 1; w++)
-                for (int i = 1; i < 3; i++) assert_int_equal(atomic_load(&all.bytes[i][w]), ASKED_MOST);
+                for (int i = 2; i < 4; i++) assert_int_equal(atomic_load(&all.bytes[i][w]), ASKED_MOST);
             lab_close(&l);
         }
 }
