@@ -45,7 +45,9 @@ struct walk {
 
 static bool is_little(const struct node *n, int part) { return n->little >> part & 1; }
 
-static int parts_of(const struct run *r, const struct node *n) { return n->op->phases ? n->op->phases(r, n) : 1; }
+static int phases_of(const struct run *r, const struct node *n) { return n->op->phases ? n->op->phases(r, n) : 1; }
+
+static bool is_wholly_little(const struct run *r, const struct node *n) { return n->little + 1 == 1u << phases_of(r, n); }
 
 /* Operations of a node in this step; *by_rows: of one pass over its result. */
 static double work_of(const struct run *r, const struct node *n, int depth, double *by_rows) {
@@ -58,13 +60,13 @@ static double work_of(const struct run *r, const struct node *n, int depth, doub
 
 /* Marks the parts of n that are little work; whether all are. */
 static bool mark(const struct run *r, struct node *n, int depth) {
-    int parts = parts_of(r, n);
+    int parts = phases_of(r, n);
     double by_rows, work = work_of(r, n, depth, &by_rows);
     assert(parts <= NODE_PARTS);
     n->little = 0;
     for (int p = 0; p < parts; p++)
         if ((n->op->by_rows >> p & 1 ? by_rows : work) <= LITTLE) n->little |= 1u << p;
-    return n->little + 1 == 1u << parts;
+    return is_wholly_little(r, n);
 }
 
 static double *watched(const struct graph *g, const struct node *n) {
@@ -78,15 +80,18 @@ struct ahead {
     const struct walk *w;
     int worker;
     int first, at; /* of the nodes that can be asked for: the next one, and the one under way; walk.end: none */
-    size_t asked, all; /* bytes: of the latter, and of all since the former */
+    size_t asked, all; /* bytes: of the latter, and of both and what is between */
 };
 
-/* The first node from the i-th on of which the worker will read something that it can be asked for now. */
+/* The first node from the i-th on that can be asked for what the worker will read of it; not behind one that reads what nobody can know, as that may put out of
+ * the cache what was asked for. */
 static int next_ahead(const struct ahead *a, int i) {
     const struct run *r = &a->w->run;
     for (; i < a->w->end; i++) {
         const struct node *n = r->g->nodes[i];
-        if (n->op->ask && run_rows(r, n->out[0]) > 0 && !is_little(n, parts_of(r, n) - 1) && atomic_load_explicit(stretch_of(r, n, a->worker), memory_order_relaxed) == 0) break;
+        if (run_rows(r, n->out[0]) == 0 || is_wholly_little(r, n)) continue;
+        if (!n->op->ask) return a->w->end;
+        if (atomic_load_explicit(stretch_of(r, n, a->worker), memory_order_relaxed) == 0) break;
     }
     return i;
 }
@@ -124,7 +129,7 @@ static void walk(void *ctx, int worker, int workers) {
     for (int i = w->first; i < w->end; i++) {
         const struct node *n = r->g->nodes[i];
         if (run_rows(r, n->out[0]) == 0) continue; /* no logits are wanted */
-        int parts = parts_of(r, n);
+        int parts = phases_of(r, n);
         for (int p = 0; p < parts; p++) {
             bool little = is_little(n, p);
             if (since == SHARED || (since == ALONE && !little)) {
@@ -139,7 +144,7 @@ static void walk(void *ctx, int worker, int workers) {
                 account = watched(r->g, n);
                 start = now;
             }
-            if (!little && !n->op->ask) ahead.first = ahead.at = -1; /* what was asked for may not outlive what this reads */
+            if (!little && !n->op->ask) ahead.first = ahead.at = -1; /* from here on one can look further */
             if (!little) n->op->run(r, n, p, worker);
             else if (worker == 0) n->op->run(&alone, n, p, 0);
         }

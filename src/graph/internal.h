@@ -32,7 +32,7 @@ struct op {
     /* One worker's share of one part. With r->workers 1 it is all of it (exec.c gives little work to one). */
     void (*run)(const struct run *r, const struct node *n, int phase, int worker);
     /* Asks memory for some of what the worker will read first, a few cache lines behind the first `asked` bytes; gives how many bytes, 0: that is all.
-     * For nodes whose last part is divided by take_stretch. NULL: nothing can be known before. */
+     * For nodes that are divided by take_stretch, unless they are little work altogether. NULL: nothing can be known before. */
     size_t (*ask)(const struct run *r, const struct node *n, int worker, size_t asked);
     /* Adds what `rows` rows cost, the first at position depth; small vectors are not counted. NULL: nothing worth counting. */
     void (*cost)(const struct graph *g, const struct node *n, int rows, int depth, struct cost *c);

@@ -297,19 +297,22 @@ static size_t attention_ask(const struct run *r, const struct node *n, int worke
     const struct attention_args *a = n->args;
     const struct kv_layer *l = layer_of(r->g, a);
     const struct span *span = r->step->spans;
-    const int heads = a->a.n_head_kv;
-    if (r->step->n_spans > 1 || span_large(span) || a->a.v_in_k) return 0;
-    int32_t from, to;
+    if (r->step->n_spans != 1 || span_large(span)) return 0;
+    const int heads = a->a.n_head_kv, queries = span->count * (a->a.n_head / heads);
+    const struct company c = {.spans = 1, .queries = queries, .at_once = queries_at_once(r, &a->a, false, queries, 1)};
+    const int total = pieces_of(&c, heads);
+    int32_t from, to, other;
     int begin, end;
-    reach(&a->a, span, span->count - 1, &from, &to);
+    reach(&a->a, span, 0, &from, &other);
+    reach(&a->a, span, span->count - 1, &other, &to);
     const int first = from % KV_PAGE, most = to - from + first < KV_PAGE ? to - from + first + 1 : KV_PAGE;
     const size_t keys = (size_t)(most - first) * l->k_row, head = keys + (size_t)(most - first) * l->v_row;
-    share(heads, 1, worker, r->workers, &begin, &end);
-    const int k = begin + (int)(asked / head);
-    if (k >= end) return 0;
-    const size_t row = (size_t)(heads - 1 - k) * KV_PAGE + (size_t)first, at = asked % head; /* from the end, as they are dealt out */
+    share(total, 1, worker, r->workers, &begin, &end);
+    const int piece = begin + (int)(asked / head);
+    if (piece >= end || piece >= begin + heads) return 0;
+    const size_t row = (size_t)((total - 1 - piece) % heads) * KV_PAGE + (size_t)first, at = asked % head; /* from the end, as they are dealt out */
     const uint8_t *page = span->memory->pages[l->group][from / KV_PAGE];
-    const uint8_t *next = at < keys ? page + l->k_offset + row * l->k_row + at : page + l->v_offset + row * l->v_row + at - keys;
+    const uint8_t *next = at < keys ? page + l->k_offset + row * l->k_row + at : page + l->v_offset + row * l->v_row + (at - keys);
     const size_t left = at < keys ? keys - at : head - at, some = left < SOME ? left : SOME;
     for (size_t i = 0; i < some; i += LINE) __builtin_prefetch(next + i, 0, 2);
     return some;
@@ -333,10 +336,11 @@ static void attention_run(const struct run *r, const struct node *n, int phase, 
     struct company *c = (void *)(scratch + block_scratch(&a->a, pair_of(r->g), most, &b, scratch));
     const int all = companies(r, a, c);
     int total = 0, from, to;
-    for (int i = 0; i < all; i++) total += pieces_of(&c[i], heads);
-    while (take_stretch(r, n, worker, total, 1, 1, &from, &to)) {
-        int i = all - 1, pieces, after = 0; /* pieces of those behind i; from the end: prompts stand there, and their later rows see more */
-        for (; from >= after + (pieces = pieces_of(&c[i], heads)); i--) after += pieces;
+    for (int k = 0; k < all; k++) total += pieces_of(&c[k], heads);
+    int i = all, pieces = 0, after = 0; /* pieces of i, and of those behind it */
+    while (take_stretch(r, n, worker, total, 1, 1, &from, &to)) { /* from the end: prompts stand there, and their later rows see more */
+        if (from < after) i = all, pieces = after = 0;
+        while (from >= after + pieces) after += pieces, pieces = pieces_of(&c[--i], heads);
         const int piece = pieces - 1 - (from - after);
         b.kv_head = piece % heads;
         b.first = piece / heads * c[i].at_once;

@@ -127,8 +127,8 @@ INLINE void weigh_some(int R, bool whole, const struct attn_rule *r, float *s, s
     vf top[ATTN_WEIGH], sum[ATTN_WEIGH];
     UNROLL
     for (int q = 0; q < R; q++) top[q] = vf_set(m[q].max), sum[q] = vf_set(0);
-    if (begin > 0) memset(s, 0, (size_t)begin * sizeof *s);
-    if (end < ATTN_PAGE) memset(s + end, 0, (size_t)(ATTN_PAGE - end) * sizeof *s);
+    memset(s, 0, (size_t)begin * sizeof *s);
+    memset(s + end, 0, (size_t)(ATTN_PAGE - end) * sizeof *s);
     for (int i = begin; i < end; i += VF_LANES) {
         const vf j = vf_load(count) + vf_set((float)i);
         UNROLL

@@ -1,4 +1,6 @@
 /* test_attention.c: attention against softmax as it is written, over all that a row sees, in doubles. */
+#include "graph/internal.h"
+#include "kernel/kernel.h"
 #include "lab.h"
 #include "support/light.h"
 
@@ -136,7 +138,55 @@ static void groups_of_pages(void **state) {
     lab_check("layers", layers_record, NULL, 2e-6);
 }
 
+/* Workers that wait ask for what a sequence alone sees of its first page, each for its heads: together for all of it, once. */
+static void pages_are_asked_for(void **state) {
+    (void)state;
+    enum { HEAD = 32, PAGES = 3 };
+    static const struct {
+        int n_head, n_kv, window, pos, count;
+        int32_t seen; /* of the first page */
+        bool both_ways, v_in_k;
+        int times; /* that each head is asked for: its queries are divided among workers where there are few heads */
+    } c[] = {
+        {4, 4, 0, 0, 1, 1, false, false, 1},   {4, 2, 0, 9, 1, 10, false, false, 1},  {4, 2, 0, 63, 1, 64, false, false, 1}, {8, 4, 0, 150, 1, 64, false, false, 1},
+        {4, 4, 20, 70, 1, 13, false, false, 1}, {4, 4, 20, 70, 4, 13, false, false, 1}, {4, 4, 20, 180, 1, 20, false, false, 1}, {4, 4, 0, 0, 7, 7, true, false, 1},
+        {4, 4, 0, 30, 5, 35, false, false, 1},  {4, 4, 0, 30, 1, 31, false, true, 1},  {32, 1, 0, 9, 1, 10, false, false, 2},
+    };
+    for (size_t i = 0; i < sizeof c / sizeof *c; i++)
+        for (int workers = 2; workers <= 3; workers++) {
+            struct lab l;
+            struct err e = {0};
+            const struct kernels *k;
+            const float *x;
+            lab_open(&l, 7);
+            assert_int_equal(kernels_get(&k, NULL, &e), 0);
+            const struct attention a = {.n_head = c[i].n_head, .n_head_kv = c[i].n_kv, .head_k = HEAD, .head_v = HEAD, .scale = 1, .window = c[i].window, .both_ways = c[i].both_ways, .v_in_k = c[i].v_in_k};
+            val q = lab_input(&l, HEAD * a.n_head, &x), kv = lab_input(&l, HEAD * a.n_head_kv, &x), y = op_attention(l.g, q, kv, kv, a);
+            graph_output(l.g, op_rows(l.g, y));
+            assert_int_equal(graph_plan(l.g, (struct plan_options){16, 16, workers, DT_F16, k, false}, &e), 0);
+            const struct node *n = l.g->nodes[0];
+            while (!n->op->ask) n = l.g->nodes[n->index + 1];
+            uint8_t *page[PAGES];
+            for (int p = 0; p < PAGES; p++) page[p] = malloc(graph_kv_page_bytes(l.g, 0));
+            struct seq_memory memory = {.pages = {page}};
+            struct span span = {.count = c[i].count, .pos = c[i].pos, .memory = &memory};
+            struct step step = {.n_rows = span.count, .n_spans = 1, .spans = &span};
+            const struct run r = {l.g, &step, k, workers};
+            size_t all = 0;
+            for (int w = 0; w < workers; w++) {
+                size_t asked = 0;
+                for (size_t some; (some = n->op->ask(&r, n, w, asked)) > 0; asked += some) assert_in_range(some, 1, 4096);
+                all += asked;
+            }
+            if (workers == 2 || c[i].times == 1) assert_int_equal(all, (size_t)(c[i].times * c[i].n_kv * c[i].seen) * HEAD * 2 * (c[i].v_in_k ? 1 : 2));
+            span.prompt = true;
+            assert_int_equal(n->op->ask(&r, n, 0, 0), 0);
+            for (int p = 0; p < PAGES; p++) free(page[p]);
+            lab_close(&l);
+        }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(all), cmocka_unit_test(great_scores), cmocka_unit_test(groups_of_pages)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(all), cmocka_unit_test(great_scores), cmocka_unit_test(groups_of_pages), cmocka_unit_test(pages_are_asked_for)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

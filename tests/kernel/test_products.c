@@ -23,7 +23,7 @@ enum { ROWS = 20, MOST = 1088, LONG = 2304, HALF_ROWS = 25 }; /* LONG: rows of w
 static const struct kernels *tables[8];
 static int n_tables;
 
-static const size_t block_counts[] = {1, 2, 3, 4, 5, 9, 17, 34};
+static const size_t block_counts[] = {1, 2, 3, 4, 5, 8, 9, 16, 17, 34};
 static int counts = sizeof block_counts / sizeof *block_counts; /* those that are tried */
 
 static int set_up(void **state) {

@@ -20,7 +20,7 @@ INLINE void fifth_bits(const char *w, size_t step, struct part *p) {
     for (size_t j = 0; j < 4; j++) p->q[j] = _mm512_mask_add_epi8(p->q[j], four_u16(w + j / 2 * 4 * step + j % 2 * 2, step), p->q[j], each(16));
 }
 
-/* The half floats of all blocks of two rows. */
+/* The half floats of all blocks of two parts. */
 INLINE __m512 halves(const char *w0, const char *w1, size_t step) {
     const __m128i first = _mm_unpacklo_epi16(_mm_cvtsi64_si128((long long)four_u16(w0, step)), _mm_cvtsi64_si128((long long)four_u16(w0 + 4 * step, step)));
     const __m128i second = _mm_unpacklo_epi16(_mm_cvtsi64_si128((long long)four_u16(w1, step)), _mm_cvtsi64_si128((long long)four_u16(w1 + 4 * step, step)));

@@ -1,7 +1,7 @@
 /* stream.h: products for small rows straight from the weights; included by the stream*.c files and small.c alone.
  *
  * Weights are read from memory once and in order, and are asked for ahead of time into the core's second cache: what lies between a
- * core and memory is then always busy, whatever is computed meanwhile. One row of weights is gone through alone, or four together, in parts of 256 weights,
+ * core and memory is then always busy, whatever is computed meanwhile. One row of weights is gone through alone, or two or four together, in parts of 256 weights,
  * which are unpacked once in registers and multiplied by up to sixteen rows of activations before the next part.
  *
  * A vector has four lanes of 128 bits. In part->q[0] lane i holds the first sixteen codes of block a[i], in q[1] the second sixteen, and q[2]
@@ -27,7 +27,7 @@ enum {
     STREAM_OUTS = 16,  /* rows of weights whose sums are brought together at a time */
     TURNED = 3,        /* rows of activations from which on codes are turned, */
     TURNED_PARTS = 4,  /* parts of weights that are then in registers together, so that activations are loaded once for several rows of them, */
-    TURNED_R = 2,      /* with so many rows of activations, so that enough sums are under way, */
+    TURNED_R = 2,      /* with one row of activations, or in groups of 32 with so many, so that enough sums are under way, */
     TURNED_ROWS = 16,  /* and rows of activations that these are multiplied by, at most, */
     TURNED_FEW = 8,    /* at least, */
     TURNED_BYTES = 24576, /* and else as many as the nearest cache keeps; */
@@ -39,7 +39,7 @@ struct part {
     __m512i q[4];
 };
 
-/* Sixteen scales and minimums. Of groups of 32: lane i has those of a[i] and b[i] of one part, then of another, of the same row or of the next.
+/* Sixteen scales and minimums. Of groups of 32: lane i has those of a[i] and b[i] of one part, then of the one behind it.
  * Of groups of 16: lane i has those of the halves of a[i] and of the halves of b[i], of one row. */
 struct factors {
     __m512 scale, min;
@@ -48,7 +48,7 @@ struct factors {
 struct kind {
     void (*codes)(const char *w, struct part *p);
     void (*factors)(const char *w0, const char *w1, struct factors *f); /* w1 is not read where groups are of 16 */
-    void (*turned)(const char *w0, const char *w1, struct part *p, struct factors *f); /* what `turn` makes of both parts' codes, where there is a shorter way; or NULL */
+    void (*turned)(const char *w0, const char *w1, struct part *p, struct factors *f); /* after `factors`: what `turn` makes of both parts' codes, where there is a shorter way, or several times that, with scales so much less; or NULL */
     size_t block, bytes; /* of the type */
     int group, bias, most; /* the largest code */
     bool min;
@@ -72,7 +72,7 @@ struct act_part {
 /* Whether so many rows of activations are multiplied in registers; else through a tile. */
 static inline bool in_registers(const struct kind *k, int rows) { return k->group == 16 || rows <= STREAM_FEW; }
 
-/* Parts of a row that is laid out: of groups of 32 two are taken together. */
+/* Parts of a row that is laid out: of groups of 32 two are taken together (of groups of 16 the last may be one too many). */
 static inline size_t act_parts(size_t n) { return (n + 2 * PART - 1) / (2 * PART) * 2; }
 
 /* Sums of neighbours: in each lane those of a, then those of b. `most`: what no number exceeds; small ones are added by the units that multiply,
@@ -238,7 +238,7 @@ INLINE void turned_rows(const struct kind *k, const struct part *p, const struct
 /* Rows of weights, of which `have` are there, by any number of rows of activations, into f[r * STREAM_OUTS] and what follows it: four rows in groups of 16,
  * two in groups of 32. */
 INLINE void turned_dot(const struct kind *k, const char *w, size_t row_bytes, int have, size_t n, const struct act_part *x, size_t parts, int rows, __m512 *f) {
-    const int pair = k->group / 16, outs = TURNED_PARTS / pair, R = TURNED_R * pair / 2;
+    const int pair = k->group / 16, outs = TURNED_PARTS / pair, R = pair == 2 ? TURNED_R : 1;
     const size_t bytes = PART / k->block * k->bytes, step = (size_t)pair * bytes;
     const char *next = w + (size_t)(outs - 1) * row_bytes + AHEAD;
     for (size_t i = 0; i < n; i += (size_t)pair * PART, w += step, x += pair, next += (size_t)outs * step) {
@@ -375,8 +375,8 @@ struct streamer {
     void (*layout)(const struct act_row *x, size_t n, int rows, struct act_part *to);
     void (*product)(const char *w, size_t row_bytes, int outs, size_t n, const struct act_part *x, int rows, float *out, size_t ld);
 };
-#define STREAM(TYPE, ELEMENTS, GROUP, BIAS, MOST, MIN, TURNED, BLOCKS)                                                                                          \
-    static const struct kind kind_##TYPE = {codes_##TYPE, factors_##TYPE, TURNED, ELEMENTS, sizeof(struct block_##TYPE), GROUP, BIAS, MOST, MIN, BLOCKS};        \
+#define STREAM(TYPE, ELEMENTS, GROUP, BIAS, MOST, MIN, SHORTER, BLOCKS)                                                                                         \
+    static const struct kind kind_##TYPE = {codes_##TYPE, factors_##TYPE, SHORTER, ELEMENTS, sizeof(struct block_##TYPE), GROUP, BIAS, MOST, MIN, BLOCKS};        \
     static void layout_##TYPE(const struct act_row *x, size_t n, int rows, struct act_part *to) { layout(&kind_##TYPE, x, n, rows, to); }         \
     static void product_##TYPE(const char *w, size_t row_bytes, int outs, size_t n, const struct act_part *x, int rows, float *out, size_t ld) { \
         stream(&kind_##TYPE, w, row_bytes, outs, n, x, rows, out, ld);                                                                           \
@@ -427,14 +427,14 @@ INLINE void turn_nibbles(__m512i a0, __m512i b0, __m512i a1, __m512i b1, const i
     if (values) choose(values, p), choose(values, p + 1);
 }
 
-/* A half float in all places; one of each of two rows, where `factors` has them. */
+/* A half float in all places; one of each of two parts, where `factors` has them. */
 INLINE __m512 half_all(const void *p) { return _mm512_broadcastss_ps(_mm_cvtph_ps(_mm_cvtsi32_si128((int)load_u16(p)))); }
 INLINE __m512 half_each(const void *p0, const void *p1) {
     const uint64_t two = load_u16(p0) | load_u16(p1) << 32;
     return _mm512_broadcast_f32x4(_mm_cvtph_ps(_mm_cvtsi64_si128((long long)(two | two << 16))));
 }
 
-/* Bytes of the eight blocks of each of two rows, block 0 lowest, where `factors` wants them. */
+/* Bytes of the eight blocks of each of two parts, block 0 lowest, where `factors` wants them. */
 INLINE __m512i bytes_even_odd(uint64_t s0, uint64_t s1) {
     return _mm512_cvtepu8_epi32(_mm_unpacklo_epi16(_mm_cvtsi64_si128((long long)s0), _mm_cvtsi64_si128((long long)s1)));
 }
