@@ -116,7 +116,7 @@ TILE_ROWS(rows_with_min, true)
 
 void small_product(enum dtype type, const struct kind *kind, const char *w, size_t row_bytes, int outs, size_t n, const void *x, int rows, float *out, size_t ld, void *tile) {
     const struct dtype_info *info = dtype_info(type);
-    struct tile t = {.t = tile, .blocks = n / 32, .panel = n / 32 * tile_block_bytes(info), .row_bytes = act_parts(n) * sizeof(struct act_part)};
+    struct tile t = {.t = tile, .blocks = n / 32, .panel = n / 32 * tile_block_bytes(info), .row_bytes = parts_of(n) * sizeof(struct act_part)};
     const size_t times = t.blocks * (size_t)((rows + ROWS - 1) / ROWS);
     t.lines = times ? (TILE_OUTS * row_bytes / 64 + times - 1) / times : 0;
     memcpy(t.order, kind->a, 4), memcpy(t.order + 4, kind->b, 4);

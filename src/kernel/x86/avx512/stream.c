@@ -20,7 +20,7 @@ INLINE void fifth_bits(const char *w, size_t step, struct part *p) {
     for (size_t j = 0; j < 4; j++) p->q[j] = _mm512_mask_add_epi8(p->q[j], four_u16(w + j / 2 * 4 * step + j % 2 * 2, step), p->q[j], each(16));
 }
 
-/* The half floats of all blocks of two parts. */
+/* The half floats of all blocks of two rows. */
 INLINE __m512 halves(const char *w0, const char *w1, size_t step) {
     const __m128i first = _mm_unpacklo_epi16(_mm_cvtsi64_si128((long long)four_u16(w0, step)), _mm_cvtsi64_si128((long long)four_u16(w0 + 4 * step, step)));
     const __m128i second = _mm_unpacklo_epi16(_mm_cvtsi64_si128((long long)four_u16(w1, step)), _mm_cvtsi64_si128((long long)four_u16(w1 + 4 * step, step)));
@@ -55,15 +55,6 @@ INLINE void codes_mxfp4(const char *w, struct part *p) {
     choose(fp4_values, p);
 }
 
-#define TURNED_NIBBLES(TYPE, AT, STEP, VALUES)                                                                                 \
-    INLINE void turned_##TYPE(const char *w0, const char *w1, struct part *p, struct factors *f) {                            \
-        (void)f;                                                                                                              \
-        const char *a = w0 + (AT), *b = w1 + (AT);                                                                            \
-        turn_nibbles(four_lanes(a, STEP), four_lanes(a + 4 * (STEP), STEP), four_lanes(b, STEP), four_lanes(b + 4 * (STEP), STEP), VALUES, p); \
-    }
-TURNED_NIBBLES(q4_0, 2, 18, NULL) TURNED_NIBBLES(q4_1, 4, 20, NULL)
-TURNED_NIBBLES(iq4_nl, 2, 18, iq4_values) TURNED_NIBBLES(mxfp4, 1, 17, fp4_values)
-
 INLINE void codes_q8_0(const char *w, struct part *p) {
     UNROLL
     for (size_t j = 0; j < 4; j += 2) {
@@ -85,13 +76,13 @@ INLINE void factors_mxfp4(const char *w0, const char *w1, struct factors *f) {
     f->scale = _mm512_castsi512_ps(_mm512_mask_sllv_epi32(normal, tiny, _mm512_set1_epi32(0x00200000), exponent));
 }
 
-STREAM(q4_0, 32, 32, 8, 15, false, turned_q4_0, HALVES)
-STREAM(q4_1, 32, 32, 0, 15, true, turned_q4_1, HALVES)
-STREAM(q5_0, 32, 32, 16, 31, false, NULL, HALVES)
-STREAM(q5_1, 32, 32, 0, 31, true, NULL, HALVES)
-STREAM(q8_0, 32, 32, 128, 255, false, NULL, HALVES)
-STREAM(iq4_nl, 32, 32, 128, 255, false, turned_iq4_nl, HALVES)
-STREAM(mxfp4, 32, 32, 128, 255, false, turned_mxfp4, HALVES)
+STREAM(q4_0, 32, 32, 8, 15, false, HALVES)
+STREAM(q4_1, 32, 32, 0, 15, true, HALVES)
+STREAM(q5_0, 32, 32, 16, 31, false, HALVES)
+STREAM(q5_1, 32, 32, 0, 31, true, HALVES)
+STREAM(q8_0, 32, 32, 128, 255, false, HALVES)
+STREAM(iq4_nl, 32, 32, 128, 255, false, HALVES)
+STREAM(mxfp4, 32, 32, 128, 255, false, HALVES)
 
 static const struct streamer *of_type(enum dtype type) {
     switch (type) {
@@ -112,7 +103,7 @@ static const struct streamer *of_type(enum dtype type) {
     }
 }
 
-static size_t stream_bytes(enum dtype type, size_t n) { return of_type(type) ? act_parts(n) * sizeof(struct act_part) : 0; }
+static size_t stream_bytes(enum dtype type, size_t n) { return of_type(type) ? parts_of(n) * sizeof(struct act_part) : 0; }
 
 static void stream_layout(enum dtype type, const struct act_row *x, size_t n, int rows, void *to) { of_type(type)->layout(x, n, rows, to); }
 

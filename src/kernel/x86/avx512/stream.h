@@ -1,7 +1,7 @@
 /* stream.h: products for small rows straight from the weights; included by the stream*.c files and small.c alone.
  *
  * Weights are read from memory once and in order, and are asked for ahead of time into the core's second cache: what lies between a
- * core and memory is then always busy, whatever is computed meanwhile. One row of weights is gone through alone, or two or four together, in parts of 256 weights,
+ * core and memory is then always busy, whatever is computed meanwhile. One row of weights is gone through alone, or four together, in parts of 256 weights,
  * which are unpacked once in registers and multiplied by up to sixteen rows of activations before the next part.
  *
  * A vector has four lanes of 128 bits. In part->q[0] lane i holds the first sixteen codes of block a[i], in q[1] the second sixteen, and q[2]
@@ -10,8 +10,8 @@
  * order that depends on the type only, not on what else is multiplied.
  *
  * Much of the work would be to add up neighbours: two thirds in groups of sixteen. For more than two rows the codes are therefore turned first, weights'
- * and activations' alike, so that a vector has four codes of each of sixteen groups (of groups of 32: those of two parts) and a product falls where its sum
- * belongs. Whole numbers are exact in any order, so that the bits are the same. */
+ * and activations' alike, so that a vector has four codes of every sixteen and a product falls where its sum belongs. Whole numbers are exact
+ * in any order, so that the bits are the same. */
 #ifndef HEARTH_KERNEL_AVX512_STREAM_H
 #define HEARTH_KERNEL_AVX512_STREAM_H
 
@@ -26,8 +26,7 @@ enum {
     PART = 256,        /* weights of a row at a time: eight blocks of 32 */
     STREAM_OUTS = 16,  /* rows of weights whose sums are brought together at a time */
     TURNED = 3,        /* rows of activations from which on codes are turned, */
-    TURNED_PARTS = 4,  /* parts of weights that are then in registers together, so that activations are loaded once for several rows of them, */
-    TURNED_R = 2,      /* with one row of activations, or in groups of 32 with so many, so that enough sums are under way, */
+    TURNED_OUTS = 4,   /* rows of weights that are then in registers together, so that activations are loaded once for all of them, */
     TURNED_ROWS = 16,  /* and rows of activations that these are multiplied by, at most, */
     TURNED_FEW = 8,    /* at least, */
     TURNED_BYTES = 24576, /* and else as many as the nearest cache keeps; */
@@ -39,7 +38,7 @@ struct part {
     __m512i q[4];
 };
 
-/* Sixteen scales and minimums. Of groups of 32: lane i has those of a[i] and b[i] of one part, then of the one behind it.
+/* Sixteen scales and minimums. Of groups of 32: lane i has those of a[i] and b[i] of one part, then of another, of the same row or of the next.
  * Of groups of 16: lane i has those of the halves of a[i] and of the halves of b[i], of one row. */
 struct factors {
     __m512 scale, min;
@@ -48,7 +47,6 @@ struct factors {
 struct kind {
     void (*codes)(const char *w, struct part *p);
     void (*factors)(const char *w0, const char *w1, struct factors *f); /* w1 is not read where groups are of 16 */
-    void (*turned)(const char *w0, const char *w1, struct part *p, struct factors *f); /* after `factors`: what `turn` makes of both parts' codes, where there is a shorter way, or several times that, with scales so much less; or NULL */
     size_t block, bytes; /* of the type */
     int group, bias, most; /* the largest code */
     bool min;
@@ -72,8 +70,7 @@ struct act_part {
 /* Whether so many rows of activations are multiplied in registers; else through a tile. */
 static inline bool in_registers(const struct kind *k, int rows) { return k->group == 16 || rows <= STREAM_FEW; }
 
-/* Parts of a row that is laid out: of groups of 32 two are taken together (of groups of 16 the last may be one too many). */
-static inline size_t act_parts(size_t n) { return (n + 2 * PART - 1) / (2 * PART) * 2; }
+static inline size_t parts_of(size_t n) { return (n + PART - 1) / PART; }
 
 /* Sums of neighbours: in each lane those of a, then those of b. `most`: what no number exceeds; small ones are added by the units that multiply,
  * which have more time than those that shuffle. */
@@ -91,7 +88,7 @@ INLINE __m512i load_once(const void *p) {
 }
 
 /* Sixteen sums of products of codes in the order of `factors`: of the half blocks of a part of a row of weights, or of the blocks of two parts of it. */
-INLINE __m512i sums(const struct kind *k, const struct part *p, const struct act_part *x) {
+INLINE __m512i sums(const struct kind *k, const struct part *p, const struct act_part *x, const struct act_part *second) {
     const __m512i zero = _mm512_setzero_si512();
     const int most = 4 * k->most * 127;
     if (k->group == 16) {
@@ -102,7 +99,7 @@ INLINE __m512i sums(const struct kind *k, const struct part *p, const struct act
     __m512i two[2];
     UNROLL
     for (int o = 0; o < 2; o++) {
-        const int8_t *y = x[o].q;
+        const int8_t *y = o ? second->q : x->q;
         const __m512i a = _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(zero, p[o].q[0], load64(y)), p[o].q[1], load64(y + 64));
         const __m512i b = _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(zero, p[o].q[2], load64(y + 128)), p[o].q[3], load64(y + 192));
         two[o] = add_neighbours(a, b, 2 * most);
@@ -119,9 +116,9 @@ INLINE __m512 add_scaled(const struct kind *k, __m512i sum, const struct factors
 /* What a sum begins at. */
 INLINE __m512i least(const struct kind *k, const struct act_part *x) { return k->min ? _mm512_setzero_si512() : load64(x->shift); }
 
-/* f += a part of a row of weights (groups of 16) or two parts of it (groups of 32) by those of activations, of which the first has the scales of both. */
-INLINE __m512 add_part(const struct kind *k, const struct part *p, const struct factors *w, const struct act_part *x, __m512 f) {
-    const __m512i sum = sums(k, p, x);
+/* f += a part of a row of weights (groups of 16) or two parts of it (groups of 32) by those of activations: x, which has the scales of both, and `second`. */
+INLINE __m512 add_part(const struct kind *k, const struct part *p, const struct factors *w, const struct act_part *x, const struct act_part *second, __m512 f) {
+    const __m512i sum = sums(k, p, x, second);
     return add_scaled(k, k->min ? sum : _mm512_add_epi32(sum, least(k, x)), w, x, f);
 }
 
@@ -154,11 +151,6 @@ INLINE const char *whole_part(const struct kind *k, const char *w, size_t left, 
     return room;
 }
 
-/* The part after w's. Where there is none any other will do, as the activations laid out for it are zeros. */
-INLINE const char *second_part(const struct kind *k, const char *w, size_t left, char *room) {
-    return left > PART ? whole_part(k, w + PART / k->block * k->bytes, left - PART, room) : whole_part(k, w, left, room);
-}
-
 /* One row of n weights by R rows of activations, one or two, `parts` apart: into out[r * STREAM_OUTS]. */
 INLINE void rows_dot(const struct kind *k, const char *w, size_t n, const struct act_part *x, size_t parts, int R, __m512 *out) {
     const size_t bytes = PART / k->block * k->bytes, pair = (size_t)k->group / 16, step = pair * bytes;
@@ -167,139 +159,119 @@ INLINE void rows_dot(const struct kind *k, const char *w, size_t n, const struct
     UNROLL
     for (int r = 0; r < R; r++) f[r] = _mm512_setzero_ps();
     for (size_t i = 0; i < n; i += pair * PART, w += step, x += pair, next += step) {
+        const bool both = pair == 2 && n - i > PART;
         struct part p[2];
         struct factors factors;
         char rest[2][REST_BYTES];
-        const char *u0 = whole_part(k, w, n - i, rest[0]), *u1 = second_part(k, w, n - i, rest[1]);
+        const char *u0 = whole_part(k, w, n - i, rest[0]), *u1 = both ? whole_part(k, w + bytes, n - i - PART, rest[1]) : u0;
         UNROLL
         for (size_t line = 0; line < step; line += 64) _mm_prefetch(next + line, _MM_HINT_T1);
         k->codes(u0, &p[0]);
-        if (pair == 2) k->codes(u1, &p[1]);
+        if (both) k->codes(u1, &p[1]);
+        else p[1].q[0] = p[1].q[1] = p[1].q[2] = p[1].q[3] = _mm512_setzero_si512();
         k->factors(u0, u1, &factors);
         UNROLL
-        for (int r = 0; r < R; r++) f[r] = add_part(k, p, &factors, x + (size_t)r * parts, f[r]);
+        for (int r = 0; r < R; r++) f[r] = add_part(k, p, &factors, x + (size_t)r * parts, x + (size_t)r * parts + both, f[r]); /* where there is no second, its codes are zeros */
     }
     UNROLL
     for (int r = 0; r < R; r++) out[r * STREAM_OUTS] = f[r];
 }
 
-/* Two vectors of four dwords in each lane, as the first dwords of both, the second, the third and the fourth, a's before b's. */
-INLINE void interleave(__m512i a, __m512i b, __m512i *low, __m512i *high) { *low = _mm512_unpacklo_epi32(a, b), *high = _mm512_unpackhi_epi32(a, b); }
-INLINE void join(__m512i a, __m512i b, __m512i *first, __m512i *second) { *first = _mm512_unpacklo_epi64(a, b), *second = _mm512_unpackhi_epi64(a, b); }
-
-/* Codes so that a dword belongs to the group that `factors` has at its place: afterwards the j-th vector has each group's j-th dword. Of groups of 32 two parts
- * are turned together. */
-INLINE void turn(const struct kind *k, struct part *p) {
-    __m512i low[4], high[4];
-    if (k->group == 16) {
-        for (int i = 0; i < 2; i++) interleave(p->q[2 * i], p->q[2 * i + 1], &low[i], &high[i]);
-        join(low[0], low[1], &p->q[0], &p->q[1]);
-        join(high[0], high[1], &p->q[2], &p->q[3]);
-        return;
-    }
-    UNROLL
-    for (int i = 0; i < 4; i++) interleave(p[i / 2].q[i % 2], p[i / 2].q[i % 2 + 2], &low[i], &high[i]); /* a block's first or second half, and that of the block beside it */
-    UNROLL
-    for (int half = 0; half < 2; half++) {
-        join(low[half], low[2 + half], &p[half].q[0], &p[half].q[1]);
-        join(high[half], high[2 + half], &p[half].q[2], &p[half].q[3]);
-    }
+/* The i-th dword of each vector belongs to the i-th group afterwards: lane by lane, the k-th vector gets the k-th dword of all four. */
+INLINE void turn(struct part *p) {
+    const __m512i a0 = _mm512_unpacklo_epi32(p->q[0], p->q[1]), a1 = _mm512_unpackhi_epi32(p->q[0], p->q[1]);
+    const __m512i b0 = _mm512_unpacklo_epi32(p->q[2], p->q[3]), b1 = _mm512_unpackhi_epi32(p->q[2], p->q[3]);
+    p->q[0] = _mm512_unpacklo_epi64(a0, b0), p->q[1] = _mm512_unpackhi_epi64(a0, b0);
+    p->q[2] = _mm512_unpacklo_epi64(a1, b1), p->q[3] = _mm512_unpackhi_epi64(a1, b1);
 }
 
-/* R rows of activations, `parts` apart, by what of TURNED_PARTS parts of weights is in registers: f += sums, or = at the `start`. */
-INLINE void turned_rows(const struct kind *k, const struct part *p, const struct factors *factors, const struct act_part *x, size_t parts, int R, bool start, __m512 *f) {
-    const int pair = k->group / 16, outs = TURNED_PARTS / pair;
-    const __mmask16 there = start ? 0 : 0xffff;
-    __m512i sum[TURNED_R][TURNED_PARTS];
-    UNROLL
-    for (int r = 0; r < R; r++) {
+/* TURNED_OUTS rows of weights, of which `have` are there, by any number of rows of activations, into f[r * STREAM_OUTS] and what follows it: of
+ * groups of 16 a row of weights has a vector of sums; of groups of 32 (whose halves are turned) two rows have one of their even parts there and one of their odd parts behind all
+ * even ones. */
+INLINE void turned_dot(const struct kind *k, const char *w, size_t row_bytes, int have, size_t n, const struct act_part *x, size_t parts, int rows, __m512 *sums) {
+    const int pair = k->group / 16, vectors = TURNED_OUTS / pair;
+    const size_t bytes = PART / k->block * k->bytes;
+    const char *next = w + (TURNED_OUTS - 1) * row_bytes + AHEAD;
+    for (size_t i = 0; i < n; i += PART, w += bytes, x++, next += TURNED_OUTS * bytes) {
+        struct part p[TURNED_OUTS];
+        struct factors factors[TURNED_OUTS];
+        char rest[TURNED_OUTS][REST_BYTES];
+        const char *u[TURNED_OUTS];
         UNROLL
-        for (int o = 0; o < outs; o++) sum[r][o] = least(k, x + (size_t)r * parts);
-    }
-    UNROLL
-    for (int j = 0; j < 4 * pair; j++) {
+        for (size_t line = 0; line < TURNED_OUTS * bytes; line += 64) _mm_prefetch(next + line, _MM_HINT_T1);
         UNROLL
-        for (int r = 0; r < R; r++) {
-            const __m512i codes = load_once(x[(size_t)r * parts + (size_t)j / 4].q + 64 * (j % 4));
+        for (int o = 0; o < TURNED_OUTS; o++) {
+            u[o] = whole_part(k, o < have ? w + (size_t)o * row_bytes : w, n - i, rest[o]);
+            k->codes(u[o], &p[o]);
+            turn(&p[o]);
+        }
+        UNROLL
+        for (int v = 0; v < vectors; v++) k->factors(u[v * pair], u[v * pair + pair - 1], &factors[v]);
+        const __mmask16 there = i >= (size_t)pair * PART ? 0xffff : 0; /* at first the sums so far are zeros */
+        __m512 *f = pair == 2 && i / PART % 2 ? sums + STREAM_OUTS / 2 : sums;
+        for (int r = 0; r < rows; r++) {
+            const struct act_part *a = x + (size_t)r * parts;
+            __m512i sum[TURNED_OUTS];
             UNROLL
-            for (int o = 0; o < outs; o++) sum[r][o] = _mm512_dpbusd_epi32(sum[r][o], p[o * pair + j / 4].q[j % 4], codes);
-        }
-    }
-    UNROLL
-    for (int r = 0; r < R; r++) {
-        UNROLL
-        for (int o = 0; o < outs; o++) {
-            __m512 *to = f + r * STREAM_OUTS + o;
-            *to = add_scaled(k, sum[r][o], &factors[o], x + (size_t)r * parts, _mm512_maskz_loadu_ps(there, to));
-        }
-    }
-}
-
-/* Rows of weights, of which `have` are there, by any number of rows of activations, into f[r * STREAM_OUTS] and what follows it: four rows in groups of 16,
- * two in groups of 32. */
-INLINE void turned_dot(const struct kind *k, const char *w, size_t row_bytes, int have, size_t n, const struct act_part *x, size_t parts, int rows, __m512 *f) {
-    const int pair = k->group / 16, outs = TURNED_PARTS / pair, R = pair == 2 ? TURNED_R : 1;
-    const size_t bytes = PART / k->block * k->bytes, step = (size_t)pair * bytes;
-    const char *next = w + (size_t)(outs - 1) * row_bytes + AHEAD;
-    for (size_t i = 0; i < n; i += (size_t)pair * PART, w += step, x += pair, next += (size_t)outs * step) {
-        struct part p[TURNED_PARTS];
-        struct factors factors[TURNED_PARTS];
-        UNROLL
-        for (size_t line = 0; line < (size_t)outs * step; line += 64) _mm_prefetch(next + line, _MM_HINT_T1);
-        UNROLL
-        for (int o = 0; o < outs; o++) {
-            struct part *mine = p + o * pair;
-            char rest[2][REST_BYTES];
-            const char *u = o < have ? w + (size_t)o * row_bytes : w, *u0 = whole_part(k, u, n - i, rest[0]), *u1 = second_part(k, u, n - i, rest[1]);
-            k->factors(u0, u1, &factors[o]);
-            if (k->turned) {
-                k->turned(u0, u1, mine, &factors[o]);
-                continue;
+            for (int o = 0; o < TURNED_OUTS; o++) sum[o] = pair == 1 ? least(k, a) : _mm512_setzero_si512();
+            UNROLL
+            for (int j = 0; j < 4; j++) {
+                const __m512i codes = load_once(a->q + 64 * j);
+                UNROLL
+                for (int o = 0; o < TURNED_OUTS; o++) sum[o] = _mm512_dpbusd_epi32(sum[o], p[o].q[j], codes);
             }
-            k->codes(u0, mine);
-            if (pair == 2) k->codes(u1, mine + 1);
-            turn(k, mine);
+            UNROLL
+            for (int v = 0; v < vectors; v++) {
+                __m512i s = sum[v];
+                if (pair == 2) s = sum_neighbours(sum[2 * v], sum[2 * v + 1]);
+                if (pair == 2 && !k->min) s = _mm512_add_epi32(s, least(k, a));
+                f[r * STREAM_OUTS + v] = add_scaled(k, s, &factors[v], a, _mm512_maskz_loadu_ps(there, f + r * STREAM_OUTS + v));
+            }
         }
-        int r = 0;
-        for (; r + R <= rows; r += R) turned_rows(k, p, factors, x + (size_t)r * parts, parts, R, i == 0, f + r * STREAM_OUTS);
-        if (r < rows) turned_rows(k, p, factors, x + (size_t)r * parts, parts, 1, i == 0, f + r * STREAM_OUTS);
     }
 }
 
-/* R rows of sums of sixteen rows of weights. Of groups of 32 a row's vector has, in each lane, two sums of even parts and two of odd ones. */
-INLINE void store_results(const struct kind *k, __m512 *f, int outs, int rows, float *out, size_t ld) {
-    const int couples = k->group == 32 ? STREAM_OUTS / 2 : 0;
-    for (int r = 0; r < rows; r++, f += STREAM_OUTS) {
+/* even: the sums of the even parts; or of whole rows. Results add the odd parts' to them first. */
+INLINE void store_results(const struct kind *k, const __m512 *even, size_t n, int outs, int rows, float *out, size_t ld) {
+    const int vectors = STREAM_OUTS * 16 / k->group;
+    for (int r = 0; r < rows; r++, even += STREAM_OUTS) {
+        __m512 f[STREAM_OUTS];
         UNROLL
-        for (int o = 0; o < 2 * couples; o += 2) f[o / 2] = _mm512_add_ps(_mm512_shuffle_ps(f[o], f[o + 1], 0x44), _mm512_shuffle_ps(f[o], f[o + 1], 0xee));
+        for (int o = 0; o < vectors; o++) f[o] = k->group == 16 ? even[o] : _mm512_add_ps(even[o], n > PART ? even[STREAM_OUTS / 2 + o] : _mm512_setzero_ps());
         _mm512_mask_storeu_ps(out + (size_t)r * ld, (__mmask16)((1u << outs) - 1), results(k, f));
     }
 }
 
 INLINE void turned(const struct kind *k, const char *w, size_t row_bytes, int outs, size_t n, const struct act_part *x, int rows, float *out, size_t ld) {
-    const int together = TURNED_PARTS * 16 / k->group;
-    const size_t parts = act_parts(n), fit = TURNED_BYTES / (parts * sizeof *x);
+    const size_t parts = parts_of(n), fit = TURNED_BYTES / (parts * sizeof *x);
     const int most = fit < TURNED_FEW ? TURNED_FEW : fit < TURNED_ROWS ? (int)fit : TURNED_ROWS;
     __m512 f[TURNED_ROWS * STREAM_OUTS];
     for (int c = 0; c < outs; c += STREAM_OUTS, w += STREAM_OUTS * row_bytes, out += STREAM_OUTS) {
         const int here = outs - c < STREAM_OUTS ? outs - c : STREAM_OUTS;
         for (int r = 0, some; r < rows; r += some) {
             some = rows - r < most ? rows - r : most;
-            for (int o = 0; o < here; o += together) turned_dot(k, w + (size_t)o * row_bytes, row_bytes, here - o, n, x + (size_t)r * parts, parts, some, f + o);
-            store_results(k, f, here, some, out + (size_t)r * ld, ld);
+            for (int o = 0; o < here; o += TURNED_OUTS) turned_dot(k, w + (size_t)o * row_bytes, row_bytes, here - o, n, x + (size_t)r * parts, parts, some, f + o / (k->group / 16));
+            store_results(k, f, n, here, some, out + (size_t)r * ld, ld);
         }
     }
 }
 
-/* Up to sixteen rows of weights by R of activations. */
+/* Up to sixteen rows of weights by R of activations. Of groups of 32 a row's vector has, in each lane, two sums of even parts and two of odd ones. */
 INLINE void outs_dot(const struct kind *k, const char *w, size_t row_bytes, int outs, size_t n, const struct act_part *x, size_t parts, int R, float *out, size_t ld) {
     __m512 f[(TURNED - 1) * STREAM_OUTS];
     for (int o = 0; o < outs; o++) rows_dot(k, w + (size_t)o * row_bytes, n, x, parts, R, f + o);
-    store_results(k, f, outs, R, out, ld);
+    for (int r = 0; r < R; r++) {
+        __m512 *mine = f + r * STREAM_OUTS;
+        const int couples = k->group == 32 ? STREAM_OUTS / 2 : 0;
+        UNROLL
+        for (int o = 0; o < 2 * couples; o += 2)
+            mine[o / 2] = _mm512_add_ps(_mm512_shuffle_ps(mine[o], mine[o + 1], 0x44), _mm512_shuffle_ps(mine[o], mine[o + 1], 0xee));
+        _mm512_mask_storeu_ps(out + (size_t)r * ld, (__mmask16)((1u << outs) - 1), results(k, mine));
+    }
 }
 
 INLINE void stream(const struct kind *k, const char *w, size_t row_bytes, int outs, size_t n, const struct act_part *x, int rows, float *out, size_t ld) {
-    const size_t parts = act_parts(n);
+    const size_t parts = parts_of(n);
     if (rows >= TURNED) {
         turned(k, w, row_bytes, outs, n, x, rows, out, ld);
         return;
@@ -312,7 +284,7 @@ INLINE void stream(const struct kind *k, const char *w, size_t row_bytes, int ou
 }
 
 /* Lays out up to 256 activations; what is missing counts as zeros. */
-INLINE void act_part(const struct kind *k, const int8_t *q, const struct act_scale *s, size_t n, struct act_part *to) {
+INLINE void act_part(const struct kind *k, const int8_t *q, const struct act_scale *s, size_t n, bool turned, struct act_part *to) {
     struct act_scale scale[PART / 32];
     int8_t whole[PART];
     if (n < PART) {
@@ -336,37 +308,27 @@ INLINE void act_part(const struct kind *k, const int8_t *q, const struct act_sca
             }
         }
     }
+    if (!turned) return;
+    struct part p;
+    memcpy(&p, to->q, sizeof p);
+    turn(&p);
+    memcpy(to->q, &p, sizeof p);
 }
 
-/* In groups of 32 two parts of a row of weights are taken together, and the first has the scales of both. */
+/* For one or two rows in groups of 32: two parts of a row of weights are taken together, and the first has the scales of both. */
 INLINE void share_factors(struct act_part *first, const struct act_part *second) {
     for (int at = 0; at < 16; at += 4) {
         for (int j = 0; j < 2; j++) {
-            first->d[at + 2 + j] = second->d[at + j];
-            first->shift[at + 2 + j] = second->shift[at + j]; /* or sums, which are as wide */
+            first->d[at + 2 + j] = second ? second->d[at + j] : 0;
+            first->shift[at + 2 + j] = second ? second->shift[at + j] : 0; /* or sums, which are as wide */
         }
     }
 }
 
-/* As `turn` does with weights. */
-INLINE void turn_codes(const struct kind *k, struct act_part *x) {
-    struct part p[2];
-    const int pair = k->group / 16;
-    for (int i = 0; i < pair; i++) memcpy(&p[i], x[i].q, sizeof p[i]);
-    turn(k, p);
-    for (int i = 0; i < pair; i++) memcpy(x[i].q, &p[i], sizeof p[i]);
-}
-
 INLINE void layout(const struct kind *k, const struct act_row *x, size_t n, int rows, struct act_part *to) {
-    const size_t pair = (size_t)k->group / 16, parts = act_parts(n);
-    for (size_t p = 0; p < parts; p++) {
-        const size_t at = p * PART < n ? p * PART : n;
-        act_part(k, x->q + at, x->s + at / 32, n - at < PART ? n - at : PART, to + p);
-    }
-    for (size_t p = 0; p < parts && in_registers(k, rows); p += pair) {
-        if (pair == 2) share_factors(to + p, to + p + 1);
-        if (rows >= TURNED) turn_codes(k, to + p);
-    }
+    const bool turned = rows >= TURNED && in_registers(k, rows);
+    for (size_t i = 0; i < n; i += PART) act_part(k, x->q + i, x->s + i / 32, n - i < PART ? n - i : PART, turned, to + i / PART);
+    for (size_t p = 0, parts = parts_of(n); rows < TURNED && k->group == 32 && p < parts; p += 2) share_factors(to + p, p + 1 < parts ? to + p + 1 : NULL);
 }
 
 /* A type's two functions; see kernel.h for what they do. */
@@ -375,8 +337,8 @@ struct streamer {
     void (*layout)(const struct act_row *x, size_t n, int rows, struct act_part *to);
     void (*product)(const char *w, size_t row_bytes, int outs, size_t n, const struct act_part *x, int rows, float *out, size_t ld);
 };
-#define STREAM(TYPE, ELEMENTS, GROUP, BIAS, MOST, MIN, SHORTER, BLOCKS)                                                                                         \
-    static const struct kind kind_##TYPE = {codes_##TYPE, factors_##TYPE, SHORTER, ELEMENTS, sizeof(struct block_##TYPE), GROUP, BIAS, MOST, MIN, BLOCKS};        \
+#define STREAM(TYPE, ELEMENTS, GROUP, BIAS, MOST, MIN, BLOCKS)                                                                                          \
+    static const struct kind kind_##TYPE = {codes_##TYPE, factors_##TYPE, ELEMENTS, sizeof(struct block_##TYPE), GROUP, BIAS, MOST, MIN, BLOCKS};        \
     static void layout_##TYPE(const struct act_row *x, size_t n, int rows, struct act_part *to) { layout(&kind_##TYPE, x, n, rows, to); }         \
     static void product_##TYPE(const char *w, size_t row_bytes, int outs, size_t n, const struct act_part *x, int rows, float *out, size_t ld) { \
         stream(&kind_##TYPE, w, row_bytes, outs, n, x, rows, out, ld);                                                                           \
@@ -414,27 +376,14 @@ INLINE void choose(const int8_t *values, struct part *p) {
     for (int j = 0; j < 4; j++) p->q[j] = _mm512_shuffle_epi8(table, p->q[j]);
 }
 
-/* What `turn` makes of blocks whose bytes are a code of their first half and one of their second, turned before they are taken apart: a and b of one part, then of
- * another. values: a table as above, or NULL where the nibbles are the codes. */
-INLINE void turn_nibbles(__m512i a0, __m512i b0, __m512i a1, __m512i b1, const int8_t *values, struct part *p) {
-    __m512i low[2], high[2], v[4];
-    interleave(a0, b0, &low[0], &high[0]);
-    interleave(a1, b1, &low[1], &high[1]);
-    join(low[0], low[1], &v[0], &v[1]);
-    join(high[0], high[1], &v[2], &v[3]);
-    UNROLL
-    for (int j = 0; j < 4; j++) p[0].q[j] = low4(v[j]), p[1].q[j] = high4(v[j]);
-    if (values) choose(values, p), choose(values, p + 1);
-}
-
-/* A half float in all places; one of each of two parts, where `factors` has them. */
+/* A half float in all places; one of each of two rows, where `factors` has them. */
 INLINE __m512 half_all(const void *p) { return _mm512_broadcastss_ps(_mm_cvtph_ps(_mm_cvtsi32_si128((int)load_u16(p)))); }
 INLINE __m512 half_each(const void *p0, const void *p1) {
     const uint64_t two = load_u16(p0) | load_u16(p1) << 32;
     return _mm512_broadcast_f32x4(_mm_cvtph_ps(_mm_cvtsi64_si128((long long)(two | two << 16))));
 }
 
-/* Bytes of the eight blocks of each of two parts, block 0 lowest, where `factors` wants them. */
+/* Bytes of the eight blocks of each of two rows, block 0 lowest, where `factors` wants them. */
 INLINE __m512i bytes_even_odd(uint64_t s0, uint64_t s1) {
     return _mm512_cvtepu8_epi32(_mm_unpacklo_epi16(_mm_cvtsi64_si128((long long)s0), _mm_cvtsi64_si128((long long)s1)));
 }

@@ -33,21 +33,6 @@ INLINE void codes_q4_k(const char *w, struct part *p) {
     p->q[2] = high4(first), p->q[3] = high4(second);
 }
 
-/* Both nibbles of a byte are taken where they stand: the sums of the odd blocks, whose are the high ones, are sixteen times as large, and their scales so much less.
- * Both are exact. */
-INLINE void turned_q4_k(const char *w0, const char *w1, struct part *p, struct factors *f) {
-    const __m512i a0 = load_once(w0 + 16), a1 = load_once(w0 + 80), b0 = load_once(w1 + 16), b1 = load_once(w1 + 80), nibble = _mm512_set1_epi64(0x0f0f0f0f | (long long)(0xf0f0f0f0ull << 32));
-    UNROLL
-    for (int half = 0; half < 2; half++) {
-        const __m512 a = _mm512_castsi512_ps(half ? odd_lanes(a0, a1) : even_lanes(a0, a1)), b = _mm512_castsi512_ps(half ? odd_lanes(b0, b1) : even_lanes(b0, b1));
-        p[half].q[0] = _mm512_and_si512(_mm512_castps_si512(_mm512_shuffle_ps(a, b, 0x00)), nibble);
-        p[half].q[1] = _mm512_and_si512(_mm512_castps_si512(_mm512_shuffle_ps(a, b, 0x55)), nibble);
-        p[half].q[2] = _mm512_and_si512(_mm512_castps_si512(_mm512_shuffle_ps(a, b, 0xaa)), nibble);
-        p[half].q[3] = _mm512_and_si512(_mm512_castps_si512(_mm512_shuffle_ps(a, b, 0xff)), nibble);
-    }
-    f->scale = _mm512_mask_mul_ps(f->scale, 0xaaaa, f->scale, _mm512_set1_ps(0x1p-4f));
-}
-
 /* The fifth bit of block b's elements is bit b of 32 bytes that all blocks share. */
 INLINE void codes_q5_k(const char *w, struct part *p) {
     const __m512i z0 = load_once(w + 48), z1 = load_once(w + 112), first = even_lanes(z0, z1), second = odd_lanes(z0, z1), h0 = in_all_lanes(w + 16), h1 = in_all_lanes(w + 32);
@@ -118,19 +103,15 @@ INLINE void codes_iq4_xs(const char *w, struct part *p) {
     p->q[2] = low4(b), p->q[3] = high4(b);
     choose(iq4_values, p);
 }
-INLINE void turned_iq4_xs(const char *w0, const char *w1, struct part *p, struct factors *f) {
-    (void)f;
-    turn_nibbles(load_once(w0 + 8), load_once(w0 + 72), load_once(w1 + 8), load_once(w1 + 72), iq4_values, p);
-}
 /* iq4_xs_scale's. */
 INLINE uint64_t iq4_bytes(const char *w) { return _pdep_u64(load_u32(w + 4), EACH_15) | _pdep_u64(load_u16(w + 2), EACH_48); }
 INLINE void factors_iq4_xs(const char *w0, const char *w1, struct factors *f) {
     f->scale = times(half_each(w0, w1), _mm512_sub_epi32(bytes_halves(iq4_bytes(w0), iq4_bytes(w1)), _mm512_set1_epi32(32)));
 }
 
-STREAM(q2_k, 256, 16, 0, 3, true, NULL, QUARTERS)
-STREAM(q3_k, 256, 16, 4, 7, false, NULL, QUARTERS)
-STREAM(q4_k, 256, 32, 0, 15, true, turned_q4_k, EVEN_ODD)
-STREAM(q5_k, 256, 32, 0, 31, true, NULL, EVEN_ODD)
-STREAM(q6_k, 256, 16, 32, 63, false, NULL, QUARTERS)
-STREAM(iq4_xs, 256, 32, 128, 255, false, turned_iq4_xs, HALVES)
+STREAM(q2_k, 256, 16, 0, 3, true, QUARTERS)
+STREAM(q3_k, 256, 16, 4, 7, false, QUARTERS)
+STREAM(q4_k, 256, 32, 0, 15, true, EVEN_ODD)
+STREAM(q5_k, 256, 32, 0, 31, true, EVEN_ODD)
+STREAM(q6_k, 256, 16, 32, 63, false, QUARTERS)
+STREAM(iq4_xs, 256, 32, 128, 255, false, HALVES)
