@@ -185,6 +185,14 @@ static inline void share(int n, int grain, int worker, int workers, int *from, i
  * first piece is known before it begins, and all end together. */
 bool take_stretch(const struct run *r, const struct node *n, int worker, int total, int least, int most, int *from, int *to);
 
+/* For op.ask: asks memory for a few cache lines of the `left` bytes at `at`; gives how many bytes. */
+static inline size_t ask_some(const void *at, size_t left) {
+    enum { LINE = 64, MOST = 8 * LINE };
+    const size_t some = left < MOST ? left : MOST;
+    for (size_t i = 0; i < some; i += LINE) __builtin_prefetch((const char *)at + i, 0, 2);
+    return some;
+}
+
 /* ---- arithmetic shared by operations ---- */
 
 float act_one(enum act act, float x);

@@ -293,7 +293,6 @@ static int pieces_of(const struct company *c, int heads) { return (c->queries + 
 
 /* Of a sequence that goes on alone: the keys and values of the first page, which the worker will see one KV head after the other. */
 static size_t attention_ask(const struct run *r, const struct node *n, int worker, size_t asked) {
-    enum { LINE = 64, SOME = 8 * LINE };
     const struct attention_args *a = n->args;
     const struct kv_layer *l = layer_of(r->g, a);
     const struct span *span = r->step->spans;
@@ -312,10 +311,8 @@ static size_t attention_ask(const struct run *r, const struct node *n, int worke
     if (piece >= end || piece >= begin + heads) return 0;
     const size_t row = (size_t)((total - 1 - piece) % heads) * KV_PAGE + (size_t)first, at = asked % head; /* from the end, as they are dealt out */
     const uint8_t *page = span->memory->pages[l->group][from / KV_PAGE];
-    const uint8_t *next = at < keys ? page + l->k_offset + row * l->k_row + at : page + l->v_offset + row * l->v_row + (at - keys);
-    const size_t left = at < keys ? keys - at : head - at, some = left < SOME ? left : SOME;
-    for (size_t i = 0; i < some; i += LINE) __builtin_prefetch(next + i, 0, 2);
-    return some;
+    if (at < keys) return ask_some(page + l->k_offset + row * l->k_row + at, keys - at);
+    return ask_some(page + l->v_offset + row * l->v_row + (at - keys), head - at);
 }
 
 static int attention_phases(const struct run *r, const struct node *n) {

@@ -102,17 +102,14 @@ static int least_piece(int rows, int tiles, int workers) {
 
 /* While a worker waits it asks for what its stretch begins with; where there are many rows it is short of other things than memory. */
 static size_t linear_ask(const struct run *r, const struct node *n, int worker, size_t asked) {
-    enum { LINE = 64, SOME = 8 * LINE };
     const struct linear_args *a = n->args;
     int tile, end, i = 0;
     share(all_tiles(a), 1, worker, r->workers, &tile, &end);
     if (tile == end || run_rows(r, n->in[0]) > NORM_ROWS) return 0;
     for (; tile >= product_tiles(a->w[i]); i++) tile -= product_tiles(a->w[i]), end -= product_tiles(a->w[i]);
-    const size_t tile_bytes = PRODUCT_GRAIN * tensor_row_bytes(a->w[i]), from = (size_t)tile * tile_bytes + asked;
-    if (from + SOME > (size_t)end * tile_bytes || from + SOME > a->w[i]->size) return 0;
-    const char *at = (const char *)a->w[i]->data + from;
-    for (int line = 0; line < SOME; line += LINE) __builtin_prefetch(at + line, 0, 2);
-    return SOME;
+    const size_t tile_bytes = PRODUCT_GRAIN * tensor_row_bytes(a->w[i]), from = (size_t)tile * tile_bytes + asked, last = (size_t)end * tile_bytes;
+    const size_t to = last < a->w[i]->size ? last : a->w[i]->size; /* the last tile may be cut short */
+    return from < to ? ask_some((const char *)a->w[i]->data + from, to - from) : 0;
 }
 
 /* A worker's share of the product itself, and beside it of what adapters take from its input. */

@@ -173,7 +173,7 @@ static void stretches_are_given_out_once(void **state) {
         }
 }
 
-/* Who waits asks for what comes: a node that reads something else, a little one, one that is asked for, and another such, which has a second part. The last worker
+/* Who waits asks for what comes, but not behind a node that reads something else: one that does nothing, such a node, a little one, one that is asked for, and another such, which has a second part. The last worker
  * lets the others wait until it has seen them ask for both. Alone, worker 0 never waits, and asks before it does the little one. */
 struct asked {
     atomic_int bytes[4][WORKERS]; /* by node, and by worker: bytes asked for */
@@ -207,10 +207,13 @@ static void see_them_ask(const struct asked_node *a, int next, int worker, int w
     }
 }
 
+static void does_nothing(const struct run *r, const struct node *n, int phase, int worker) { (void)r, (void)n, (void)phase, (void)worker; }
+
 static void reads_something_else(const struct run *r, const struct node *n, int phase, int worker) {
     const struct asked_node *a = n->args;
     (void)phase;
-    for (int i = 2; i < 4; i++) atomic_store(&a->all->bytes[i][worker], 0); /* what was asked for before may be gone afterwards: it is asked for again */
+    for (int i = 2; i < 4; i++)
+        if (atomic_load(&a->all->bytes[i][worker])) atomic_store(&a->all->bad, 1); /* what was asked for before may be gone afterwards */
     atomic_store(&a->all->begun[0][worker], 1);
     see_them_ask(a, 3, worker, r->workers);
 }
@@ -237,6 +240,7 @@ static int two(const struct run *r, const struct node *n) {
     return 2;
 }
 
+static const struct op nothing_op = {.name = "nothing", .run = does_nothing, .cost = much};
 static const struct op asked_ops[4] = {
     {.name = "else", .run = reads_something_else, .cost = much},
     {.name = "little", .run = is_little_work},
@@ -254,8 +258,8 @@ static void who_waits_asks(void **state) {
             memset(&all, 0, sizeof all);
             lab_open(&l, 3);
             val v = lab_input(&l, 4, &x);
-            for (int i = 0; i < 4; i++) {
-                struct node *n = node_new(l.g, &asked_ops[i], sizeof(struct asked_node));
+            for (int i = -1; i < 4; i++) {
+                struct node *n = node_new(l.g, i < 0 ? &nothing_op : &asked_ops[i], sizeof(struct asked_node));
                 assert_non_null(n);
                 *(struct asked_node *)n->args = (struct asked_node){&all, i};
                 node_input(l.g, n, v);
