@@ -65,17 +65,16 @@ static double run_decode(struct lab *l, int type) {
     return (double)l->row_bytes;
 }
 
-static double run_dot_weights(struct lab *l, int type) { /* generation, of types that are read as they are */
-    l->out[0] = l->k->dot_weights[type](next_row(l), l->x, N);
-    return (double)l->row_bytes;
-}
-
 /* ---- products: a tile is unpacked from the stream; it and the rows of activations then lie in cache ---- */
 
 static const uint8_t *next_tile(struct lab *l) {
     if (l->at + TILE_OUTS * l->row_bytes > STREAM) l->at = 0;
     l->at += TILE_OUTS * l->row_bytes;
     return l->stream + l->at - TILE_OUTS * l->row_bytes;
+}
+static double run_dot_weights(struct lab *l, int type) { /* generation, of types that are read as they are */
+    l->k->dot_weights[type](next_tile(l), l->row_bytes, TILE_OUTS, l->x, N, l->out);
+    return (double)(TILE_OUTS * l->row_bytes);
 }
 static double run_act_quantize(struct lab *l, int v) {
     (void)v;

@@ -185,12 +185,14 @@ static bool place_of(const struct run *r, const struct node *n, int batch, int i
 static void down(const struct kernels *k, const struct place *p, const float *x, size_t ldx, int from, int to, float *scratch) {
     const enum dtype type = p->l->a_type;
     const size_t n = (size_t)p->l->w->ne[0], bytes = dtype_size(type, n);
+    if (p->count == 1 && k->dot_weights[type]) {
+        float *t = p->t + (size_t)p->row[0] * p->ldt;
+        k->dot_weights[type]((const char *)p->l->a + (size_t)from * bytes, bytes, to - from, x + (size_t)p->row[0] * ldx, n, t + from);
+        for (int c = from; c < to; c++) t[c] *= p->l->scale;
+        return;
+    }
     for (int c = from; c < to; c++) {
         const void *stored = (const char *)p->l->a + (size_t)c * bytes;
-        if (p->count == 1 && k->dot_weights[type]) {
-            p->t[(size_t)p->row[0] * p->ldt + (size_t)c] = p->l->scale * k->dot_weights[type](stored, x + (size_t)p->row[0] * ldx, n);
-            continue;
-        }
         const float *a = type == DT_F32 ? stored : scratch;
         if (type != DT_F32) k->decode[type](stored, scratch, n);
         for (int j = 0, together; j < p->count; j += together) {

@@ -84,11 +84,10 @@ static const float *float_row(const struct product *p, int r) { return p->x->f +
 
 /* One row of activations, straight from the weights. */
 static void float_row_product(const struct kernels *k, const struct product *p, int from, int to) {
-    float (*dot)(const void *, const float *, size_t) = k->dot_weights[p->type];
     for (int c = from; c < to; c += TILE_OUTS) {
         float out[TILE_OUTS];
         int n = to - c < TILE_OUTS ? to - c : TILE_OUTS;
-        for (int i = 0; i < n; i++) out[i] = dot(p->w + (size_t)(c + i) * p->row_bytes, float_row(p, 0), p->n_in);
+        k->dot_weights[p->type](p->w + (size_t)c * p->row_bytes, p->row_bytes, n, float_row(p, 0), p->n_in, out);
         put(k, p, 0, c, out, n);
     }
 }

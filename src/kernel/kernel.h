@@ -66,8 +66,9 @@ struct kernels {
     /* out[l] = dot(a, b + l * stride) for KERNEL_LANES rows, each with the bits that dot gives */
     void (*dot_lanes)(const float *a, const float *b, size_t stride, size_t n, float *out);
 
-    /* dot(decoded w, x) with the bits that dot gives, for types whose rows are worth reading once only; NULL for the others */
-    float (*dot_weights[DT_LIMIT])(const void *w, const float *x, size_t n);
+    /* out[o] = dot(decoded row o of w, x) for `outs` rows, row_bytes apart, with the bits that dot gives, for types whose rows are worth reading once only;
+     * NULL for the others */
+    void (*dot_weights[DT_LIMIT])(const void *w, size_t row_bytes, int outs, const float *x, size_t n, float *out);
 
     /* y[i] += a * x[i] */
     void (*axpy)(float a, const float *x, float *y, size_t n);

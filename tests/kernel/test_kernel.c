@@ -79,24 +79,35 @@ static void lanes_are_dots(void **state) {
             }
 }
 
-/* The same bits as decoding first. */
+/* Of any number of rows, with bytes between them or none: the same bits as decoding them first. */
+static void check_weights(struct rng *g, const struct kernels *k, uint32_t type, size_t n, int outs, size_t between) {
+    const size_t bytes = n * dtype_info(type)->bytes, step = bytes + between;
+    float *own_x, *own_w, *x = floats(g, n, n % 4, &own_x), *w = floats(g, n * (size_t)outs, 0, &own_w), got[2 * KERNEL_LANES + 2];
+    char *own = malloc(step * (size_t)outs + 2), *rows = own + 2;
+    assert_non_null(own);
+    for (int o = 0; o < outs; o++) dtype_info(type)->encode(w + (size_t)o * n, rows + (size_t)o * step, n, NULL);
+    got[outs] = 0.5f;
+    k->dot_weights[type](rows, step, outs, x, n, got);
+    if (got[outs] != 0.5f) fail_msg("%s: %s: %d rows of %zu: wrote behind them", k->name, dtype_info(type)->name, outs, n);
+    for (int o = 0; o < outs; o++) {
+        dtype_info(type)->decode(rows + (size_t)o * step, w, n);
+        float want = k->dot(w, x, n);
+        if (memcmp(&want, &got[o], sizeof want) != 0) fail_msg("%s: %s: row %d of %d, %zu weights: %a, not %a", k->name, dtype_info(type)->name, o, outs, n, (double)got[o], (double)want);
+    }
+    free(own);
+    free(own_x);
+    free(own_w);
+}
+
 static void weights_are_dots(void **state) {
     (void)state;
+    static const size_t wide[] = {4096, 4097, 4200, 6144, 6151, 8192}; /* rows that are taken together */
     struct rng g = rng_new(7, 1);
     for (int t = 0; t < n_tables; t++)
         for (uint32_t type = 0; type < DT_LIMIT; type++)
-            for (size_t s = 0; tables[t]->dot_weights[type] && s < SIZES; s++) {
-                size_t n = sizes[s], bytes = n * dtype_info(type)->bytes;
-                float *own_x, *own_w, *x = floats(&g, n, s % 4, &own_x), *w = floats(&g, n, 0, &own_w);
-                char *own = malloc(bytes + 2), *row = own + 2;
-                assert_non_null(own);
-                dtype_info(type)->encode(w, row, n, NULL);
-                dtype_info(type)->decode(row, w, n);
-                float want = tables[t]->dot(w, x, n), got = tables[t]->dot_weights[type](row, x, n);
-                if (memcmp(&want, &got, sizeof got) != 0) fail_msg("%s: %s: %zu weights: %a, not %a", tables[t]->name, dtype_info(type)->name, n, (double)got, (double)want);
-                free(own);
-                free(own_x);
-                free(own_w);
+            for (int outs = 0; tables[t]->dot_weights[type] && outs <= 2 * KERNEL_LANES + 1; outs++) {
+                for (size_t s = 0; s < SIZES; s++) check_weights(&g, tables[t], type, sizes[s], outs, s % 2 * 2);
+                for (size_t s = 0; s < sizeof wide / sizeof *wide; s++) check_weights(&g, tables[t], type, wide[s], outs, s % 3 * 2);
             }
 }
 

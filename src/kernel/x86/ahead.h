@@ -5,9 +5,23 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "kernel/inline.h"
+#include "kernel/kernel.h"
+
 /* Bytes between what is used and what is asked of memory, into the core's second cache: the first has room for few answers on their way. Less
  * hides less, and much more was measured to be slower. */
 enum { AHEAD = 6144 };
+
+/* Rows of weights as they are, F16 or BF16, times a row x of floats, one row after the other, in the order of memory. x longer than NARROW competes with the weights for
+ * the nearest cache, and is read again from the second for each row: rows are then taken two at a time, and the next two asked for meanwhile.
+ * One by one a core was measured to read 12 GB/s of rows of 8,192, two by two 27. `product` is told how many rows, and how many bytes behind it asks. */
+enum { ROWS_AHEAD = 2, NARROW = 4096 };
+typedef void product_ahead(enum dtype type, size_t rows, size_t ahead, const char *w, size_t row_bytes, const float *x, size_t n, float *out);
+INLINE void dots_weights(product_ahead *product, enum dtype type, const char *w, size_t row_bytes, int outs, const float *x, size_t n, float *out) {
+    int o = 0;
+    for (; n > NARROW && o + ROWS_AHEAD <= outs; o += ROWS_AHEAD) product(type, ROWS_AHEAD, ROWS_AHEAD * row_bytes, w + (size_t)o * row_bytes, row_bytes, x, n, out + o);
+    for (; o < outs; o++) product(type, 1, AHEAD, w + (size_t)o * row_bytes, row_bytes, x, n, out + o);
+}
 
 static inline uint64_t load_u16(const void *p) {
     uint16_t v;

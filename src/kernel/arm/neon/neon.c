@@ -58,15 +58,17 @@ INLINE void dots(enum dtype type, int L, const void *a, const float *b, size_t s
     }
 }
 
-INLINE float dot_of(enum dtype type, const void *a, const float *b, size_t n) {
-    float out[KERNEL_LANES];
-    dots(type, 1, a, b, 0, n, out);
-    return out[0];
+static float dot(const float *a, const float *b, size_t n) {
+    float out;
+    dots(DT_F32, 1, a, b, 0, n, &out);
+    return out;
 }
 
-static float dot(const float *a, const float *b, size_t n) { return dot_of(DT_F32, a, b, n); }
-static float dot_f16(const void *w, const float *x, size_t n) { return dot_of(DT_F16, w, x, n); }
-static float dot_bf16(const void *w, const float *x, size_t n) { return dot_of(DT_BF16, w, x, n); }
+INLINE void dots_weights(enum dtype type, const char *w, size_t bytes, int outs, const float *x, size_t n, float *out) {
+    for (int o = 0; o < outs; o++) dots(type, 1, w + (size_t)o * bytes, x, 0, n, out + o);
+}
+static void dot_f16(const void *w, size_t bytes, int outs, const float *x, size_t n, float *out) { dots_weights(DT_F16, w, bytes, outs, x, n, out); }
+static void dot_bf16(const void *w, size_t bytes, int outs, const float *x, size_t n, float *out) { dots_weights(DT_BF16, w, bytes, outs, x, n, out); }
 static void dot_lanes(const float *a, const float *b, size_t stride, size_t n, float *out) { dots(DT_F32, KERNEL_LANES, a, b, stride, n, out); }
 
 static void axpy(float a, const float *x, float *y, size_t n) {

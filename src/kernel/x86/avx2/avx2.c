@@ -3,6 +3,7 @@
 #include <immintrin.h>
 #include <string.h>
 
+#include "kernel/inline.h"
 #include "kernel/kernel.h"
 #include "kernel/x86/ahead.h"
 
@@ -12,61 +13,63 @@ static inline float sum8(__m256 v) {
     return _mm_cvtss_f32(_mm_add_ss(x, _mm_shuffle_ps(x, x, 1)));
 }
 
-/* Four accumulators hide the latency of the multiply-add; their order of summation is the same for every caller. */
-static float dot(const float *a, const float *b, size_t n) {
-    __m256 s0 = _mm256_setzero_ps(), s1 = s0, s2 = s0, s3 = s0;
+enum { CHAINS = 4 }; /* sums that hide the latency of the multiply-add; their order is the same for every caller */
+
+/* Eight numbers of a row from i on, and one. */
+INLINE __m256 eight(enum dtype type, const char *p, size_t i) {
+    if (type == DT_F32) return _mm256_loadu_ps((const void *)(p + 4 * i));
+    const __m128i h = _mm_loadu_si128((const void *)(p + 2 * i));
+    return type == DT_F16 ? _mm256_cvtph_ps(h) : _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16));
+}
+INLINE float one(enum dtype type, const char *p, size_t i) {
+    float f;
+    uint16_t h;
+    if (type == DT_F32) {
+        memcpy(&f, p + 4 * i, sizeof f);
+        return f;
+    }
+    memcpy(&h, p + 2 * i, sizeof h);
+    return type == DT_F16 ? _cvtsh_ss(h) : bf16_to_f32(h);
+}
+
+/* L rows of `type`, `bytes` apart, times x; of weights memory is asked `ahead` bytes behind, see x86/ahead.h. */
+INLINE void dots_ahead(enum dtype type, size_t L, size_t ahead, const char *w, size_t bytes, const float *x, size_t n, float *out) {
+    __m256 s[ROWS_AHEAD][CHAINS];
     size_t i = 0;
-    for (; i + 32 <= n; i += 32) {
-        s0 = _mm256_fmadd_ps(_mm256_loadu_ps(a + i), _mm256_loadu_ps(b + i), s0);
-        s1 = _mm256_fmadd_ps(_mm256_loadu_ps(a + i + 8), _mm256_loadu_ps(b + i + 8), s1);
-        s2 = _mm256_fmadd_ps(_mm256_loadu_ps(a + i + 16), _mm256_loadu_ps(b + i + 16), s2);
-        s3 = _mm256_fmadd_ps(_mm256_loadu_ps(a + i + 24), _mm256_loadu_ps(b + i + 24), s3);
+    UNROLL
+    for (size_t l = 0; l < L; l++) {
+        UNROLL
+        for (size_t j = 0; j < CHAINS; j++) s[l][j] = _mm256_setzero_ps();
     }
-    for (; i + 8 <= n; i += 8) s0 = _mm256_fmadd_ps(_mm256_loadu_ps(a + i), _mm256_loadu_ps(b + i), s0);
-    float sum = sum8(_mm256_add_ps(_mm256_add_ps(s0, s1), _mm256_add_ps(s2, s3)));
-    for (; i < n; i++) sum += a[i] * b[i];
-    return sum;
-}
-
-/* Eight weights from element i on, and one. */
-static inline __m256 f16_at(const uint16_t *w, size_t i) { return _mm256_cvtph_ps(_mm_loadu_si128((const void *)(w + i))); }
-static inline __m256 bf16_at(const uint16_t *w, size_t i) {
-    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)(w + i))), 16));
-}
-static inline float f16_one(const uint16_t *w, size_t i) {
-    uint16_t h;
-    memcpy(&h, w + i, sizeof h);
-    return _cvtsh_ss(h);
-}
-static inline float bf16_one(const uint16_t *w, size_t i) {
-    uint16_t h;
-    memcpy(&h, w + i, sizeof h);
-    return bf16_to_f32(h);
-}
-
-/* dot's order, with weights that are widened as they come, and asked for ahead of time into the second cache. */
-#define DOT_WEIGHTS(TYPE)                                                                              \
-    static float dot_##TYPE(const void *w, const float *x, size_t n) {                                 \
-        __m256 s0 = _mm256_setzero_ps(), s1 = s0, s2 = s0, s3 = s0;                                    \
-        size_t i = 0;                                                                                  \
-        for (; i + 32 <= n; i += 32) {                                                                 \
-            _mm_prefetch((const char *)w + 2 * i + AHEAD, _MM_HINT_T1);                                \
-            s0 = _mm256_fmadd_ps(TYPE##_at(w, i), _mm256_loadu_ps(x + i), s0);                         \
-            s1 = _mm256_fmadd_ps(TYPE##_at(w, i + 8), _mm256_loadu_ps(x + i + 8), s1);                 \
-            s2 = _mm256_fmadd_ps(TYPE##_at(w, i + 16), _mm256_loadu_ps(x + i + 16), s2);               \
-            s3 = _mm256_fmadd_ps(TYPE##_at(w, i + 24), _mm256_loadu_ps(x + i + 24), s3);               \
-        }                                                                                              \
-        for (; i + 8 <= n; i += 8) s0 = _mm256_fmadd_ps(TYPE##_at(w, i), _mm256_loadu_ps(x + i), s0);  \
-        float sum = sum8(_mm256_add_ps(_mm256_add_ps(s0, s1), _mm256_add_ps(s2, s3)));                 \
-        for (; i < n; i++) sum += TYPE##_one(w, i) * x[i];                                             \
-        return sum;                                                                                    \
+    for (; i + 8 * CHAINS <= n; i += 8 * CHAINS) {
+        UNROLL
+        for (size_t l = 0; l < L && type != DT_F32; l++) _mm_prefetch(w + l * bytes + 2 * i + ahead, _MM_HINT_T1);
+        UNROLL
+        for (size_t j = 0; j < CHAINS; j++) {
+            const __m256 v = _mm256_loadu_ps(x + i + 8 * j);
+            UNROLL
+            for (size_t l = 0; l < L; l++) s[l][j] = _mm256_fmadd_ps(eight(type, w + l * bytes, i + 8 * j), v, s[l][j]);
+        }
     }
-DOT_WEIGHTS(f16)
-DOT_WEIGHTS(bf16)
+    UNROLL
+    for (size_t l = 0; l < L; l++) {
+        size_t j = i;
+        for (; j + 8 <= n; j += 8) s[l][0] = _mm256_fmadd_ps(eight(type, w + l * bytes, j), _mm256_loadu_ps(x + j), s[l][0]);
+        out[l] = sum8(_mm256_add_ps(_mm256_add_ps(s[l][0], s[l][1]), _mm256_add_ps(s[l][2], s[l][3])));
+        for (; j < n; j++) out[l] += one(type, w + l * bytes, j) * x[j];
+    }
+}
 
+static float dot(const float *a, const float *b, size_t n) {
+    float out;
+    dots_ahead(DT_F32, 1, 0, (const char *)a, 0, b, n, &out);
+    return out;
+}
 static void dot_lanes(const float *a, const float *b, size_t stride, size_t n, float *out) {
     for (size_t l = 0; l < KERNEL_LANES; l++) out[l] = dot(a, b + l * stride, n);
 }
+static void dot_f16(const void *w, size_t bytes, int outs, const float *x, size_t n, float *out) { dots_weights(dots_ahead, DT_F16, w, bytes, outs, x, n, out); }
+static void dot_bf16(const void *w, size_t bytes, int outs, const float *x, size_t n, float *out) { dots_weights(dots_ahead, DT_BF16, w, bytes, outs, x, n, out); }
 
 static void axpy(float a, const float *x, float *y, size_t n) {
     const __m256 s = _mm256_set1_ps(a);
