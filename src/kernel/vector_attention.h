@@ -31,10 +31,24 @@ INLINE const uint8_t *group(enum dtype type, const uint8_t *row, size_t i) {
     return row + i / 32 * (type == DT_F32 ? 128 : type == DT_Q8_0 ? 34 : 64) + i % 32 * (type == DT_F32 ? 4 : type == DT_Q8_0 ? 1 : 2);
 }
 
-/* Fetches the part of what is read next that falls to positions [j, j + n) of this page. */
-INLINE void fetch_ahead(const struct attn_page *p, int j, int n) {
-    if (!p->ahead) return;
-    const char *from = (const char *)p->ahead + p->ahead_bytes * (size_t)j / ATTN_PAGE, *to = (const char *)p->ahead + p->ahead_bytes * (size_t)(j + n) / ATTN_PAGE;
+/* What is read next, to be fetched meanwhile, a little with everything that is done: memory then is never idle, and never asked for more than it has answers on their way. */
+struct ahead {
+    const char *at;
+    size_t bytes;
+};
+INLINE struct ahead ahead_of(const struct attn_page *p) { return (struct ahead){p->ahead, p->ahead ? p->ahead_bytes : 0}; }
+
+/* The share that falls to [from, to) of `of` things to be done. */
+INLINE struct ahead share_of(struct ahead a, size_t from, size_t to, size_t of) {
+    if (to - from == of || !a.bytes) return a;
+    const size_t begin = a.bytes * from / of;
+    return (struct ahead){a.at + begin, a.bytes * to / of - begin};
+}
+
+/* Fetches what falls to positions [j, j + n) of the page. */
+INLINE void fetch_ahead(struct ahead a, int j, int n) {
+    if (!a.bytes) return;
+    const char *from = a.at + a.bytes * (size_t)j / ATTN_PAGE, *to = a.at + a.bytes * (size_t)(j + n) / ATTN_PAGE;
     for (; from < to; from += 64) __builtin_prefetch(from, 0, 2); /* into the second cache: the first has room for few answers on their way */
 }
 
@@ -77,7 +91,7 @@ INLINE void four_keys(enum dtype type, int Q, const uint8_t *k, size_t row, size
 }
 
 /* Scores of VF_LANES keys from position j on, for Q queries; four keys of which none is wanted are not read. */
-INLINE void key_scores(enum dtype type, int Q, const struct attn_page *k, int j, bool first, size_t size, const float *q, float *s) {
+INLINE void key_scores(enum dtype type, int Q, const struct attn_page *k, int j, struct ahead ahead, size_t size, const float *q, float *s) {
     vf u[VF_LANES / 4][ATTN_Q];
     for (int four = 0; four < VF_LANES / 4; four++) {
         if (j + 4 * four + 4 <= k->from || j + 4 * four >= k->to) {
@@ -85,7 +99,7 @@ INLINE void key_scores(enum dtype type, int Q, const struct attn_page *k, int j,
             for (int i = 0; i < Q; i++) u[four][i] = vf_set(0);
             continue;
         }
-        if (first) fetch_ahead(k, j + 4 * four, 4);
+        fetch_ahead(ahead, j + 4 * four, 4);
         four_keys(type, Q, (const uint8_t *)k->data + (size_t)(j + 4 * four) * k->row, k->row, size, q, u[four]);
     }
     UNROLL
@@ -101,10 +115,12 @@ INLINE void scores(enum dtype type, const struct attn_page *k, size_t size, cons
     const size_t stride = attn_pad(size);
     for (int j = k->from / VF_LANES * VF_LANES; j < k->to; j += VF_LANES) {
         int i = 0;
-        for (; i + ATTN_Q <= n; i += ATTN_Q) key_scores(type, ATTN_Q, k, j, i == 0, size, q + (size_t)i * stride, s + i * ATTN_PAGE);
+#define SOME(Q) key_scores(type, Q, k, j, share_of(ahead_of(k), (size_t)i, (size_t)(i + Q), (size_t)n), size, q + (size_t)i * stride, s + i * ATTN_PAGE)
+        for (; i + ATTN_Q <= n; i += ATTN_Q) SOME(ATTN_Q);
         if (ATTN_Q > 2)
-            for (; i + 2 <= n; i += 2) key_scores(type, 2, k, j, i == 0, size, q + (size_t)i * stride, s + i * ATTN_PAGE);
-        for (; i < n; i++) key_scores(type, 1, k, j, i == 0, size, q + (size_t)i * stride, s + i * ATTN_PAGE);
+            for (; i + 2 <= n; i += 2) SOME(2);
+        for (; i < n; i++) SOME(1);
+#undef SOME
     }
 }
 
@@ -118,7 +134,7 @@ INLINE vf ruled(const struct attn_rule *r, vf s, vf j) {
     return s;
 }
 
-/* R queries, 1 or ATTN_WEIGH, side by side: one's numbers alone wait for each other most of the time. whole: they see all of the page; else it is one query. */
+/* R queries, 1, 2 or ATTN_WEIGH, side by side: one's numbers alone wait for each other most of the time. whole: they see all of the page; else it is one query. */
 enum { ATTN_WEIGH = 4 };
 INLINE void weigh_some(int R, bool whole, const struct attn_rule *r, float *s, struct attn_softmax *m, float *keep) {
     static const float count[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
@@ -163,12 +179,12 @@ static bool sees_all(const struct attn_rule *r) { return r->from <= 0 && r->to >
 static void weigh(const struct attn_rule *r, int n, float *s, struct attn_softmax *m, float *keep) {
     for (int i = 0, some; i < n; i += some, r += some, m += some, keep += some, s += (size_t)some * ATTN_PAGE) {
         for (some = 0; some < ATTN_WEIGH && i + some < n && sees_all(r + some);) some++;
+        some = some == ATTN_WEIGH ? ATTN_WEIGH : some >= 2 ? 2 : 1;
         if (some == ATTN_WEIGH) {
             weigh_some(ATTN_WEIGH, true, r, s, m, keep);
-            continue;
-        }
-        some = 1;
-        if (r->from < r->to) {
+        } else if (some == 2) {
+            weigh_some(2, true, r, s, m, keep);
+        } else if (r->from < r->to) {
             weigh_some(1, false, r, s, m, keep);
         } else {
             memset(s, 0, ATTN_PAGE * sizeof *s);
@@ -180,18 +196,18 @@ static void weigh(const struct attn_rule *r, int n, float *s, struct attn_softma
 /* ---- values ---- */
 
 /* Columns from d on, for Q queries: C vectors, whole groups; or, C being 1, one vector of which n numbers are there. */
-INLINE void columns(enum dtype type, int Q, int C, size_t n, const struct attn_page *v, bool first, size_t d, size_t stride, const float *w, const float *keep, float *out) {
-    vf sum[ATTN_Q][ATTN_C];
+INLINE void columns(enum dtype type, int Q, int C, size_t n, const struct attn_page *v, struct ahead ahead, size_t d, size_t stride, const float *w, const float *keep, float *out) {
+    vf sum[ATTN_Q][2 * ATTN_C];
     UNROLL
     for (int i = 0; i < Q; i++)
         UNROLL
         for (int c = 0; c < C; c++) sum[i][c] = vf_load(out + (size_t)i * stride + d + (size_t)(c * VF_LANES)) * vf_set(keep[i]);
     const uint8_t *p = group(type, v->data, d) + (size_t)v->from * v->row;
     for (int j = v->from; j < v->to; j++, p += v->row) {
-        vf x[ATTN_C];
+        vf x[2 * ATTN_C];
         UNROLL
         for (int c = 0; c < C; c++) x[c] = C == 1 ? kv_load_n(type, p, n) : kv_load(type, group(type, p, (size_t)(c * VF_LANES / 32 * 32)), (size_t)(c * VF_LANES % 32));
-        if (first) fetch_ahead(v, j, 1);
+        fetch_ahead(ahead, j, 1);
         UNROLL
         for (int i = 0; i < Q; i++) {
             const vf y = vf_set(w[i * ATTN_PAGE + j]);
@@ -205,23 +221,29 @@ INLINE void columns(enum dtype type, int Q, int C, size_t n, const struct attn_p
         for (int c = 0; c < C; c++) vf_store(out + (size_t)i * stride + d + (size_t)(c * VF_LANES), sum[i][c]);
 }
 
-/* All columns, for Q queries. */
-INLINE void all_columns(enum dtype type, int Q, const struct attn_page *v, bool first, size_t size, const float *w, const float *keep, float *out) {
+/* All columns, for Q queries; few of them leave registers for twice as many columns at a time. */
+INLINE void all_columns(enum dtype type, int Q, const struct attn_page *v, struct ahead ahead, size_t size, const float *w, const float *keep, float *out) {
     const size_t stride = attn_pad(size);
     size_t d = 0;
-    for (; d + ATTN_C * VF_LANES <= size; d += ATTN_C * VF_LANES) columns(type, Q, ATTN_C, 0, v, first && d == 0, d, stride, w, keep, out);
+#define SOME(C, n) columns(type, Q, C, n, v, share_of(ahead, d, d + (C == 1 ? n : C * VF_LANES), size), d, stride, w, keep, out)
+    if (Q < ATTN_Q)
+        for (; d + 2 * ATTN_C * VF_LANES <= size; d += 2 * ATTN_C * VF_LANES) SOME(2 * ATTN_C, 0);
+    for (; d + ATTN_C * VF_LANES <= size; d += ATTN_C * VF_LANES) SOME(ATTN_C, 0);
     if (ATTN_C * VF_LANES > 32)
-        for (; d + 32 <= size; d += 32) columns(type, Q, 32 / VF_LANES, 0, v, first && d == 0, d, stride, w, keep, out);
-    for (; type != DT_Q8_0 && d < size; d += VF_LANES) columns(type, Q, 1, size - d < VF_LANES ? size - d : VF_LANES, v, first && d == 0, d, stride, w, keep, out);
+        for (; d + 32 <= size; d += 32) SOME(32 / VF_LANES, 0);
+    for (; type != DT_Q8_0 && d < size; d += VF_LANES) SOME(1, (size - d < VF_LANES ? size - d : VF_LANES));
+#undef SOME
 }
 
 INLINE void values(enum dtype type, const struct attn_page *v, size_t size, const float *w, const float *keep, int n, float *out) {
     const size_t stride = attn_pad(size);
     int i = 0;
-    for (; i + ATTN_Q <= n; i += ATTN_Q) all_columns(type, ATTN_Q, v, i == 0, size, w + i * ATTN_PAGE, keep + i, out + (size_t)i * stride);
+#define SOME(Q) all_columns(type, Q, v, share_of(ahead_of(v), (size_t)i, (size_t)(i + Q), (size_t)n), size, w + i * ATTN_PAGE, keep + i, out + (size_t)i * stride)
+    for (; i + ATTN_Q <= n; i += ATTN_Q) SOME(ATTN_Q);
     if (ATTN_Q > 2)
-        for (; i + 2 <= n; i += 2) all_columns(type, 2, v, i == 0, size, w + i * ATTN_PAGE, keep + i, out + (size_t)i * stride);
-    for (; i < n; i++) all_columns(type, 1, v, i == 0, size, w + i * ATTN_PAGE, keep + i, out + (size_t)i * stride);
+        for (; i + 2 <= n; i += 2) SOME(2);
+    for (; i < n; i++) SOME(1);
+#undef SOME
 }
 
 /* ---- large spans, in floats ---- */
@@ -234,7 +256,7 @@ INLINE vf numbers(enum dtype type, const uint8_t *row, size_t size, size_t d) {
 
 INLINE void pack_keys(enum dtype type, const struct attn_page *k, size_t size, void *dst) {
     float *out = dst;
-    fetch_ahead(k, 0, ATTN_PAGE);
+    fetch_ahead(ahead_of(k), 0, ATTN_PAGE);
     for (int j = 0; j < ATTN_PAGE; j += VF_LANES)
         for (size_t d = 0; d < attn_pad(size); d += VF_LANES) {
             vf x[VF_LANES];
@@ -248,7 +270,7 @@ INLINE void pack_keys(enum dtype type, const struct attn_page *k, size_t size, v
 
 INLINE void pack_values(enum dtype type, const struct attn_page *v, size_t size, void *dst) {
     float *out = dst;
-    fetch_ahead(v, 0, ATTN_PAGE);
+    fetch_ahead(ahead_of(v), 0, ATTN_PAGE);
     for (int j = 0; j < ATTN_PAGE; j++)
         for (size_t d = 0; d < attn_pad(size); d += VF_LANES, out += VF_LANES)
             vf_store(out, j >= v->from && j < v->to ? numbers(type, (const uint8_t *)v->data + (size_t)j * v->row, size, d) : vf_set(0));
