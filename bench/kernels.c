@@ -65,17 +65,23 @@ static double run_decode(struct lab *l, int type) {
     return (double)l->row_bytes;
 }
 
-/* ---- products: a tile is unpacked from the stream; it and the rows of activations then lie in cache ---- */
-
+/* As many rows as a tile has. */
 static const uint8_t *next_tile(struct lab *l) {
     if (l->at + TILE_OUTS * l->row_bytes > STREAM) l->at = 0;
     l->at += TILE_OUTS * l->row_bytes;
     return l->stream + l->at - TILE_OUTS * l->row_bytes;
 }
-static double run_dot_weights(struct lab *l, int type) { /* generation, of types that are read as they are */
-    l->k->dot_weights[type](next_tile(l), l->row_bytes, TILE_OUTS, l->x, N, l->out);
+
+/* Generation, of types that are read as they are: the same bytes as rows of N, or `longer` times as long. */
+static double dot_rows(struct lab *l, int type, int longer) {
+    l->k->dot_weights[type](next_tile(l), l->row_bytes * (size_t)longer, TILE_OUTS / longer, l->x, (size_t)(N * longer), l->out);
     return (double)(TILE_OUTS * l->row_bytes);
 }
+static double run_dot_weights(struct lab *l, int type) { return dot_rows(l, type, 1); }
+static double run_dot_long_weights(struct lab *l, int type) { return dot_rows(l, type, KERNEL_LANES); }
+
+/* ---- products: a tile is unpacked from the stream; it and the rows of activations then lie in cache ---- */
+
 static double run_act_quantize(struct lab *l, int v) {
     (void)v;
     l->k->act_quantize(l->x, N, l->codes, l->scales);
@@ -275,6 +281,7 @@ static const struct row {
     ROW(axpy, ONE, FP32),
     ROW(decode, TYPES, BYTES),
     ROW(dot_weights, TYPES, BYTES),
+    {"dot_weights of long rows", offsetof(struct kernels, dot_weights), TYPES, BYTES, run_dot_long_weights},
     ROW(act_quantize, ONE, BYTES),
     ROW(act_quantize_wide, ONE, BYTES),
     ROW(tile_unpack, QUANTISED, BYTES),

@@ -1,7 +1,7 @@
 /* product.c: a matrix by rows of activations, in one of three ways; see product.h and kernel/kernel.h.
  *
  * Quantised matrices: a tile of 32 outputs is unpacked and multiplied by all rows as integers, or small rows straight from the weights.
- * F16 and BF16 matrices: tiles in bfloat16 for the rows of prompts. All else, and the small rows of those: decoded and multiplied in fp32. */
+ * F16 and BF16 matrices: tiles in bfloat16 for the rows of prompts. All else, and the small rows of those: decoded and multiplied in fp32, one row straight from the weights. */
 #include "graph/product.h"
 
 #include <string.h>
@@ -84,6 +84,10 @@ static const float *float_row(const struct product *p, int r) { return p->x->f +
 
 /* One row of activations, straight from the weights. */
 static void float_row_product(const struct kernels *k, const struct product *p, int from, int to) {
+    if (in_place(p)) {
+        k->dot_weights[p->type](p->w + (size_t)from * p->row_bytes, p->row_bytes, to - from, float_row(p, 0), p->n_in, p->y + from);
+        return;
+    }
     for (int c = from; c < to; c += TILE_OUTS) {
         float out[TILE_OUTS];
         int n = to - c < TILE_OUTS ? to - c : TILE_OUTS;

@@ -3,6 +3,7 @@
  *
  *   ATTN_Q, ATTN_C   queries (2 or 4), and vectors of columns (a multiple of 32 numbers), that are taken together: ATTN_Q * 4 and
  *                    ATTN_Q * ATTN_C sums and some more fit the registers
+ *   ATTN_FEW_C       vectors of columns of fewer queries than ATTN_Q: ATTN_C, or more where these and as many sums leave room
  *   ATTN_PRODUCT_C   vectors of columns of a product: so do ATTN_ROWS * ATTN_PRODUCT_C
  *   kv_load          vector number e / VF_LANES of a group of 32 stored numbers
  *   kv_load_n        the first n of a group, zeros after them, where KV_LOAD_N says that the set has a way of its own
@@ -31,25 +32,39 @@ INLINE const uint8_t *group(enum dtype type, const uint8_t *row, size_t i) {
     return row + i / 32 * (type == DT_F32 ? 128 : type == DT_Q8_0 ? 34 : 64) + i % 32 * (type == DT_F32 ? 4 : type == DT_Q8_0 ? 1 : 2);
 }
 
-/* What is read next, to be fetched meanwhile, a little with everything that is done: memory then is never idle, and never asked for more than it has answers on their way. */
+/* What is read next, or a share of it, to be fetched meanwhile: in small spans a little with everything that is done, so that memory always has something to do
+ * and seldom more than it can take. */
 struct ahead {
-    const char *at;
+    uintptr_t at;
     size_t bytes;
 };
-INLINE struct ahead ahead_of(const struct attn_page *p) { return (struct ahead){p->ahead, p->ahead ? p->ahead_bytes : 0}; }
+INLINE struct ahead ahead_of(const struct attn_page *p) { return (struct ahead){(uintptr_t)p->ahead, p->ahead ? p->ahead_bytes : 0}; }
 
 /* The share that falls to [from, to) of `of` things to be done. */
 INLINE struct ahead share_of(struct ahead a, size_t from, size_t to, size_t of) {
-    if (to - from == of || !a.bytes) return a;
+    if (to - from == of) return a;
     const size_t begin = a.bytes * from / of;
     return (struct ahead){a.at + begin, a.bytes * to / of - begin};
 }
 
-/* Fetches what falls to positions [j, j + n) of the page. */
-INLINE void fetch_ahead(struct ahead a, int j, int n) {
-    if (!a.bytes) return;
-    const char *from = a.at + a.bytes * (size_t)j / ATTN_PAGE, *to = a.at + a.bytes * (size_t)(j + n) / ATTN_PAGE;
-    for (; from < to; from += 64) __builtin_prefetch(from, 0, 2); /* into the second cache: the first has room for few answers on their way */
+enum { LINE = 64 };
+struct fetch {
+    uintptr_t next, due; /* the next line, and up to where they should be asked for by now */
+    size_t each;         /* bytes for a position of the page */
+};
+INLINE struct fetch fetch_from(struct ahead a, int j) {
+    const size_t each = (a.bytes + ATTN_PAGE - 1) / ATTN_PAGE;
+    const uintptr_t due = a.at + each * (size_t)j;
+    return (struct fetch){(due + LINE - 1) / LINE * LINE, due, each};
+}
+
+/* Asks for what falls to the next n positions. */
+INLINE void fetch_ahead(struct fetch *f, int n) {
+    for (f->due += f->each * (size_t)n; f->next < f->due; f->next += LINE) __builtin_prefetch((const void *)f->next, 0, 2); /* into the second cache: the first has room for few answers on their way */
+}
+INLINE void fetch_all(const struct attn_page *p) {
+    struct fetch f = fetch_from(ahead_of(p), 0);
+    fetch_ahead(&f, ATTN_PAGE);
 }
 
 /* ---- scores ---- */
@@ -93,13 +108,14 @@ INLINE void four_keys(enum dtype type, int Q, const uint8_t *k, size_t row, size
 /* Scores of VF_LANES keys from position j on, for Q queries; four keys of which none is wanted are not read. */
 INLINE void key_scores(enum dtype type, int Q, const struct attn_page *k, int j, struct ahead ahead, size_t size, const float *q, float *s) {
     vf u[VF_LANES / 4][ATTN_Q];
+    struct fetch fetch = fetch_from(ahead, j);
     for (int four = 0; four < VF_LANES / 4; four++) {
         if (j + 4 * four + 4 <= k->from || j + 4 * four >= k->to) {
             UNROLL
             for (int i = 0; i < Q; i++) u[four][i] = vf_set(0);
             continue;
         }
-        fetch_ahead(ahead, j + 4 * four, 4);
+        fetch_ahead(&fetch, 4);
         four_keys(type, Q, (const uint8_t *)k->data + (size_t)(j + 4 * four) * k->row, k->row, size, q, u[four]);
     }
     UNROLL
@@ -179,7 +195,7 @@ static bool sees_all(const struct attn_rule *r) { return r->from <= 0 && r->to >
 static void weigh(const struct attn_rule *r, int n, float *s, struct attn_softmax *m, float *keep) {
     for (int i = 0, some; i < n; i += some, r += some, m += some, keep += some, s += (size_t)some * ATTN_PAGE) {
         for (some = 0; some < ATTN_WEIGH && i + some < n && sees_all(r + some);) some++;
-        some = some == ATTN_WEIGH ? ATTN_WEIGH : some >= 2 ? 2 : 1;
+        some = some == 3 ? 2 : some ? some : 1;
         if (some == ATTN_WEIGH) {
             weigh_some(ATTN_WEIGH, true, r, s, m, keep);
         } else if (some == 2) {
@@ -197,17 +213,18 @@ static void weigh(const struct attn_rule *r, int n, float *s, struct attn_softma
 
 /* Columns from d on, for Q queries: C vectors, whole groups; or, C being 1, one vector of which n numbers are there. */
 INLINE void columns(enum dtype type, int Q, int C, size_t n, const struct attn_page *v, struct ahead ahead, size_t d, size_t stride, const float *w, const float *keep, float *out) {
-    vf sum[ATTN_Q][2 * ATTN_C];
+    vf sum[ATTN_Q][ATTN_FEW_C];
     UNROLL
     for (int i = 0; i < Q; i++)
         UNROLL
         for (int c = 0; c < C; c++) sum[i][c] = vf_load(out + (size_t)i * stride + d + (size_t)(c * VF_LANES)) * vf_set(keep[i]);
     const uint8_t *p = group(type, v->data, d) + (size_t)v->from * v->row;
+    struct fetch fetch = fetch_from(ahead, v->from);
     for (int j = v->from; j < v->to; j++, p += v->row) {
-        vf x[2 * ATTN_C];
+        fetch_ahead(&fetch, 1);
+        vf x[ATTN_FEW_C];
         UNROLL
         for (int c = 0; c < C; c++) x[c] = C == 1 ? kv_load_n(type, p, n) : kv_load(type, group(type, p, (size_t)(c * VF_LANES / 32 * 32)), (size_t)(c * VF_LANES % 32));
-        fetch_ahead(ahead, j, 1);
         UNROLL
         for (int i = 0; i < Q; i++) {
             const vf y = vf_set(w[i * ATTN_PAGE + j]);
@@ -221,13 +238,13 @@ INLINE void columns(enum dtype type, int Q, int C, size_t n, const struct attn_p
         for (int c = 0; c < C; c++) vf_store(out + (size_t)i * stride + d + (size_t)(c * VF_LANES), sum[i][c]);
 }
 
-/* All columns, for Q queries; few of them leave registers for twice as many columns at a time. */
+/* All columns, for Q queries. */
 INLINE void all_columns(enum dtype type, int Q, const struct attn_page *v, struct ahead ahead, size_t size, const float *w, const float *keep, float *out) {
     const size_t stride = attn_pad(size);
     size_t d = 0;
 #define SOME(C, n) columns(type, Q, C, n, v, share_of(ahead, d, d + (C == 1 ? n : C * VF_LANES), size), d, stride, w, keep, out)
-    if (Q < ATTN_Q)
-        for (; d + 2 * ATTN_C * VF_LANES <= size; d += 2 * ATTN_C * VF_LANES) SOME(2 * ATTN_C, 0);
+    if (Q < ATTN_Q && ATTN_FEW_C > ATTN_C)
+        for (; d + ATTN_FEW_C * VF_LANES <= size; d += ATTN_FEW_C * VF_LANES) SOME(ATTN_FEW_C, 0);
     for (; d + ATTN_C * VF_LANES <= size; d += ATTN_C * VF_LANES) SOME(ATTN_C, 0);
     if (ATTN_C * VF_LANES > 32)
         for (; d + 32 <= size; d += 32) SOME(32 / VF_LANES, 0);
@@ -256,7 +273,7 @@ INLINE vf numbers(enum dtype type, const uint8_t *row, size_t size, size_t d) {
 
 INLINE void pack_keys(enum dtype type, const struct attn_page *k, size_t size, void *dst) {
     float *out = dst;
-    fetch_ahead(ahead_of(k), 0, ATTN_PAGE);
+    fetch_all(k);
     for (int j = 0; j < ATTN_PAGE; j += VF_LANES)
         for (size_t d = 0; d < attn_pad(size); d += VF_LANES) {
             vf x[VF_LANES];
@@ -270,7 +287,7 @@ INLINE void pack_keys(enum dtype type, const struct attn_page *k, size_t size, v
 
 INLINE void pack_values(enum dtype type, const struct attn_page *v, size_t size, void *dst) {
     float *out = dst;
-    fetch_ahead(ahead_of(v), 0, ATTN_PAGE);
+    fetch_all(v);
     for (int j = 0; j < ATTN_PAGE; j++)
         for (size_t d = 0; d < attn_pad(size); d += VF_LANES, out += VF_LANES)
             vf_store(out, j >= v->from && j < v->to ? numbers(type, (const uint8_t *)v->data + (size_t)j * v->row, size, d) : vf_set(0));

@@ -51,6 +51,7 @@ static struct page page_of(struct rng *g, enum dtype type, size_t size, int from
         info->decode(x.memory + (size_t)j * row, v, size);
     }
     x.p.data = x.memory;
+    x.p.ahead = x.memory, x.p.ahead_bytes = row * (ATTN_PAGE - 1) + 1; /* a hint: changes no bit, and is never read */
     return x;
 }
 

@@ -1,4 +1,4 @@
-/* ahead.h: what products straight from the weights share on x86: how far ahead memory is asked, and numbers at any address. */
+/* ahead.h: what products straight from the weights share on x86: how far ahead memory is asked, the walk over rows of F16 and BF16, and numbers at any address. */
 #ifndef HEARTH_KERNEL_X86_AHEAD_H
 #define HEARTH_KERNEL_X86_AHEAD_H
 
@@ -12,9 +12,10 @@
  * hides less, and much more was measured to be slower. */
 enum { AHEAD = 6144 };
 
-/* Rows of weights as they are, F16 or BF16, times a row x of floats, one row after the other, in the order of memory. x longer than NARROW competes with the weights for
- * the nearest cache, and is read again from the second for each row: rows are then taken two at a time, and the next two asked for meanwhile.
- * One by one a core was measured to read 12 GB/s of rows of 8,192, two by two 27. `product` is told how many rows, and how many bytes behind it asks. */
+/* Rows of weights as they are, F16 or BF16, times a row x of floats: one row after the other, in the order of memory, up to NARROW numbers. Longer x competes with the
+ * weights for the nearest cache, and is read again from the second for each row: rows are then taken two at a time, and the next two asked for meanwhile. A core of
+ * Zen 4 read 12 GB/s of rows of 8,192 and 14 of 6,144 one by one, 26 to 27 two by two; of rows of 1,024 to 4,096 29 to 30 one by one, 20 to 30 two by two.
+ * `product` is told how many rows, and how many bytes behind it asks. */
 enum { ROWS_AHEAD = 2, NARROW = 4096 };
 typedef void product_ahead(enum dtype type, size_t rows, size_t ahead, const char *w, size_t row_bytes, const float *x, size_t n, float *out);
 INLINE void dots_weights(product_ahead *product, enum dtype type, const char *w, size_t row_bytes, int outs, const float *x, size_t n, float *out) {

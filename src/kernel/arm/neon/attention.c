@@ -7,7 +7,7 @@
 #include "tensor/block.h"
 #include "tensor/fit.h"
 
-enum { ATTN_Q = 2, ATTN_C = 8, ATTN_PRODUCT_C = 4 };
+enum { ATTN_Q = 2, ATTN_C = 8, ATTN_FEW_C = ATTN_C, ATTN_PRODUCT_C = 4 };
 
 INLINE vf kv_load(enum dtype type, const uint8_t *p, size_t e) {
     if (type == DT_F32) return vreinterpretq_f32_u8(vld1q_u8(p + 4 * e));

@@ -8,7 +8,7 @@
 #include "tensor/block.h"
 #include "tensor/fit.h"
 
-enum { ATTN_Q = 2, ATTN_C = 4, ATTN_PRODUCT_C = 2 };
+enum { ATTN_Q = 2, ATTN_C = 4, ATTN_FEW_C = 8, ATTN_PRODUCT_C = 2 };
 
 INLINE vf kv_load(enum dtype type, const uint8_t *p, size_t e) {
     if (type == DT_F32) return _mm256_loadu_ps((const float *)(const void *)p + e);

@@ -42,8 +42,10 @@ INLINE void dots_ahead(enum dtype type, size_t L, size_t ahead, const char *w, s
         for (size_t j = 0; j < CHAINS; j++) s[l][j] = _mm256_setzero_ps();
     }
     for (; i + 8 * CHAINS <= n; i += 8 * CHAINS) {
-        UNROLL
-        for (size_t l = 0; l < L && type != DT_F32; l++) _mm_prefetch(w + l * bytes + 2 * i + ahead, _MM_HINT_T1);
+        if (type != DT_F32) {
+            UNROLL
+            for (size_t l = 0; l < L; l++) _mm_prefetch(w + l * bytes + 2 * i + ahead, _MM_HINT_T1);
+        }
         UNROLL
         for (size_t j = 0; j < CHAINS; j++) {
             const __m256 v = _mm256_loadu_ps(x + i + 8 * j);

@@ -10,7 +10,7 @@
 #include "tensor/block.h"
 #include "tensor/fit.h"
 
-enum { ATTN_Q = 4, ATTN_C = 4, ATTN_PRODUCT_C = 4 };
+enum { ATTN_Q = 4, ATTN_C = 4, ATTN_FEW_C = 8, ATTN_PRODUCT_C = 4 };
 
 INLINE vf kv_load(enum dtype type, const uint8_t *p, size_t e) {
     if (type == DT_F32) return _mm512_loadu_ps((const float *)(const void *)p + e);
@@ -58,7 +58,7 @@ static inline __m512i pairs(vf low, vf high) { return (__m512i)_mm512_cvtne2ps_p
 
 INLINE void pack_key_pairs(enum dtype type, const struct attn_page *k, size_t size, void *dst) {
     uint32_t *out = dst;
-    fetch_ahead(ahead_of(k), 0, ATTN_PAGE);
+    fetch_all(k);
     for (int j = 0; j < ATTN_PAGE; j += 16)
         for (size_t d = 0; d < size; d += 32) {
             __m512i x[16];
@@ -76,7 +76,7 @@ INLINE void pack_key_pairs(enum dtype type, const struct attn_page *k, size_t si
 INLINE void pack_value_pairs(enum dtype type, const struct attn_page *v, size_t size, void *dst) {
     uint32_t *out = dst;
     const __m512i mixed = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-    fetch_ahead(ahead_of(v), 0, ATTN_PAGE);
+    fetch_all(v);
     for (int j = 0; j < ATTN_PAGE; j += 2) {
         const uint8_t *row = (const uint8_t *)v->data + (size_t)j * v->row;
         const bool low = j >= v->from && j < v->to, high = j + 1 >= v->from && j + 1 < v->to;

@@ -8,7 +8,7 @@
 #include "tensor/block.h"
 #include "tensor/fit.h"
 
-enum { ATTN_Q = 2, ATTN_C = 8 /* a block of Q8_0: a few sums more than sixteen registers hold */, ATTN_PRODUCT_C = 2 };
+enum { ATTN_Q = 2, ATTN_C = 8 /* a block of Q8_0: a few sums more than sixteen registers hold */, ATTN_FEW_C = ATTN_C, ATTN_PRODUCT_C = 2 };
 
 static inline __m128i four_bytes(const uint8_t *p) { return _mm_cvtsi32_si128((int)get_u32(p)); }
 
