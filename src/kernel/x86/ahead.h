@@ -2,6 +2,7 @@
 #ifndef HEARTH_KERNEL_X86_AHEAD_H
 #define HEARTH_KERNEL_X86_AHEAD_H
 
+#include <immintrin.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -22,6 +23,13 @@ INLINE void dots_weights(product_ahead *product, enum dtype type, const char *w,
     int o = 0;
     for (; n > NARROW && o + ROWS_AHEAD <= outs; o += ROWS_AHEAD) product(type, ROWS_AHEAD, ROWS_AHEAD * row_bytes, w + (size_t)o * row_bytes, row_bytes, x, n, out + o);
     for (; o < outs; o++) product(type, 1, AHEAD, w + (size_t)o * row_bytes, row_bytes, x, n, out + o);
+}
+
+/* Eight numbers of a row of F32, F16 or BF16, from i on. */
+INLINE __m256 eight(enum dtype type, const char *p, size_t i) {
+    if (type == DT_F32) return _mm256_loadu_ps((const void *)(p + 4 * i));
+    const __m128i h = _mm_loadu_si128((const void *)(p + 2 * i));
+    return type == DT_F16 ? _mm256_cvtph_ps(h) : _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16));
 }
 
 static inline uint64_t load_u16(const void *p) {

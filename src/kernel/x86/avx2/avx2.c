@@ -15,12 +15,7 @@ static inline float sum8(__m256 v) {
 
 enum { CHAINS = 4 }; /* sums that hide the latency of the multiply-add; their order is the same for every caller */
 
-/* Eight numbers of a row from i on, and one. */
-INLINE __m256 eight(enum dtype type, const char *p, size_t i) {
-    if (type == DT_F32) return _mm256_loadu_ps((const void *)(p + 4 * i));
-    const __m128i h = _mm_loadu_si128((const void *)(p + 2 * i));
-    return type == DT_F16 ? _mm256_cvtph_ps(h) : _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16));
-}
+/* Number i of a row. */
 INLINE float one(enum dtype type, const char *p, size_t i) {
     float f;
     uint16_t h;

@@ -59,12 +59,6 @@ static float dot(const float *a, const float *b, size_t n) {
 }
 static void dot_lanes(const float *a, const float *b, size_t stride, size_t n, float *out) { dots(KERNEL_LANES, b, stride, a, n, out); }
 
-/* Eight weights from i on. */
-INLINE __m256 eight(enum dtype type, const char *p, size_t i) {
-    const __m128i h = _mm_loadu_si128((const void *)(p + 2 * i));
-    return type == DT_F16 ? _mm256_cvtph_ps(h) : _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16));
-}
-
 /* See x86/ahead.h. The order of sums is dot's, in halves of its vectors: on Zen 4 these read memory a tenth to a quarter faster than whole ones, rows of 1,024 included. */
 INLINE void dots_ahead(enum dtype type, size_t L, size_t ahead, const char *w, size_t bytes, const float *x, size_t n, float *out) {
     __m256 s[ROWS_AHEAD][2 * CHAINS];
