@@ -3,9 +3,9 @@
  *   build/bench/speculate MODEL [-t THREADS] [-n TOKENS] [-r PAIRS] [-c CONTEXT]
  *
  * Three texts, out of this repository (run it at the top):
- *   edit    the prompt is a source file, the output the same file with a frequent name changed everywhere and a line added to every eleven
+ *   edit    the prompt is a source file, the output the same file with a frequent name changed everywhere and a line added after every twelfth
  *   code    the prompt is a source file, the output another one of the same hand: much alike, little repeated
- *   prose   prompt and output are the two halves of an essay's worth of prose
+ *   prose   prompt and output are the two halves of README.md
  * At each place the token of the fixed output counts as drawn, whatever the model would say; greedy sampling is done all the same, as its time
  * belongs to a token. Prints one JSON object; ratios are of tokens a second with guesses to those without, in pairs that are measured one after the
  * other, in alternating order.
@@ -43,7 +43,7 @@ struct replay {
 
 static int read_text(const char *path, struct buf *b, struct err *e) { return os_read_file(path, TEXT_MAX, b, e); }
 
-/* A copy of the text in which one name is another, and a line is added before every twelfth. */
+/* A copy of the text in which one name is another, and a line is added after every twelfth. */
 static bool edit_text(struct slice text, const char *name, const char *other, struct buf *out) {
     bool ok = true;
     int line = 0;
