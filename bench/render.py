@@ -159,7 +159,7 @@ def commits(records):
 
 
 def head(records):
-    run, dates = records[-1]["run"], sorted(r["when"] for r in records)
+    run, dates = max(records, key=lambda r: r["when"])["run"], sorted(r["when"] for r in records)
     m = run["machine"]
     peer = f"llama.cpp as prebuilt in node-llama-cpp {m['peer']}, its best variant for this processor, flash attention where faster" if m["peer"] else "none"
     pairs = sorted({r["pairs"] for r in records})
@@ -178,7 +178,9 @@ def write(records, planned, folder):
     of = {name: [r for r in latest if r["key"]["part"] == name] for name in ("speed", "depth", "batch", "start", "small", "speculation")}
     measured = [r for r in latest if "report" in r]
     missing = [k for k in planned if not any(r["key"] == k for r in latest)]
+    again = [r["key"] for r in latest if sum(o["key"] == r["key"] and o["run"]["commit"] == r["run"]["commit"] for o in records) > 1]
     out = head(latest) + ([f"**Not measured:** {parts_of(missing)}.\n"] if missing else [])
+    out += [f"**Measured more than once, the last stands:** {parts_of(again)}.\n"] if again else []
     for rows, section in ((measured, limits), (of["speed"], speed), (of["depth"], depth), (of["batch"], batch), (of["start"], start), (of["small"], small),
                           (of["speculation"], speculation)):
         if rows:

@@ -13,7 +13,7 @@ enum {
     STREAM_OUTS = 8192,      /* results of small rows at a time: they fit the nearest cache */
     STREAM_MOST = 64,        /* small rows multiplied straight from the weights at a time */
     STREAM_BYTES = 1 << 20,  /* that they should take as they are laid out */
-    CHUNK = 60,     /* rows multiplied by a tile at a time: their results fit the nearest cache; a multiple of what products hold in registers (6, 10) */
+    CHUNK = 60,     /* rows multiplied by a tile at a time: their results fit the nearest cache; a multiple of what products hold in registers (4, 6, 10) */
 };
 
 static size_t up(size_t n, size_t to) { return (n + to - 1) / to * to; }

@@ -66,14 +66,11 @@ INLINE void codes_q8_0(const char *w, struct part *p) {
     }
 }
 
-/* Scales are mx_half_scale's. */
 INLINE void factors_mxfp4(const char *w0, const char *w1, struct factors *f) {
     uint64_t e[2] = {0, 0};
     UNROLL
     for (int b = 0; b < 8; b++) e[0] |= (uint64_t)(uint8_t)w0[17 * b] << 8 * b, e[1] |= (uint64_t)(uint8_t)w1[17 * b] << 8 * b;
-    const __m512i exponent = bytes_halves(e[0], e[1]), normal = _mm512_slli_epi32(_mm512_sub_epi32(exponent, _mm512_set1_epi32(1)), 23);
-    const __mmask16 tiny = _mm512_cmplt_epi32_mask(exponent, _mm512_set1_epi32(2));
-    f->scale = _mm512_castsi512_ps(_mm512_mask_sllv_epi32(normal, tiny, _mm512_set1_epi32(0x00200000), exponent));
+    f->scale = mxfp4_scales(bytes_halves(e[0], e[1]));
 }
 
 STREAM(q4_0, 32, 32, 8, 15, false, HALVES)

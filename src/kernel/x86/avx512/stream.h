@@ -122,7 +122,6 @@ INLINE __m512 add_part(const struct kind *k, const struct part *p, const struct 
     return add_scaled(k, k->min ? sum : _mm512_add_epi32(sum, least(k, x)), w, x, f);
 }
 
-/* The sixteen results of eight pairs of rows of weights, or of sixteen rows: whatever their number, each is summed in one order. */
 INLINE __m512 add_lanes(__m512 a, __m512 b) { /* lanes 0 + 2 and 1 + 3 of a, then of b */
     return _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));
 }
@@ -132,6 +131,7 @@ INLINE __m512 add_four(const __m512 *f) { /* lane i: the sum of the lanes of f[i
 }
 INLINE __m512 add_pairs(__m512 a, __m512 b) { return _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x88), _mm512_shuffle_ps(a, b, 0xdd)); }
 
+/* The sixteen results of eight pairs of rows of weights, or of sixteen rows: whatever their number, each is summed in one order. */
 INLINE __m512 results(const struct kind *k, const __m512 *f) {
     const __m512 first = add_four(f), second = add_four(f + 4);
     if (k->group == 32) { /* a lane has two results of f[i] and two of f[4 + i] */

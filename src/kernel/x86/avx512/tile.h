@@ -35,4 +35,10 @@ INLINE __m512 negative(__m512 v) { return _mm512_xor_ps(v, _mm512_set1_ps(-0.0f)
 /* A table of sixteen signed codes, raised by 128, for _mm512_shuffle_epi8. */
 INLINE __m512i code_table(const int8_t *values) { return _mm512_xor_si512(_mm512_broadcast_i32x4(_mm_loadu_si128((const void *)values)), each(0x80)); }
 
+/* mx_half_scale of each lane's exponent: half of 2^(e - 127), as floats have it, the two least as denormal numbers. */
+INLINE __m512 mxfp4_scales(__m512i e) {
+    const __m512i normal = _mm512_slli_epi32(_mm512_sub_epi32(e, _mm512_set1_epi32(1)), 23);
+    return _mm512_castsi512_ps(_mm512_mask_sllv_epi32(normal, _mm512_cmplt_epi32_mask(e, _mm512_set1_epi32(2)), _mm512_set1_epi32(0x00200000), e));
+}
+
 #endif

@@ -38,7 +38,6 @@ INLINE void nibbles(const char *w, size_t row_bytes, size_t n, uint8_t *t, const
 static void unpack_q4_0(const char *w, size_t row_bytes, size_t n, uint8_t *t) { nibbles(w, row_bytes, n, t, NULL); }
 static void unpack_iq4_nl(const char *w, size_t row_bytes, size_t n, uint8_t *t) { nibbles(w, row_bytes, n, t, iq4_values); }
 
-/* Scales are mx_half_scale's. */
 static void unpack_mxfp4(const char *w, size_t row_bytes, size_t n, uint8_t *t) {
     const char *const first = w;
     const __m512i table = code_table(fp4_values);
@@ -47,9 +46,7 @@ static void unpack_mxfp4(const char *w, size_t row_bytes, size_t n, uint8_t *t) 
         ask(first, row_bytes, (size_t)(w - first), sizeof(struct block_mxfp4));
         turn(w, row_bytes, h);
         turn(w + 1, row_bytes, v);
-        const __m512i e = _mm512_and_si512(h[0], _mm512_set1_epi32(255)), normal = _mm512_slli_epi32(_mm512_sub_epi32(e, _mm512_set1_epi32(1)), 23);
-        const __mmask16 tiny = _mm512_cmplt_epi32_mask(e, _mm512_set1_epi32(2));
-        put_floats(t, 0, _mm512_castsi512_ps(_mm512_mask_sllv_epi32(normal, tiny, _mm512_set1_epi32(0x00200000), e)));
+        put_floats(t, 0, mxfp4_scales(_mm512_and_si512(h[0], _mm512_set1_epi32(255))));
         UNROLL
         for (int j = 0; j < 4; j++) {
             put_codes(t, j, _mm512_shuffle_epi8(table, low4(v[j])));
@@ -57,7 +54,6 @@ static void unpack_mxfp4(const char *w, size_t row_bytes, size_t n, uint8_t *t) 
         }
     }
 }
-
 
 static void unpack_q4_1(const char *w, size_t row_bytes, size_t n, uint8_t *t) {
     const char *const first = w;
